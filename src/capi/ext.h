@@ -1,0 +1,58 @@
+/* What python/ext needs beyond the public C API: handles whose box is part of the caller's own object, the kind of an
+ * error, and what Python exposes but mlx-c does not. Not installed.
+ *
+ * A Python array embeds the box: `void *slot` holds one mx_array *, and (mlx_array){&slot} is a handle for every
+ * argument and result. Such a handle must never go to mlx_array_free (the box is not the library's): mlx_ext_clear drops
+ * what the box holds. */
+#ifndef MX_CAPI_EXT_H
+#define MX_CAPI_EXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mlx/c/array.h"
+#include "mlx/c/stream.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The last error of this thread: its kind (enum mx_error_kind), the Python exception it becomes ("AxisError"), and its
+ * text without the " at file:line" that the handler sees. */
+int mlx_ext_error_kind(void);
+const char *mlx_ext_error_python(void);
+const char *mlx_ext_error_message(void);
+/* Records a failed callback, whose own error the caller keeps (a pending Python exception); returns non-zero. */
+int mlx_ext_callback_failed(void);
+
+/* Releases what the box holds and leaves it empty. */
+void mlx_ext_clear(mlx_array a);
+
+/* First element of an evaluated array, whatever its dtype; NULL before. */
+void *mlx_ext_data(mlx_array a);
+/* Bytes of the buffer behind an evaluated array. */
+size_t mlx_ext_buffer_size(mlx_array a);
+
+/* *res = foreign memory, not copied; strides count elements. dtor(payload) is called once, also when this fails. */
+int mlx_ext_foreign(mlx_array *res, void *data, size_t nbytes, int ndim, const int *shape, const int64_t *strides,
+                    mlx_dtype dtype, void (*dtor)(void *), void *payload);
+
+/* The default stream of this thread without allocating: a handle that stays valid until the thread's next call here. */
+mlx_stream mlx_ext_default_stream(void);
+
+/* The dtype of a sum of the two. */
+mlx_dtype mlx_ext_promote(mlx_dtype a, mlx_dtype b);
+
+/* The random generator's state of this thread: a key. */
+int mlx_ext_random_state(mlx_array *key);
+int mlx_ext_random_set_state(mlx_array key);
+
+/* Digits after the point; -1: six significant digits. */
+void mlx_ext_set_print_precision(int digits);
+int mlx_ext_print_precision(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
