@@ -1,0 +1,14 @@
+/* The one pool of threads. Declared here so that kernels can use it; defined by runtime/pool.c. */
+#ifndef MX_CORE_PARALLEL_H
+#define MX_CORE_PARALLEL_H
+
+#include <stdint.h>
+
+/* Calls fn(ctx, begin, end) for consecutive ranges of at most `grain` items that cover [0, n), on all threads of the pool,
+ * and returns when all are done. The ranges depend on n and grain only, never on the number of threads: a kernel that
+ * works range by range gives the same bits with any number of threads. One range runs on the caller at once.
+ * May be nested (an inner call runs on its own thread). */
+void mx_parallel(int64_t n, int64_t grain, void (*fn)(void *ctx, int64_t begin, int64_t end), void *ctx);
+int mx_num_threads(void);
+
+#endif

@@ -1,0 +1,125 @@
+/* Building the graph: scopes, nodes, and the rules that every op has.
+ *
+ * Functions that build take a scope and give an array that the scope owns; arguments are borrowed. A failed step gives NULL and
+ * marks the scope, NULL arguments give NULL, so a formula is written without checks and checked once. */
+#ifndef MX_GRAPH_H
+#define MX_GRAPH_H
+
+#include "core/alloc.h"
+#include "core/array.h"
+#include "core/closure.h"
+#include "core/error.h"
+#include "core/opcode.h"
+
+/* ---- scopes ---- */
+
+typedef struct mx_scope {
+  mx_stream stream;
+  int rc;              /* 0, or the kind of the first error */
+  int n, cap;
+  mx_array **own;
+  mx_array *small[12];
+} mx_scope;
+
+void mx_scope_begin(mx_scope *s, mx_stream stream);
+/* Releases all that the scope owns; returns rc. */
+int mx_scope_end(mx_scope *s);
+mx_array *mx_own(mx_scope *s, mx_array *a);  /* takes the reference to a (NULL is passed on); on failure releases it */
+/* Records an error and marks the scope; always NULL. */
+mx_array *mx_scope_fail(mx_scope *s, int kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Marks the scope with rc, an error that is already recorded. */
+mx_array *mx_scope_error(mx_scope *s, int rc);
+
+/* ---- nodes ---- */
+
+/* What infer decides: dtype and shape of one result. */
+typedef struct mx_aval {
+  mx_dtype dtype;
+  int ndim;
+  int32_t shape[MX_MAX_NDIM];
+} mx_aval;
+
+/* A node of op with the given inputs and parameters; infer checks them and gives the shape. */
+mx_array *mx_node(mx_scope *s, mx_opcode op, int nin, mx_array *const *in, int np, const int64_t *p);
+/* The same for several results: fills res[nout] with pick nodes (owned by the scope). object is retained. */
+int mx_node_multi(mx_scope *s, mx_opcode op, int nin, mx_array *const *in, int np, const int64_t *p, mx_object *object, int nout,
+                  mx_array **res);
+/* node rebuilt with other inputs (replay): same op, parameters and object. A tuple node gives a tuple. */
+mx_array *mx_node_again(mx_scope *s, const mx_array *node, mx_array *const *in);
+/* The pick nodes of a tuple: a fresh result i of tuple. */
+mx_array *mx_pick(mx_scope *s, mx_array *tuple, int i);
+/* A leaf that stands for an argument of vmap or compile. */
+mx_array *mx_placeholder(mx_scope *s, mx_dtype t, int ndim, const int32_t *shape);
+
+/* ---- rules: one record an op ---- */
+
+enum mx_op_kind { MX_ELEMENTWISE, MX_REDUCTION, MX_VIEW, MX_ALIAS, MX_KERNEL };
+
+typedef struct mx_op {
+  const char *name;        /* "exp": the tag of errors */
+  const char *label;       /* "Exp": MLX's primitive name */
+  uint8_t kind;
+  int8_t nin, nout, inplace;
+  uint32_t dtypes;         /* element-wise ops and reductions: dtypes with a kernel */
+  /* Results from inputs and parameters; an error names the op, what was given and what was expected. */
+  int (*infer)(int op, int nin, mx_array *const *in, int np, const int64_t *p, int nout, mx_aval *out);
+  /* Cotangents of the inputs: res[i] for every i with want[i] (NULL: zero). cot[k] is the cotangent of result k, of its shape and dtype,
+   * NULL where zero. out: the results themselves. node gives in, p and object. */
+  int (*vjp)(mx_scope *s, const mx_array *node, mx_array *const *out, mx_array *const *cot, const bool *want, mx_array **res);
+  /* Tangents of the results (NULL: zero) from those of the inputs (NULL: zero). */
+  int (*jvp)(mx_scope *s, const mx_array *node, mx_array *const *out, mx_array *const *tan, mx_array **res);
+  /* The op over an added axis: in[i] is input i with an extra axis ax[i] (-1: not mapped; node->in[i] has its shape without).
+   * Gives the results and where their extra axis is. */
+  int (*vmap)(mx_scope *s, const mx_array *node, mx_array *const *in, const int *ax, mx_array **res, int *res_ax);
+  /* VIEW: strides (in elements of the result) and byte offset of the result over the input's data; false: must be copied. */
+  bool (*view)(const mx_array *in_shape_strides, int np, const int64_t *p, int ndim, const int32_t *shape, int64_t *strides,
+               int64_t *offset);
+  const char *doc;
+} mx_op;
+
+extern const mx_op mx_ops[MX_OPS];
+
+/* ---- evaluation: declared here, defined by runtime/ ---- */
+
+/* Evaluates the arrays (and waits). The error of a failed computation is returned. */
+int mx_eval(int n, mx_array *const *a);
+int mx_async_eval(int n, mx_array *const *a);
+/* Whether a trace of vjp or jvp is open on this thread. */
+extern _Thread_local int mx_tracing;
+
+/* ---- element-wise functions, generated from the table: mx_exp(s, x), mx_add(s, x, y), … ---- */
+#define UNARY(name, ...) mx_array *mx_##name(mx_scope *s, mx_array *x);
+#define UNARY_OWN(name, ...)
+#define BINARY(name, ...) mx_array *mx_##name(mx_scope *s, mx_array *x, mx_array *y);
+#define TERNARY(name, ...)
+#include "elementwise.def"
+#undef UNARY
+#undef UNARY_OWN
+#undef BINARY
+#undef TERNARY
+mx_array *mx_real(mx_scope *s, mx_array *x);
+mx_array *mx_imag(mx_scope *s, mx_array *x);
+mx_array *mx_conjugate(mx_scope *s, mx_array *x);
+mx_array *mx_astype(mx_scope *s, mx_array *x, mx_dtype t);            /* x itself when it has that dtype */
+mx_array *mx_where(mx_scope *s, mx_array *condition, mx_array *x, mx_array *y);
+
+/* ---- helpers for rules ---- */
+
+/* A 0-d constant of x's dtype. */
+mx_array *mx_const_like(mx_scope *s, mx_array *x, double v);
+mx_array *mx_scalar(mx_scope *s, mx_dtype t, double v);
+mx_array *mx_int(mx_scope *s, mx_dtype t, int64_t v);
+mx_array *mx_zeros_like(mx_scope *s, mx_array *x);
+mx_array *mx_ones_like(mx_scope *s, mx_array *x);
+/* Sums x over the axes that were broadcast to reach its shape from `like`'s shape. */
+mx_array *mx_unbroadcast(mx_scope *s, mx_array *x, const mx_array *like);
+/* The shape that two shapes broadcast to: an error "[broadcast_shapes] Shapes (…) and (…) cannot be broadcast." */
+int mx_broadcast_shape(int na, const int32_t *a, int nb, const int32_t *b, int *n, int32_t *shape);
+/* axis in [-ndim, ndim) -> [0, ndim); else an axis error tagged with the op. */
+int mx_norm_axis(const char *tag, int axis, int ndim, int *res);
+/* The batched input with its extra axis moved to the front (added with size 1, if it is not mapped and `must`). */
+mx_array *mx_batch_front(mx_scope *s, mx_array *x, int ax);
+
+#include "graph/functions.h"
+
+#endif
