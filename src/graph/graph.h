@@ -71,9 +71,9 @@ typedef struct mx_op {
   /* The op over an added axis: in[i] is input i with an extra axis ax[i] (-1: not mapped; node->in[i] has its shape without).
    * Gives the results and where their extra axis is. */
   int (*vmap)(mx_scope *s, const mx_array *node, mx_array *const *in, const int *ax, mx_array **res, int *res_ax);
-  /* VIEW: strides (in elements of the result) and byte offset of the result over the input's data; false: must be copied. */
-  bool (*view)(const mx_array *in_shape_strides, int np, const int64_t *p, int ndim, const int32_t *shape, int64_t *strides,
-               int64_t *offset);
+  /* VIEW: strides (in elements of out's dtype) and byte offset of the result over the data of `in`, which is available; false: the
+   * data must be copied (the planner then makes it row-contiguous first). out gives shape, dtype and parameters. */
+  bool (*view)(const mx_array *in, const mx_array *out, int64_t *strides, int64_t *offset);
   const char *doc;
 } mx_op;
 
