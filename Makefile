@@ -1,0 +1,73 @@
+# A thin front to CMake, pip, ctest and pytest. `make` alone lists the targets.
+BUILD   ?= build
+VENV    ?= .venv
+PREFIX  ?= /usr/local
+JOBS    ?= $(shell nproc)
+PY       = $(VENV)/bin/python
+PIP      = $(PY) -m pip --disable-pip-version-check
+CONFIGURE = cmake -G Ninja -S . -DPython_EXECUTABLE=$(abspath $(PY)) -DCMLX_WERROR=ON
+PACKAGE_FILES = $(shell find python/mlx include packaging pyproject.toml -type f -not -name '*.pyc')
+export CTEST_OUTPUT_ON_FAILURE = 1
+
+.PHONY: help deps library build demo test test-asan test-tsan bench bench-deps format symbols docs-check clean
+help:
+	@echo "deps        install what is missing: packages of the distribution, Python packages into $(VENV)"
+	@echo "build       $(BUILD)/libcmlx.so, and the package mlx installed into $(VENV)"
+	@echo "demo        train two real models on real data"
+	@echo "test        build, then the tests of C and of Python"
+	@echo "test-asan   the same under address and undefined-behaviour sanitizers;  test-tsan: threads"
+	@echo "bench       speeds against NumPy, PyTorch, JAX and MLX (bench-deps fetches them)"
+	@echo "format      clang-format;  symbols: what the library exports;  docs-check: documents against code"
+
+deps: $(VENV)/.deps
+$(VENV)/.deps: packaging/requirements.txt tools/deps.sh
+	VENV=$(VENV) tools/deps.sh
+	@touch $@
+
+# One build folder for the C library and for the wheel: nothing is compiled twice.
+build: library $(VENV)/.installed
+library: deps
+	@test -f $(BUILD)/build.ninja || $(CONFIGURE) -B $(BUILD) -DCMAKE_BUILD_TYPE=Release -DCMLX_TESTS=ON
+	ninja -C $(BUILD) -j $(JOBS)
+$(VENV)/.installed: $(BUILD)/libcmlx.so $(PACKAGE_FILES) $(wildcard $(BUILD)/pkg/mlx/core.abi3.so) | library
+	CMLX_TESTS=ON CMLX_WERROR=ON $(PIP) install --quiet --no-build-isolation --no-deps --force-reinstall \
+	  -Cbuild-dir=$(BUILD) .
+	$(PIP) install --quiet --no-build-isolation --no-deps --force-reinstall ./packaging/mlx-meta
+	@cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null   # the wheel left its own
+	@touch $@
+$(BUILD)/libcmlx.so: library ;
+
+demo: build
+	$(PY) examples/python/digits.py
+	$(PY) examples/python/text.py
+
+test: build
+	ctest --test-dir $(BUILD) --parallel $(JOBS) --no-tests=error
+	$(PY) -m pytest -q -n $(JOBS)
+
+# The Python tests run on an unsanitized interpreter, so the runtime is preloaded and leaks are not counted.
+test-asan: deps
+	$(CONFIGURE) -B $(BUILD)/asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMLX_SANITIZE=address
+	ninja -C $(BUILD)/asan -j $(JOBS)
+	ctest --test-dir $(BUILD)/asan --parallel $(JOBS)
+	LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libstdc++.so.6)" \
+	  ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(abspath $(BUILD)/asan/pkg) PYTHONMALLOC=malloc \
+	  $(PY) -m pytest -q -x -m "not slow"
+test-tsan: deps
+	$(CONFIGURE) -B $(BUILD)/tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMLX_SANITIZE=thread
+	ninja -C $(BUILD)/tsan -j $(JOBS)
+	TSAN_OPTIONS=halt_on_error=1 ctest --test-dir $(BUILD)/tsan
+
+bench: build
+	$(PY) bench/run.py
+bench-deps: deps
+	$(PY) bench/deps.py
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+symbols: library
+	@tools/symbols.sh $(BUILD)/libcmlx.so
+docs-check: build
+	$(PY) tools/docs_check.py
+clean:
+	rm -rf $(BUILD)
