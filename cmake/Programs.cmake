@@ -38,3 +38,16 @@ foreach(source IN LISTS cmlx_examples)
   add_test(NAME example_${name} COMMAND example_${name})
   set_tests_properties(example_${name} PROPERTIES TIMEOUT 120)
 endforeach()
+
+# An installed cmlx, as others find it. A sanitized one needs its runtime in the consumer too, so not there.
+if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/include/mlx/c/mlx.h AND NOT CMLX_SANITIZE)
+  set(stage ${CMAKE_CURRENT_BINARY_DIR}/stage)
+  add_test(NAME install COMMAND ${CMAKE_COMMAND} --install ${CMAKE_CURRENT_BINARY_DIR} --component c --prefix ${stage})
+  add_test(NAME install_find_package COMMAND ${CMAKE_CTEST_COMMAND}
+    --build-and-test ${CMAKE_CURRENT_SOURCE_DIR}/tests/install ${CMAKE_CURRENT_BINARY_DIR}/consumer
+    --build-generator ${CMAKE_GENERATOR} --build-options -DCMAKE_PREFIX_PATH=${stage} --test-command consumer)
+  add_test(NAME install_pkg_config COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/tests/install/pkgconfig.sh
+    ${stage} ${CMAKE_CURRENT_BINARY_DIR}/consumer-pkgconfig)
+  set_tests_properties(install PROPERTIES FIXTURES_SETUP stage)
+  set_tests_properties(install_find_package install_pkg_config PROPERTIES FIXTURES_REQUIRED stage)
+endif()

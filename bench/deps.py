@@ -1,0 +1,43 @@
+"""Fetches the opponents of the benchmarks, each into an environment of its own under bench/.venvs.
+
+    bench/deps.py [name ...]
+
+TORCH_OPTIONS is passed to pip for PyTorch, say an index with its CPU-only build, which is a tenth of the size.
+"""
+
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+import venv
+
+HERE = pathlib.Path(__file__).resolve().parent
+OPPONENTS = {
+    "numpy": ["numpy>=2,<3"],
+    "jax": ["jax[cpu]>=0.5,<1"],
+    "mlx": ["mlx[cpu]==0.32.4", "numpy>=2,<3"],
+    "torch": ["torch>=2.6,<3", "numpy>=2,<3", *shlex.split(os.environ.get("TORCH_OPTIONS", ""))],
+}
+
+
+def main(names):
+    for name in names or OPPONENTS:
+        if name not in OPPONENTS:
+            sys.exit(f"deps.py: no opponent {name!r}, expected some of {', '.join(OPPONENTS)}")
+        home = HERE / ".venvs" / name
+        python = home / "bin" / "python"
+        done = home / ".done"
+        wanted = " ".join(OPPONENTS[name])
+        if done.exists() and done.read_text() == wanted:
+            continue
+        print(f"bench-deps: {name}", flush=True)
+        if not python.exists():
+            venv.create(home, with_pip=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *OPPONENTS[name]],
+                       check=True)
+        done.write_text(wanted)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
