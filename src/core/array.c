@@ -1,0 +1,308 @@
+/* Arrays: blocks, lifetimes, leaves. */
+#include "core/array.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/alloc.h"
+#include "core/error.h"
+
+/* ---- blocks: one allocation an array, in steps of 32 bytes, kept in per-thread free lists ---- */
+
+enum { STEP = 32, BLOCK_CLASSES = 24, KEEP = 4096 };
+
+typedef struct free_block { struct free_block *next; } free_block;
+static _Thread_local struct { free_block *list[BLOCK_CLASSES]; int count; bool registered; } blocks;
+static pthread_key_t blocks_key;
+static pthread_once_t blocks_once = PTHREAD_ONCE_INIT;
+
+static void blocks_drain(void *unused) {
+  (void)unused;
+  for (int i = 0; i < BLOCK_CLASSES; i++)
+    for (free_block *b = blocks.list[i], *next; b; b = next) next = b->next, mx_free(b);
+  memset(&blocks, 0, sizeof blocks);
+}
+static void blocks_make_key(void) { pthread_key_create(&blocks_key, blocks_drain); }
+
+static void *block_new(size_t bytes, uint16_t *class) {
+  size_t c = (bytes + STEP - 1) / STEP;
+  *class = (uint16_t)(c < BLOCK_CLASSES ? c : 0);
+  if (!*class) return mx_malloc(bytes);
+  free_block *b = blocks.list[c];
+  if (b) {
+    blocks.list[c] = b->next;
+    blocks.count--;
+    return b;
+  }
+  return mx_malloc(c * STEP);
+}
+
+static void block_free(void *p, uint16_t class) {
+  if (!class || blocks.count >= KEEP) {
+    mx_free(p);
+    return;
+  }
+  if (!blocks.registered) {
+    pthread_once(&blocks_once, blocks_make_key);
+    pthread_setspecific(blocks_key, &blocks);
+    blocks.registered = true;
+  }
+  free_block *b = p;
+  b->next = blocks.list[class];
+  blocks.list[class] = b;
+  blocks.count++;
+}
+
+mx_array *mx_array_alloc(mx_dtype t, int ndim, const int32_t *shape, int nin, int np) {
+  if (ndim > MX_MAX_NDIM) {
+    mx_fail(MX_EVALUE, "[array] At most %d dimensions are supported, got %d.", MX_MAX_NDIM, ndim);
+    return NULL;
+  }
+  size_t dims = ((size_t)ndim * sizeof(int32_t) + 7) & ~(size_t)7;
+  size_t bytes = sizeof(mx_array) + dims + 8 * ((size_t)ndim + (size_t)nin + (size_t)np);
+  uint16_t class;
+  mx_array *a = block_new(bytes, &class);
+  if (!a) {
+    mx_fail_memory();
+    return NULL;
+  }
+  memset(a, 0, sizeof *a);
+  char *tail = (char *)(a + 1);
+  atomic_init(&a->refs, 1);
+  a->dtype = (uint8_t)t;
+  a->ndim = (uint8_t)ndim;
+  a->block = class;
+  a->nin = (uint16_t)nin;
+  a->np = (uint16_t)np;
+  a->nout = 1;
+  a->strides = (int64_t *)tail;
+  a->in = (mx_array **)(tail + 8 * (size_t)ndim);
+  a->p = (int64_t *)(tail + 8 * ((size_t)ndim + (size_t)nin));
+  a->shape = (int32_t *)(tail + 8 * ((size_t)ndim + (size_t)nin + (size_t)np));
+  for (int i = 0; i < nin; i++) a->in[i] = NULL;
+  int64_t size = 1;
+  bool overflow = false;
+  for (int i = ndim - 1; i >= 0; i--) {
+    a->shape[i] = shape[i];
+    a->strides[i] = size;
+    overflow |= __builtin_mul_overflow(size, (int64_t)shape[i], &size);
+  }
+  if (overflow)
+    for (int i = 0; i < ndim; i++) /* huge dimensions beside an empty one are fine */
+      if (shape[i] == 0) overflow = false, size = 0;
+  a->size = size;
+  if (overflow || size > INT64_MAX / 16) {
+    mx_fail(MX_EVALUE, "[array] The shape %s has too many elements.", mx_shape_str(ndim, shape));
+    block_free(a, class);
+    return NULL;
+  }
+  return a;
+}
+
+static void free_event(mx_array *a) {
+  if (atomic_load_explicit(&a->status, memory_order_relaxed) == MX_FAILED) mx_free(a->event);
+}
+
+static void free_outs(mx_array *a) {
+  for (int i = 0; i < a->nout; i++) mx_buffer_release(a->outs[i].buf);
+  mx_free(a->outs);
+}
+
+void mx_array_destroy(mx_array *a) {
+  a->walk_next = NULL;
+  for (mx_array *todo = a; todo;) {
+    mx_array *n = todo;
+    todo = n->walk_next;
+    for (int i = 0; i < n->nin; i++) {
+      mx_array *x = n->in[i];
+      if (x && atomic_fetch_sub_explicit(&x->refs, 1, memory_order_acq_rel) == 1) {
+        x->walk_next = todo;
+        todo = x;
+      }
+    }
+    mx_buffer_release(n->buf);
+    if (n->outs) free_outs(n);
+    if (n->object) mx_object_release(n->object);
+    if (n->event) free_event(n);
+    block_free(n, n->block);
+  }
+}
+
+void mx_set(mx_array **slot, mx_array *a) {
+  mx_array *old = *slot;
+  *slot = a;
+  mx_release(old);
+}
+
+/* ---- leaves ---- */
+
+mx_array *mx_array_scalar(mx_dtype t, const void *value) {
+  mx_array *a = mx_array_alloc(t, 0, NULL, 0, 1);
+  if (!a) return NULL;
+  a->p[0] = 0;
+  memcpy(a->p, value, mx_dtype_sizes[t]);
+  a->data = a->p;
+  atomic_store_explicit(&a->status, MX_AVAILABLE, memory_order_relaxed);
+  return a;
+}
+
+typedef union number {
+  uint8_t u8; uint16_t u16; uint32_t u32; uint64_t u64;
+  int8_t i8; int16_t i16; int32_t i32; int64_t i64;
+  mx_f16 f16; mx_bf16 bf16; float f32; double f64; mx_c64 c64;
+} number;
+
+mx_array *mx_array_int(mx_dtype t, int64_t v) {
+  number n = {0};
+  switch (t) {
+    case MX_BOOL: n.u8 = v != 0; break;
+    case MX_U8: case MX_I8: n.u8 = (uint8_t)v; break;
+    case MX_U16: case MX_I16: n.u16 = (uint16_t)v; break;
+    case MX_U32: case MX_I32: n.u32 = (uint32_t)v; break;
+    case MX_U64: case MX_I64: n.i64 = v; break;
+    default: return mx_array_float(t, (double)v);
+  }
+  return mx_array_scalar(t, &n);
+}
+
+mx_array *mx_array_float(mx_dtype t, double v) {
+  number n = {0};
+  switch (t) {
+    case MX_BOOL: n.u8 = v != 0; break;
+    case MX_F16: n.f16 = mx_f32_to_f16((float)v); break;
+    case MX_BF16: n.bf16 = mx_f32_to_bf16((float)v); break;
+    case MX_F32: n.f32 = (float)v; break;
+    case MX_F64: n.f64 = v; break;
+    case MX_C64: n.c64 = (float)v; break;
+    case MX_U64: return mx_array_int(t, v >= 0x1p63 ? (int64_t)(uint64_t)v : (int64_t)v);
+    default: return mx_array_int(t, v >= -0x1p63 && v < 0x1p63 ? (int64_t)v : INT64_MIN);
+  }
+  return mx_array_scalar(t, &n);
+}
+
+mx_array *mx_array_empty(mx_dtype t, int ndim, const int32_t *shape) {
+  mx_array *a = mx_array_alloc(t, ndim, shape, 0, 0);
+  if (!a) return NULL;
+  if (!(a->buf = mx_buffer_new(mx_nbytes(a)))) {
+    mx_release(a);
+    return NULL;
+  }
+  a->data = a->buf->ptr;
+  atomic_store_explicit(&a->status, MX_AVAILABLE, memory_order_relaxed);
+  return a;
+}
+
+mx_array *mx_array_from_data(mx_dtype t, int ndim, const int32_t *shape, const void *data) {
+  if (ndim == 0) return mx_array_scalar(t, data);
+  mx_array *a = mx_array_empty(t, ndim, shape);
+  if (a && a->size) memcpy(a->data, data, mx_nbytes(a));
+  return a;
+}
+
+mx_array *mx_array_foreign(mx_dtype t, int ndim, const int32_t *shape, const int64_t *strides, void *data, size_t nbytes,
+                           void (*dtor)(void *), void *payload) {
+  mx_array *a = mx_array_alloc(t, ndim, shape, 0, 0);
+  if (!a || !(a->buf = mx_buffer_foreign(data, nbytes, dtor, payload))) {
+    if (dtor) dtor(payload);
+    mx_release(a);
+    return NULL;
+  }
+  if (strides) memcpy(a->strides, strides, (size_t)ndim * sizeof *strides);
+  a->data = data;
+  atomic_store_explicit(&a->status, MX_AVAILABLE, memory_order_relaxed);
+  return a;
+}
+
+/* ---- facts ---- */
+
+bool mx_is_row_contiguous(const mx_array *a) {
+  int64_t want = 1;
+  for (int i = a->ndim - 1; i >= 0; i--) {
+    if (a->shape[i] != 1 && a->strides[i] != want) return a->size == 0;
+    want *= a->shape[i];
+  }
+  return true;
+}
+
+bool mx_is_col_contiguous(const mx_array *a) {
+  int64_t want = 1;
+  for (int i = 0; i < a->ndim; i++) {
+    if (a->shape[i] != 1 && a->strides[i] != want) return a->size == 0;
+    want *= a->shape[i];
+  }
+  return true;
+}
+
+void mx_row_strides(int ndim, const int32_t *shape, int64_t *strides) {
+  int64_t n = 1;
+  for (int i = ndim - 1; i >= 0; i--) strides[i] = n, n *= shape[i];
+}
+
+double mx_item_f64(const mx_array *a) {
+  number n = {0};
+  memcpy(&n, a->data, mx_dtype_sizes[a->dtype]);
+  switch ((mx_dtype)a->dtype) {
+    case MX_BOOL: case MX_U8: return n.u8;
+    case MX_U16: return n.u16;
+    case MX_U32: return n.u32;
+    case MX_U64: return (double)n.u64;
+    case MX_I8: return n.i8;
+    case MX_I16: return n.i16;
+    case MX_I32: return n.i32;
+    case MX_I64: return (double)n.i64;
+    case MX_F16: return mx_f16_to_f32(n.f16);
+    case MX_BF16: return mx_bf16_to_f32(n.bf16);
+    case MX_F32: return n.f32;
+    case MX_F64: return n.f64;
+    case MX_C64: return crealf(n.c64);
+    default: return 0;
+  }
+}
+
+int64_t mx_item_i64(const mx_array *a) {
+  number n = {0};
+  memcpy(&n, a->data, mx_dtype_sizes[a->dtype]);
+  switch ((mx_dtype)a->dtype) {
+    case MX_BOOL: case MX_U8: return n.u8;
+    case MX_U16: return n.u16;
+    case MX_U32: return n.u32;
+    case MX_U64: case MX_I64: return n.i64;
+    case MX_I8: return n.i8;
+    case MX_I16: return n.i16;
+    case MX_I32: return n.i32;
+    default: {
+      double v = mx_item_f64(a);
+      return v >= -0x1p63 && v < 0x1p63 ? (int64_t)v : INT64_MIN;
+    }
+  }
+}
+
+int mx_list_push(mx_list *l, mx_array *a) {
+  if (l->n == l->cap) {
+    int cap = l->cap ? 2 * l->cap : 8;
+    mx_array **at = mx_realloc(l->at, (size_t)cap * sizeof *at);
+    if (!at) return mx_fail_memory();
+    l->at = at;
+    l->cap = cap;
+  }
+  l->at[l->n++] = mx_retain(a);
+  return 0;
+}
+
+void mx_list_clear(mx_list *l) {
+  for (int i = 0; i < l->n; i++) mx_release(l->at[i]);
+  mx_free(l->at);
+  *l = (mx_list){0};
+}
+
+const char *mx_shape_str(int ndim, const int32_t *shape) {
+  static _Thread_local char ring[4][400];
+  static _Thread_local int next;
+  char *s = ring[next++ & 3];
+  int n = snprintf(s, sizeof ring[0], "(");
+  for (int i = 0; i < ndim; i++) n += snprintf(s + n, sizeof ring[0] - (size_t)n, i ? ",%d" : "%d", shape[i]);
+  snprintf(s + n, sizeof ring[0] - (size_t)n, ")");
+  return s;
+}

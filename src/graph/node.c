@@ -1,0 +1,112 @@
+/* Making nodes. */
+#include <string.h>
+
+#include "graph/graph.h"
+
+/* What a node inherits from its inputs. */
+static uint8_t inherited(int nin, mx_array *const *in) {
+  uint8_t f = 0;
+  for (int i = 0; i < nin; i++) f |= in[i]->flags;
+  return f & (MX_TRACER | MX_PLACEHOLDER);
+}
+
+static void fill(mx_array *a, mx_stream stream, int op, int nin, mx_array *const *in, int np, const int64_t *p) {
+  a->op = (uint16_t)op;
+  a->stream = stream;
+  a->flags = inherited(nin, in);
+  for (int i = 0; i < nin; i++) a->in[i] = mx_retain(in[i]);
+  if (np) memcpy(a->p, p, (size_t)np * sizeof *p);
+}
+
+static bool all_given(mx_scope *s, int nin, mx_array *const *in) {
+  if (s->rc) return false;
+  for (int i = 0; i < nin; i++)
+    if (!in[i]) {
+      mx_scope_error(s, mx_error_kind());
+      return false;
+    }
+  return true;
+}
+
+static mx_array *single(mx_scope *s, mx_stream stream, int op, int nin, mx_array *const *in, int np, const int64_t *p,
+                        mx_object *object) {
+  mx_aval out;
+  int rc = mx_ops[op].infer(op, nin, in, np, p, 1, &out);
+  if (rc) return mx_scope_error(s, rc);
+  mx_array *a = mx_array_alloc(out.dtype, out.ndim, out.shape, nin, np);
+  if (!a) return mx_scope_error(s, mx_error_kind());
+  fill(a, stream, op, nin, in, np, p);
+  a->object = mx_object_retain(object);
+  return mx_own(s, a);
+}
+
+mx_array *mx_node(mx_scope *s, mx_opcode op, int nin, mx_array *const *in, int np, const int64_t *p) {
+  return all_given(s, nin, in) ? single(s, s->stream, op, nin, in, np, p, NULL) : NULL;
+}
+
+/* The results of a tuple: one block for the records, strides and shapes. */
+static mx_result *results_new(int nout, const mx_aval *out) {
+  size_t dims = 0;
+  for (int i = 0; i < nout; i++) dims += (size_t)out[i].ndim;
+  mx_result *r = mx_calloc(1, (size_t)nout * sizeof *r + dims * (sizeof(int64_t) + sizeof(int32_t)));
+  if (!r) {
+    mx_fail_memory();
+    return NULL;
+  }
+  int64_t *strides = (int64_t *)(r + nout);
+  int32_t *shape = (int32_t *)(strides + dims);
+  for (int i = 0; i < nout; i++) {
+    r[i] = (mx_result){.dtype = (uint8_t)out[i].dtype, .ndim = (uint8_t)out[i].ndim, .shape = shape, .strides = strides, .size = 1};
+    memcpy(shape, out[i].shape, (size_t)out[i].ndim * sizeof *shape);
+    mx_row_strides(out[i].ndim, shape, strides);
+    for (int d = 0; d < out[i].ndim; d++) r[i].size *= shape[d];
+    strides += out[i].ndim;
+    shape += out[i].ndim;
+  }
+  return r;
+}
+
+static mx_array *tuple(mx_scope *s, mx_stream stream, int op, int nin, mx_array *const *in, int np, const int64_t *p,
+                       mx_object *object, int nout) {
+  mx_aval small[4], *out = nout <= 4 ? small : mx_malloc((size_t)nout * sizeof *out);
+  if (!out) return mx_scope_error(s, mx_fail_memory());
+  mx_array *a = NULL;
+  int rc = mx_ops[op].infer(op, nin, in, np, p, nout, out);
+  if (rc) mx_scope_error(s, rc);
+  else if ((a = mx_array_alloc(nout ? out[0].dtype : MX_BOOL, 0, NULL, nin, np))) {
+    fill(a, stream, op, nin, in, np, p);
+    a->object = mx_object_retain(object);
+    a->nout = (uint16_t)nout;
+    if (!(a->outs = results_new(nout, out))) {
+      a->nout = 1;
+      mx_release(a);
+      a = NULL;
+    }
+  }
+  if (out != small) mx_free(out);
+  return rc ? NULL : mx_own(s, a);
+}
+
+mx_array *mx_pick(mx_scope *s, mx_array *t, int i) {
+  int64_t p = i;
+  return mx_node(s, OP_pick, 1, &t, 1, &p);
+}
+
+int mx_node_multi(mx_scope *s, mx_opcode op, int nin, mx_array *const *in, int np, const int64_t *p, mx_object *object, int nout,
+                  mx_array **res) {
+  mx_array *t = all_given(s, nin, in) ? tuple(s, s->stream, op, nin, in, np, p, object, nout) : NULL;
+  for (int i = 0; i < nout; i++) res[i] = t ? mx_pick(s, t, i) : NULL;
+  return s->rc;
+}
+
+mx_array *mx_node_again(mx_scope *s, const mx_array *n, mx_array *const *in) {
+  if (!all_given(s, n->nin, in)) return NULL;
+  if (n->outs) return tuple(s, n->stream, n->op, n->nin, in, n->np, n->p, n->object, n->nout);
+  return single(s, n->stream, n->op, n->nin, in, n->np, n->p, n->object);
+}
+
+mx_array *mx_placeholder(mx_scope *s, mx_dtype t, int ndim, const int32_t *shape) {
+  mx_array *a = mx_array_alloc(t, ndim, shape, 0, 0);
+  if (a) a->flags = MX_PLACEHOLDER;
+  return mx_own(s, a);
+}
