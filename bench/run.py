@@ -1,0 +1,59 @@
+"""Prints what cmlx claims about speed and size, measured now.
+
+    bench/run.py [benchmark ...] [--rounds N] [--json FILE]
+"""
+
+import argparse
+import importlib
+import json
+import os
+import pathlib
+import sys
+
+import harness
+
+ALL = ["elementwise", "small_ops", "train_digits", "train_text", "import_time", "build"]
+
+
+def row(claim, ours, theirs, ratio_min, ratio_median, allowed, unit):
+    verdict = "met" if ratio_min <= allowed else "NOT MET"
+    return (f"{claim:<44} {ours:>10} {theirs:>10} {unit:<3} {ratio_min:>7.3f} {ratio_median:>7.3f} {allowed:>8.3g}  {verdict}")
+
+
+def scaled(seconds):
+    return (seconds * 1e3, "ms") if seconds < 10 else (seconds, "s")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", default=ALL, help=f"some of {', '.join(ALL)}")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--json", type=pathlib.Path)
+    args = parser.parse_args()
+    results = {}
+    print(f"{harness.THREADS} threads, {os.cpu_count()} processors; minima in turns, ratios of minima and of medians\n")
+    print(f"{'claim':<44} {'cmlx':>10} {'other':>10} {'':<3} {'ratio':>7} {'median':>7} {'allowed':>8}")
+    for name in args.names:
+        bench = importlib.import_module(name)
+        if hasattr(bench, "measure"):      # not a race: prints its own rows
+            for claim, value, limit, unit in bench.measure():
+                print(row(claim, f"{value:.2f}", f"{limit:g}", value / limit, value / limit, 1, unit), flush=True)
+                results[claim] = value
+            continue
+        times = harness.compare(name, args.rounds)
+        results[name] = {who: harness.summary(t) for who, t in times.items()}
+        for ours, theirs, allowed in bench.CLAIMS:
+            if ours not in times or theirs not in times:
+                print(f"{name}: {ours} / {theirs}: not measured")
+                continue
+            a, b = results[name][ours], results[name][theirs]
+            value, unit = scaled(a["min"])
+            other = b["min"] * value / a["min"]
+            print(row(f"{ours} / {theirs}", f"{value:.3f}", f"{other:.3f}", a["min"] / b["min"], a["median"] / b["median"],
+                      allowed, unit), flush=True)
+    if args.json:
+        args.json.write_text(json.dumps(results, indent=1))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
