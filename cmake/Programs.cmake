@@ -25,6 +25,10 @@ elseif(cmlx_tests)
   message(STATUS "cmocka not found: the C tests are not built (libcmocka-dev)")
 endif()
 
+if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/include/mlx/c/mlx.h)
+  add_test(NAME layering COMMAND ${Python_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/tools/layering.py)
+endif()
+
 # Examples see what a user sees: the shared library and its public headers.
 file(GLOB cmlx_examples CONFIGURE_DEPENDS examples/c/*.c)
 foreach(source IN LISTS cmlx_examples)
