@@ -34,6 +34,9 @@ void *mlx_ext_data(mlx_array a);
 /* Bytes of the buffer behind an evaluated array. */
 size_t mlx_ext_buffer_size(mlx_array a);
 
+/* *res = a row-contiguous evaluated array of the given shape; *data is its uninitialised memory, to be filled at once. */
+int mlx_ext_empty(mlx_array *res, int ndim, const int *shape, mlx_dtype dtype, void **data);
+
 /* *res = foreign memory, not copied; strides count elements. dtor(payload) is called once, also when this fails. */
 int mlx_ext_foreign(mlx_array *res, void *data, size_t nbytes, int ndim, const int *shape, const int64_t *strides,
                     mlx_dtype dtype, void (*dtor)(void *), void *payload);
