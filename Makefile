@@ -9,7 +9,7 @@ CONFIGURE = cmake -G Ninja -S . -DPython_EXECUTABLE=$(abspath $(PY)) -DCMLX_WERR
 PACKAGE_FILES = $(shell find python/mlx include packaging pyproject.toml -type f -not -name '*.pyc')
 export CTEST_OUTPUT_ON_FAILURE = 1
 
-.PHONY: help deps library build demo test test-asan test-tsan bench bench-deps format symbols docs-check clean
+.PHONY: help deps library build demo test test-asan test-tsan bench bench-deps format symbols headers docs-check clean
 help:
 	@echo "deps        install what is missing: packages of the distribution, Python packages into $(VENV)"
 	@echo "build       $(BUILD)/libcmlx.so, and the package mlx installed into $(VENV)"
@@ -18,6 +18,7 @@ help:
 	@echo "test-asan   the same under address and undefined-behaviour sanitizers;  test-tsan: threads"
 	@echo "bench       speeds against NumPy, PyTorch, JAX and MLX (bench-deps fetches them)"
 	@echo "format      clang-format;  symbols: what the library exports;  docs-check: documents against code"
+	@echo "headers     include/mlx/c/ops.h and its like from ops/functions.def"
 
 deps: $(VENV)/.deps
 $(VENV)/.deps: packaging/requirements.txt tools/deps.sh
@@ -62,6 +63,10 @@ bench: build
 	$(PY) bench/run.py
 bench-deps: deps
 	$(PY) bench/deps.py
+
+# The headers of functions that stand for operations are committed; a test compares them with the table.
+headers:
+	python3 tools/opgen.py --ops ops --out include/mlx/c headers
 
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')

@@ -1,0 +1,115 @@
+/* Maps from strings to arrays and to strings. */
+#include "capi/map.h"
+
+#include <limits.h>
+#include <string.h>
+
+#include "capi/handles.h"
+#include "mlx/c/map.h"
+
+static uint32_t hash(const char *key) { /* FNV-1a */
+  uint32_t h = 2166136261u;
+  for (; *key; key++) h = (h ^ (unsigned char)*key) * 16777619u;
+  return h;
+}
+
+/* The slot where key is, or the free one where it would go. */
+static int32_t *slot_of(const mx_map *m, const char *key) {
+  for (uint32_t i = hash(key) & (m->nslots - 1);; i = (i + 1) & (m->nslots - 1))
+    if (!m->slots[i] || !strcmp(m->at[m->slots[i] - 1].key, key)) return &m->slots[i];
+}
+
+void *mx_map_find(const mx_map *m, const char *key) {
+  int32_t *s = m->nslots ? slot_of(m, key) : NULL;
+  return s && *s ? m->at[*s - 1].value : NULL;
+}
+
+static int grow(mx_map *m) {
+  int cap = m->cap ? m->cap * 2 : 8;
+  if (m->cap > INT_MAX / 8) return mx_fail(MX_EOVERFLOW, "[map] %d entries are too many", m->n);
+  mx_map_entry *at = mx_realloc(m->at, (size_t)cap * sizeof *at);
+  if (!at) return mx_fail_memory();
+  m->at = at; /* the larger block may stay when the next step fails */
+  int32_t *slots = mx_calloc((size_t)cap * 2, sizeof *slots);
+  if (!slots) return mx_fail_memory();
+  mx_free(m->slots);
+  m->slots = slots;
+  m->nslots = (uint32_t)cap * 2;
+  m->cap = cap;
+  for (int i = 0; i < m->n; i++) *slot_of(m, m->at[i].key) = i + 1;
+  return 0;
+}
+
+int mx_map_insert(mx_map *m, const char *key, void *value, void (*drop)(void *)) {
+  int rc;
+  if (m->n == m->cap && (rc = grow(m))) return rc;
+  int32_t *s = slot_of(m, key);
+  if (*s) {
+    drop(m->at[*s - 1].value);
+    m->at[*s - 1].value = value;
+    return 0;
+  }
+  char *copy = mx_strdup(key);
+  if (!copy) return mx_fail_memory();
+  m->at[m->n] = (mx_map_entry){copy, value};
+  *s = ++m->n;
+  return 0;
+}
+
+void mx_map_clear(mx_map *m, void (*drop)(void *)) {
+  for (int i = 0; i < m->n; i++) {
+    mx_free(m->at[i].key);
+    drop(m->at[i].value);
+  }
+  mx_free(m->at);
+  mx_free(m->slots);
+  *m = (mx_map){0};
+}
+
+/* ---- to arrays ---- */
+
+static void *copy_array(mlx_array v) {
+  mx_array *a = mx_array_of(v);
+  if (!a) mx_fail(MX_EVALUE, "[map_string_to_array] empty array given, expected a value");
+  return mx_retain(a);
+}
+static int give_array(mlx_array *out, void *p) { return mx_put(out, mx_retain(p)); }
+
+#define MAP mlx_map_string_to_array
+#define ITER mlx_map_string_to_array_iterator
+#define F(name) mlx_map_string_to_array_##name
+#define TAG "map_string_to_array"
+#define VALUE const mlx_array
+#define OUT mlx_array
+#define COPY copy_array
+#define AGAIN(p) ((mlx_array){&(p)})
+#define DROP mx_release
+#define GIVE give_array
+#include "capi/map.inc.h"
+
+/* ---- to strings ---- */
+
+static void *copy_text(const char *v) {
+  char *copy = v ? mx_strdup(v) : NULL;
+  if (!v)
+    mx_fail(MX_EVALUE, "[map_string_to_string] NULL given, expected text");
+  else if (!copy)
+    mx_fail_memory();
+  return copy;
+}
+static int give_text(const char **out, void *p) {
+  *out = p;
+  return 0;
+}
+
+#define MAP mlx_map_string_to_string
+#define ITER mlx_map_string_to_string_iterator
+#define F(name) mlx_map_string_to_string_##name
+#define TAG "map_string_to_string"
+#define VALUE const char *
+#define OUT const char *
+#define COPY copy_text
+#define AGAIN(p) (p)
+#define DROP mx_free
+#define GIVE give_text
+#include "capi/map.inc.h"

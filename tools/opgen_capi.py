@@ -1,0 +1,204 @@
+"""ops/functions.def -> the declarations in include/mlx/c and the wrappers of generated/capi_ops.c."""
+import os
+import re
+import textwrap
+
+# Which types a header needs beside arrays, streams and vectors.
+INCLUDES = ["mlx/c/array.h", "mlx/c/optional.h", "mlx/c/stream.h", "mlx/c/vector.h"]
+WIDTH = 100
+
+
+class Param:
+    """One parameter: its C type without the const of a handle, its name, whether it may be empty."""
+
+    def __init__(self, text):
+        self.optional = "/* may be empty */" in text
+        text = " ".join(text.replace("/* may be empty */", "").split())
+        m = re.fullmatch(r"(.*?)\s*(\w+)", text)
+        if not m:
+            raise ValueError(f"cannot read the parameter '{text}'")
+        self.decl, self.name = text, m.group(2)
+        self.type = m.group(1).replace(" *", "*")
+        self.handle = re.sub(r"^const ", "", self.type)
+
+
+class Function:
+    """One row: a prototype, its documentation, and whether it is still to do."""
+
+    def __init__(self, line, where):
+        self.todo = line.startswith("todo ")
+        line = line.removeprefix("todo ")
+        m = re.fullmatch(r"int (mlx_\w+)\((.*)\);", line)
+        if not m:
+            raise ValueError(f"{where}: not a prototype: {line}")
+        self.name, self.where, self.doc = m.group(1), where, []
+        self.params = [Param(p) for p in m.group(2).split(",")]
+
+    @property
+    def internal(self):
+        return "mx_" + self.name.removeprefix("mlx_")
+
+    @property
+    def tag(self):
+        return self.name.removeprefix("mlx_")
+
+    def prototype(self, end=";"):
+        args = [p.decl + (" /* may be empty */" if p.optional else "") for p in self.params]
+        line = f"int {self.name}({', '.join(args)}){end}"
+        if len(line) <= WIDTH:
+            return line
+        return f"int {self.name}(\n    " + ",\n    ".join(args) + f"){end}"
+
+
+class Section:
+    """A header, or a titled part of one: text, verbatim code, functions."""
+
+    def __init__(self, title, text=""):
+        self.title, self.text, self.code, self.functions = title, [text] if text else [], [], []
+
+
+def read(ops):
+    """functions.def -> {header name: [Section, ...]}, the first section of each being the header's own."""
+    path, headers, sections, fun = os.path.join(ops, "functions.def"), {}, None, None
+    for n, line in enumerate(open(path, encoding="utf-8"), 1):
+        line, where = line.rstrip("\n"), f"{path}:{n}"
+        if not line.strip():
+            fun = None
+        elif line.startswith("#"):
+            continue
+        elif m := re.fullmatch(r"\[(\w+\.h)\] (.*)", line):
+            sections = headers[m.group(1)] = [Section(m.group(1), m.group(2))]
+        elif sections is None:
+            raise ValueError(f"{where}: text before the first [header.h]")
+        elif m := re.fullmatch(r"== (.*) ==", line):
+            sections.append(Section(m.group(1)))
+        elif line.startswith("| "):
+            sections[-1].code.append(line[2:])
+        elif re.match(r"(todo )?int mlx_", line):
+            fun = Function(line, where)
+            sections[-1].functions.append(fun)
+        elif fun is not None and line.startswith("    "):
+            fun.doc.append(line.strip())
+        elif fun is None and not sections[-1].functions:
+            sections[-1].text.append(line.strip())
+        else:
+            raise ValueError(f"{where}: neither a row nor its text: {line}")
+    seen = {}
+    for f in (f for parts in headers.values() for s in parts for f in s.functions):
+        if not f.doc:
+            raise ValueError(f"{f.where}: {f.name} has no documentation")
+        if f.name in seen:
+            raise ValueError(f"{f.where}: {f.name} stands already at {seen[f.name]}")
+        seen[f.name] = f.where
+    return headers
+
+
+def comment(text, opening="/**"):
+    words = " ".join(text)
+    if len(words) + len(opening) + 4 <= WIDTH:
+        return f"{opening} {words} */"
+    return opening + "\n" + "\n".join(" * " + l for l in textwrap.wrap(words, WIDTH - 3)) + "\n */"
+
+
+def header(name, parts):
+    guard = "MLX_C_" + name.replace(".", "_").upper()
+    out = [comment([f"mlx/c/{name}:"] + parts[0].text + ["Written by tools/opgen.py from ops/functions.def."], "/*"),
+           f"#ifndef {guard}", f"#define {guard}", ""]
+    out += [f'#include "{i}"' for i in INCLUDES]
+    out += ["", "#ifdef __cplusplus", 'extern "C" {', "#endif"]
+    for i, part in enumerate(parts):
+        live = [f for f in part.functions if not f.todo]
+        if not live:
+            continue
+        if i:
+            out += ["", comment([part.title + "."] + part.text, "/* ----")]
+        out += [""] + part.code if part.code else []
+        for f in live:
+            out += ["", comment(f.doc), f.prototype()]
+    out += ["", "#ifdef __cplusplus", "}", "#endif", "", f"#endif /* {guard} */", ""]
+    return "\n".join(out)
+
+
+def headers(ops):
+    """The headers that declare at least one function."""
+    return {name: header(name, parts) for name, parts in read(ops).items()
+            if any(not f.todo for p in parts for f in p.functions)}
+
+
+# ---- wrappers ----------------------------------------------------------------------------------------------------
+
+# How a parameter reaches the graph function. {p} is its name; a check goes before the call.
+PLAIN = {"int", "bool", "float", "double", "size_t", "uint64_t", "int64_t"}
+
+
+def pass_on(f, params):
+    """(checks, arguments) for the parameters behind the results."""
+    checks, args, i = [], [], 0
+    while i < len(params):
+        p = params[i]
+        after = params[i + 1] if i + 1 < len(params) else None
+        if p.handle == "mlx_stream":
+            pass                                            # mx_capi_begin has put it into the scope
+        elif p.handle == "mlx_array":
+            checks.append(f"  mx_array *x_{p.name} = "
+                          f"{'mx_capi_maybe' if p.optional else 'mx_capi_in'}(&c, {p.name}, \"{p.name}\");")
+            args.append(f"x_{p.name}")
+        elif p.handle == "mlx_vector_array":
+            checks.append(f"  const mx_vector_array *v_{p.name} = mx_capi_vector(&c, {p.name}, \"{p.name}\");")
+            args += [f"v_{p.name}->n", f"v_{p.name}->items"]
+        elif p.type in ("const int*", "const int64_t*") and after is not None and after.name == p.name + "_num":
+            checks.append(f"  mx_capi_need(&c, {p.name} != NULL || {after.name} == 0, \"{p.name}\");")
+            args += [p.name, after.name]
+            i += 1
+        elif p.type == "const char*":
+            if not p.optional:
+                checks.append(f"  mx_capi_need(&c, {p.name} != NULL, \"{p.name}\");")
+            args.append(p.name)
+        elif p.type == "mlx_dtype":
+            checks.append(f"  mx_capi_dtype(&c, {p.name}, \"{p.name}\");")
+            args.append(f"(mx_dtype){p.name}")
+        elif p.type in ("mlx_optional_int", "mlx_optional_float"):
+            args.append(f"{p.name}.has_value ? &{p.name}.value : NULL")
+        elif p.type == "mlx_optional_dtype":
+            checks.append(f"  if ({p.name}.has_value) mx_capi_dtype(&c, {p.name}.value, \"{p.name}\");")
+            args.append(f"{p.name}.has_value ? (const mx_dtype *)&{p.name}.value : NULL")
+        elif p.type in PLAIN or p.type == "mlx_fft_norm":
+            args.append(p.name)
+        else:
+            raise ValueError(f"{f.where}: no rule for the parameter '{p.decl}' of {f.name}")
+        i += 1
+    return checks, args
+
+
+def wrapper(f):
+    results = [p for p in f.params if p.type in ("mlx_array*", "mlx_vector_array*")]
+    rest = f.params[len(results):]
+    if f.params[:len(results)] != results:
+        raise ValueError(f"{f.where}: results come first in {f.name}")
+    stream = next((p.name for p in rest if p.handle == "mlx_stream"), None)
+    checks, args = pass_on(f, rest)
+    begin = f'mx_capi_begin(&c, "{f.tag}", {stream})' if stream else f'mx_capi_begin_no_stream(&c, "{f.tag}")'
+    body = ["  mx_capi c;", f"  {begin};"] + checks
+    call = f"{f.internal}({', '.join(['&c.scope'] + args)})"
+    if not results:                                          # acts on state: no node is built
+        body += [f"  return mx_capi_end_plain(&c, c.scope.rc ? c.scope.rc : {call.replace('&c.scope, ', '')});"]
+    elif results[0].type == "mlx_vector_array*":
+        call = f"{f.internal}({', '.join(['&c.scope', '&c.list'] + args)})"
+        body += ["  if (!c.scope.rc)", f"    {call};", f"  return mx_capi_end_vector(&c, {results[0].name});"]
+    elif len(results) == 1:
+        body += [f"  mx_array *r = c.scope.rc ? NULL : {call};", f"  return mx_capi_end(&c, {results[0].name}, r);"]
+    else:
+        call = f"{f.internal}({', '.join(['&c.scope', 'r'] + args)})"
+        body += [f"  mx_array *r[{len(results)}] = {{NULL}};", "  if (!c.scope.rc)", f"    {call};",
+                 f"  return mx_capi_end_many(&c, {len(results)}, "
+                 f"(mlx_array *[]){{{', '.join(p.name for p in results)}}}, r);"]
+    return "\n".join([f.prototype(" {")] + body + ["}"])
+
+
+def wrappers(ops):
+    live = [(name, f) for name, parts in read(ops).items() for p in parts for f in p.functions if not f.todo]
+    out = ["/* Written by tools/opgen.py from ops/functions.def: each public function calls the graph function of",
+           " * its name. src/capi/handles.h has the few helpers. */",
+           '#include "capi/handles.h"', '#include "graph/graph.h"']
+    out += [f'#include "mlx/c/{n}"' for n in dict.fromkeys(n for n, _ in live)]
+    return {"capi_ops.c": "\n\n".join(["\n".join(out)] + [wrapper(f) for _, f in live]) + "\n"}
