@@ -25,6 +25,8 @@ elseif(cmlx_tests)
   message(STATUS "cmocka not found: the C tests are not built (libcmocka-dev)")
 endif()
 
+add_test(NAME headers COMMAND ${Python_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/tools/headers.py --cc ${CMAKE_C_COMPILER}
+  WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
 if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/include/mlx/c/mlx.h)
   add_test(NAME layering COMMAND ${Python_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/tools/layering.py)
 endif()

@@ -189,7 +189,6 @@ mlx_dtype mlx_array_dtype(const mlx_array arr);
 int mlx_array_eval(mlx_array arr);
 
 /* The value of an array of one element, converted to the type asked for. These evaluate. */
-
 int mlx_array_item_bool(bool* res, const mlx_array arr);
 int mlx_array_item_uint8(uint8_t* res, const mlx_array arr);
 int mlx_array_item_uint16(uint16_t* res, const mlx_array arr);
@@ -214,7 +213,6 @@ int mlx_array_item_bfloat16(bfloat16_t* res, const mlx_array arr);
  * mlx_array_data_uint8 reads the bytes of any array. The elements are laid out as the strides say. These do not evaluate:
  * before an eval they report an error and give NULL. Valid while the handle lives and is not set.
  */
-
 const bool* mlx_array_data_bool(const mlx_array arr);
 const uint8_t* mlx_array_data_uint8(const mlx_array arr);
 const uint16_t* mlx_array_data_uint16(const mlx_array arr);
