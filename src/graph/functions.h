@@ -29,7 +29,7 @@ mx_array *mx_atleast_1d(mx_scope *s, mx_array *a);
 mx_array *mx_atleast_2d(mx_scope *s, mx_array *a);
 mx_array *mx_atleast_3d(mx_scope *s, mx_array *a);
 mx_array *mx_as_strided(mx_scope *s, mx_array *a, const int *shape, size_t n, const int64_t *strides, size_t nstrides, size_t offset);
-mx_array *mx_view(mx_scope *s, mx_array *a, mx_dtype dtype);
+mx_array *mx_view_as(mx_scope *s, mx_array *a, mx_dtype dtype); /* mlx_view; mx_view is the type of backend.h */
 mx_array *mx_copy(mx_scope *s, mx_array *a);
 mx_array *mx_contiguous(mx_scope *s, mx_array *a, bool allow_col_major);
 mx_array *mx_stop_gradient(mx_scope *s, mx_array *a);

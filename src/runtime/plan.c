@@ -1,0 +1,441 @@
+/* Making plans and keeping them.
+ *
+ * The key holds what decides the code: ops, dtypes, which shapes are equal, which values are single elements, who reads what, what is
+ * held, the axes of reductions. Sizes, strides and parameters are bound at each run.
+ *
+ * Grouping: steps are made in order. A node may join the group at step g when all it reads is ready by then: a value computed in the
+ * group itself (ready 2g) or by an earlier step (2k + 1 <= 2g). So no cycle can arise, and no search is needed. */
+#include "runtime/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/alloc.h"
+#include "core/error.h"
+#include "graph/graph.h"
+
+enum { BUCKETS = 4096, CACHE_BYTES = 64 << 20, MAX_GROUP_INPUTS = 14, MAX_GROUP_OUTPUTS = 10 };
+
+static mx_plan *buckets[BUCKETS];
+static size_t cache_bytes;
+static uint64_t made_count, hit_count;
+
+/* ---- the key ---- */
+
+static struct { uint32_t *w; int n, cap; } key; /* reused; under the graph lock */
+
+static int key_room(int words) {
+  if (key.n + words <= key.cap) return 0;
+  int cap = (key.n + words) * 2;
+  uint32_t *w = mx_realloc(key.w, (size_t)cap * sizeof *w);
+  if (!w) return mx_fail_memory();
+  key.w = w;
+  key.cap = cap;
+  return 0;
+}
+
+/* Shapes of a piece get numbers in the order in which they are first seen: a hash table of representatives. */
+enum { SHAPE_SLOTS = 8192, SHAPE_ONE = 1 };
+static struct { const mx_array *shape; uint32_t stamp, number; } shapes[SHAPE_SLOTS];
+static uint32_t shape_stamp, shape_count;
+
+static uint32_t shape_class(const mx_array *a) {
+  uint32_t h = a->ndim;
+  for (int i = 0; i < a->ndim; i++) h = (h ^ (uint32_t)a->shape[i]) * 0x9E3779B1u;
+  for (uint32_t k = h >> 19;; k = (k + 1) & (SHAPE_SLOTS - 1)) {
+    if (shapes[k].stamp != shape_stamp) {
+      shapes[k].shape = a;
+      shapes[k].stamp = shape_stamp;
+      return (shapes[k].number = ++shape_count << 1 | (a->size == 1 ? SHAPE_ONE : 0));
+    }
+    if (mx_same_shape(shapes[k].shape, a)) return shapes[k].number;
+  }
+}
+
+static uint32_t axes_mask(const mx_array *n) {
+  uint32_t m = 0;
+  for (int i = 0; i < n->np; i++) m |= 1u << n->p[i];
+  return m;
+}
+
+/* Per node: op, dtype and held; then each input's reference and dtype; element-wise ops and reductions also the shapes' numbers. */
+static int make_key(const mx_piece *p, const uint8_t *held, uint32_t *class_of) {
+  shape_stamp++;
+  shape_count = 0;
+  key.n = 0;
+  for (int i = 0; i < p->nnode; i++) {
+    const mx_array *n = p->node[i];
+    if (key_room(4 + 2 * n->nin)) return MX_EMEMORY;
+    uint32_t *w = key.w + key.n;
+    bool shaped = mx_is_elementwise(n->op) || mx_is_reduction(n->op);
+    *w++ = n->op | (uint32_t)n->dtype << 16 | (uint32_t)held[i] << 24;
+    *w++ = (uint32_t)n->nin | (uint32_t)(uint16_t)n->stream << 16;
+    for (int k = 0; k < n->nin; k++) {
+      *w++ = n->in[k]->walk_index;
+      if (shaped) *w++ = shape_class(n->in[k]) | (uint32_t)n->in[k]->dtype << 24;
+    }
+    class_of[i] = 0;
+    if (shaped) *w++ = class_of[i] = shape_class(n);
+    if (mx_is_reduction(n->op)) *w++ = axes_mask(n);
+    key.n = (int)(w - key.w);
+  }
+  return 0;
+}
+
+static uint64_t hash_key(void) {
+  uint64_t h = 0x9E3779B97F4A7C15u ^ (uint64_t)key.n;
+  for (int i = 0; i < key.n; i++) h = (h ^ key.w[i]) * 0xD6E8FEB86659FD93u, h ^= h >> 32;
+  return h;
+}
+
+/* ---- making a plan ---- */
+
+typedef struct draft {          /* a group while nodes are added */
+  uint32_t class;
+  int step, n_node, n_in, n_out;
+  uint32_t axes;                /* of its reductions; 0: none yet */
+  mx_stream stream;
+  uint32_t node[MX_PROGRAM_MAX];
+  mx_ref in[MX_PROGRAM_IO];
+  uint16_t uses[MX_PROGRAM_IO];
+  uint32_t reduction[MX_PROGRAM_IO];
+  int n_red;
+} draft;
+
+typedef struct maker {
+  const mx_piece *p;
+  const uint8_t *held;
+  const mx_backend *backend;
+  const uint32_t *class_of;
+  int *ready;                   /* of nodes: 2*step in a group, 2*step + 1 elsewhere */
+  int *group_of;                /* draft of a node, or -1 */
+  int *reader;                  /* the last draft that reads a value: nodes, then leaves */
+  draft *drafts;
+  int ndraft, draft_cap;
+  struct { uint8_t kind; uint32_t node; int draft; } *steps;
+  int nsteps, max_ins;
+} maker;
+
+static int ready_of(const maker *m, const mx_array *x) { return x->walk_index & MX_LEAF ? -1 : m->ready[x->walk_index]; }
+static int *reader_of(maker *m, const mx_array *x) {
+  return &m->reader[x->walk_index & MX_LEAF ? (uint32_t)m->p->nnode + (x->walk_index & ~MX_LEAF) : x->walk_index];
+}
+static bool in_draft(const maker *m, const mx_array *x, int d) {
+  return !(x->walk_index & MX_LEAF) && m->group_of[x->walk_index] == d && m->ready[x->walk_index] == 2 * m->drafts[d].step;
+}
+
+static int find_input(const draft *d, mx_ref r) {
+  for (int i = 0; i < d->n_in; i++)
+    if (d->in[i] == r) return i;
+  return -1;
+}
+
+static bool can_join(const maker *m, int di, const mx_array *n, uint32_t class) {
+  if (di < 0) return false;
+  const draft *d = &m->drafts[di];
+  if (d->class != class || d->stream != n->stream || d->n_node >= m->max_ins) return false;
+  int fresh = 0;
+  for (int k = 0; k < n->nin; k++) {
+    if (ready_of(m, n->in[k]) > 2 * d->step) return false;
+    if (!in_draft(m, n->in[k], di) && find_input(d, n->in[k]->walk_index) < 0) fresh++;
+  }
+  return d->n_in + fresh <= MAX_GROUP_INPUTS;
+}
+
+static int new_step(maker *m, int kind, uint32_t node, int d) {
+  m->steps[m->nsteps].kind = (uint8_t)kind;
+  m->steps[m->nsteps].node = node;
+  m->steps[m->nsteps].draft = d;
+  return m->nsteps++;
+}
+
+static int new_draft(maker *m, uint32_t class, mx_stream stream) {
+  if (m->ndraft == m->draft_cap) {
+    int cap = m->draft_cap ? 2 * m->draft_cap : 16;
+    draft *d = mx_realloc(m->drafts, (size_t)cap * sizeof *d);
+    if (!d) {
+      mx_fail_memory();
+      return -1;
+    }
+    m->drafts = d;
+    m->draft_cap = cap;
+  }
+  draft *d = &m->drafts[m->ndraft];
+  memset(d, 0, offsetof(draft, node));
+  d->n_red = 0;
+  d->class = class;
+  d->stream = stream;
+  d->step = new_step(m, MX_STEP_GROUP, 0, m->ndraft);
+  return m->ndraft++;
+}
+
+static void join(maker *m, int di, uint32_t i, const mx_array *n) {
+  draft *d = &m->drafts[di];
+  for (int k = 0; k < n->nin; k++) {
+    if (in_draft(m, n->in[k], di)) continue;
+    int at = find_input(d, n->in[k]->walk_index);
+    if (at < 0) {
+      at = d->n_in++;
+      d->in[at] = n->in[k]->walk_index;
+      d->uses[at] = 0;
+    }
+    d->uses[at]++;
+    *reader_of(m, n->in[k]) = di;
+  }
+  d->node[d->n_node++] = i;
+  m->group_of[i] = di;
+  m->ready[i] = 2 * d->step;
+}
+
+static int place_elementwise(maker *m, uint32_t i) {
+  const mx_array *n = m->p->node[i];
+  uint32_t class = m->class_of[i];
+  int best = -1;
+  for (int k = 0; k < n->nin && best < 0; k++) /* the group of an input */
+    if (!(n->in[k]->walk_index & MX_LEAF)) {
+      int d = m->group_of[n->in[k]->walk_index];
+      if (can_join(m, d, n, class)) best = d;
+    }
+  for (int k = 0; k < n->nin && best < 0; k++) { /* a group that reads the same value */
+    int d = *reader_of(m, n->in[k]);
+    if (can_join(m, d, n, class)) best = d;
+  }
+  if (best < 0 && (best = new_draft(m, class, n->stream)) < 0) return MX_EMEMORY;
+  join(m, best, i, n);
+  return 0;
+}
+
+/* A reduction ends the group that computes what it reduces. */
+static bool place_reduction(maker *m, uint32_t i) {
+  const mx_array *n = m->p->node[i], *x = n->in[0];
+  if (!m->backend->fuses_reductions || !mx_is_float(x->dtype) || (x->walk_index & MX_LEAF)) return false;
+  int di = m->group_of[x->walk_index];
+  uint32_t axes = axes_mask(n);
+  if (di < 0 || !in_draft(m, x, di)) return false;
+  draft *d = &m->drafts[di];
+  if (d->n_red >= 4 || (d->axes && d->axes != axes) || d->stream != n->stream || (d->class & SHAPE_ONE)) return false;
+  d->axes = axes;
+  d->reduction[d->n_red++] = i;
+  m->group_of[i] = di;
+  m->ready[i] = 2 * d->step + 1;
+  return true;
+}
+
+static int place_all(maker *m) {
+  for (uint32_t i = 0; i < (uint32_t)m->p->nnode; i++) {
+    const mx_array *n = m->p->node[i];
+    m->group_of[i] = -1;
+    if (mx_is_elementwise(n->op)) {
+      int rc = place_elementwise(m, i);
+      if (rc) return rc;
+    } else if (!mx_is_reduction(n->op) || !place_reduction(m, i)) {
+      uint8_t kind = mx_ops[n->op].kind;
+      m->ready[i] = 2 * new_step(m, kind == MX_VIEW || kind == MX_ALIAS ? MX_STEP_VIEW : MX_STEP_KERNEL, i, -1) + 1;
+    }
+  }
+  return 0;
+}
+
+/* Which nodes of groups must be stored: held ones, and those that something outside the group reads. */
+static void mark_stored(maker *m, uint8_t *stored) {
+  for (int i = 0; i < m->p->nnode; i++) stored[i] = m->held[i];
+  for (int i = 0; i < m->p->nnode; i++) {
+    const mx_array *n = m->p->node[i];
+    for (int k = 0; k < n->nin; k++) {
+      uint32_t r = n->in[k]->walk_index;
+      if (!(r & MX_LEAF) && (m->group_of[r] < 0 || m->group_of[r] != m->group_of[i])) stored[r] = 1;
+    }
+  }
+}
+
+/* Instructions and registers of a group. Input registers are never written: they may point at the input itself.
+ * false: more registers or outputs than a program has. */
+static bool emit(const maker *m, const draft *d, const uint8_t *stored, mx_group *g, int *reg, int *last) {
+  mx_program *pr = &g->program;
+  g->n_in = (uint16_t)d->n_in;
+  g->domain = d->node[0];
+  g->n_out = 0;
+  pr->n_in = (uint16_t)d->n_in;
+  for (int i = 0; i < d->n_in; i++) {
+    const mx_array *x = d->in[i] & MX_LEAF ? m->p->leaf[d->in[i] & ~MX_LEAF] : m->p->node[d->in[i]];
+    g->in[i] = d->in[i];
+    g->in_uses[i] = d->uses[i];
+    pr->in[i] = (mx_port){.dtype = x->dtype, .reg = (uint8_t)i, .scalar = x->size == 1 && !(d->class & SHAPE_ONE)};
+  }
+  for (int i = 0; i < d->n_node; i++) {
+    const mx_array *n = m->p->node[d->node[i]];
+    last[d->node[i]] = stored[d->node[i]] ? MX_PROGRAM_MAX : -1;
+    for (int k = 0; k < n->nin; k++)
+      if (in_draft(m, n->in[k], m->group_of[d->node[i]])) {
+        int *l = &last[n->in[k]->walk_index];
+        if (*l < i) *l = i;
+      }
+  }
+  for (int i = 0; i < d->n_red; i++) last[m->p->node[d->reduction[i]]->in[0]->walk_index] = MX_PROGRAM_MAX;
+  bool used[MX_PROGRAM_REGS] = {false};
+  int n_reg = d->n_in;
+  for (int i = 0; i < d->n_node; i++) {
+    const mx_array *n = m->p->node[d->node[i]];
+    uint8_t operand[3] = {0};
+    for (int k = 0; k < n->nin; k++) {
+      bool inside = in_draft(m, n->in[k], m->group_of[d->node[i]]);
+      operand[k] = (uint8_t)(inside ? reg[n->in[k]->walk_index] : find_input(d, n->in[k]->walk_index));
+      if (inside && last[n->in[k]->walk_index] == i) used[operand[k]] = false;
+    }
+    int dst = d->n_in;
+    /* a result of another width than an operand that dies here must not take its register */
+    while (dst < MX_PROGRAM_REGS) {
+      bool clash = used[dst];
+      for (int k = 0; k < n->nin; k++) clash |= operand[k] == dst && n->in[k]->dtype != n->dtype;
+      if (!clash) break;
+      dst++;
+    }
+    if (dst == MX_PROGRAM_REGS) return false;
+    used[dst] = true;
+    if (dst >= n_reg) n_reg = dst + 1;
+    reg[d->node[i]] = dst;
+    uint8_t dtype = n->in[n->nin - 1]->dtype;
+    pr->ins[i] = (mx_instr){n->op, dtype, n->dtype, (uint8_t)dst, operand[0], operand[1], operand[2]};
+    if (stored[d->node[i]]) {
+      if (g->n_out == MX_PROGRAM_IO) return false;
+      pr->out[g->n_out] = (mx_port){.dtype = n->dtype, .reg = (uint8_t)dst};
+      g->out[g->n_out++] = d->node[i];
+    }
+  }
+  for (int i = 0; i < d->n_red; i++) {
+    const mx_array *n = m->p->node[d->reduction[i]];
+    if (g->n_out == MX_PROGRAM_IO) return false;
+    pr->out[g->n_out] = (mx_port){.dtype = n->dtype, .reg = (uint8_t)reg[n->in[0]->walk_index], .reduce = n->op};
+    g->out[g->n_out++] = d->reduction[i];
+  }
+  pr->n_ins = (uint16_t)d->n_node;
+  pr->n_out = g->n_out;
+  pr->n_reg = (uint16_t)n_reg;
+  return true;
+}
+
+static void plan_free(mx_plan *p) {
+  for (int i = 0; i < p->nsteps; i++) mx_free(p->steps[i].group);
+  mx_free(p->steps);
+  mx_free(p->key);
+  mx_free(p);
+}
+
+void mx_plan_release(mx_plan *p) {
+  if (p && atomic_fetch_sub(&p->refs, 1) == 1) plan_free(p);
+}
+
+/* 0, an error, or -1: a group needs more registers than there are, try with smaller ones. */
+static int write_plan(maker *m, mx_plan *plan, int *reg, int *last, uint8_t *stored) {
+  mark_stored(m, stored);
+  if (!(plan->steps = mx_calloc((size_t)m->nsteps, sizeof *plan->steps))) return mx_fail_memory();
+  plan->nsteps = m->nsteps;
+  plan->bytes = sizeof *plan + (size_t)m->nsteps * sizeof *plan->steps;
+  for (int i = 0; i < m->nsteps; i++) {
+    mx_step *s = &plan->steps[i];
+    s->kind = m->steps[i].kind;
+    s->node = m->steps[i].node;
+    if (s->kind != MX_STEP_GROUP) continue;
+    const draft *d = &m->drafts[m->steps[i].draft];
+    mx_group g;
+    if (!emit(m, d, stored, &g, reg, last)) return -1;
+    size_t bytes = offsetof(mx_group, program.ins) + g.program.n_ins * sizeof(mx_instr);
+    if (!(s->group = mx_malloc(bytes))) return mx_fail_memory();
+    memcpy(s->group, &g, bytes);
+    plan->bytes += bytes;
+  }
+  return 0;
+}
+
+static mx_plan *try_make(const mx_piece *p, const uint8_t *held, const mx_backend *b, const uint32_t *class_of, int max_ins, int *rc) {
+  size_t n = (size_t)p->nnode, all = n + (size_t)p->nleaf;
+  mx_plan *plan = mx_calloc(1, sizeof *plan);
+  maker m = {.p = p, .held = held, .backend = b, .class_of = class_of, .max_ins = max_ins};
+  int *ints = mx_malloc((4 * n + all) * sizeof *ints);
+  uint8_t *stored = mx_malloc(n);
+  m.steps = mx_malloc(n * sizeof *m.steps);
+  *rc = MX_EMEMORY;
+  if (plan && ints && stored && m.steps) {
+    m.ready = ints;
+    m.group_of = ints + n;
+    m.reader = ints + 4 * n;
+    for (size_t i = 0; i < all; i++) m.reader[i] = -1;
+    if (!(*rc = place_all(&m))) *rc = write_plan(&m, plan, ints + 2 * n, ints + 3 * n, stored);
+  } else {
+    mx_fail_memory();
+  }
+  mx_free(ints);
+  mx_free(stored);
+  mx_free(m.steps);
+  mx_free(m.drafts);
+  if (*rc && plan) {
+    plan_free(plan);
+    plan = NULL;
+  }
+  return plan;
+}
+
+static mx_plan *make(const mx_piece *p, const uint8_t *held, const mx_backend *b, const uint32_t *class_of) {
+  int rc = -1;
+  mx_plan *plan = NULL;
+  for (int max = MX_PROGRAM_MAX; rc == -1 && max >= 1; max /= 4) plan = try_make(p, held, b, class_of, max, &rc);
+  if (!plan) return NULL;
+  plan->refs = 1;
+  return plan;
+}
+
+/* ---- the cache ---- */
+
+void mx_plan_clear(void) {
+  for (int i = 0; i < BUCKETS; i++)
+    for (mx_plan *p = buckets[i], *next; p; p = next) {
+      next = p->next;
+      mx_plan_release(p);
+      buckets[i] = NULL;
+    }
+  cache_bytes = 0;
+}
+
+mx_plan *mx_plan_get(const mx_piece *p, const uint8_t *held, const mx_backend *b) {
+  static uint32_t *class_of; /* scratch, under the graph lock */
+  static int cap;
+  if (p->nnode > cap) {
+    uint32_t *c = mx_realloc(class_of, (size_t)p->nnode * 2 * sizeof *c);
+    if (!c) {
+      mx_fail_memory();
+      return NULL;
+    }
+    class_of = c;
+    cap = p->nnode * 2;
+  }
+  if (make_key(p, held, class_of)) return NULL;
+  uint64_t h = hash_key();
+  for (mx_plan *q = buckets[h % BUCKETS]; q; q = q->next)
+    if (q->hash == h && q->key_words == key.n && !memcmp(q->key, key.w, (size_t)key.n * sizeof *key.w)) {
+      hit_count++;
+      atomic_fetch_add_explicit(&q->refs, 1, memory_order_relaxed);
+      return q;
+    }
+  mx_plan *plan = make(p, held, b, class_of);
+  if (!plan) return NULL;
+  made_count++;
+  plan->hash = h;
+  plan->key_words = key.n;
+  if (!(plan->key = mx_malloc((size_t)key.n * sizeof *key.w))) return plan; /* runs, but is not kept */
+  memcpy(plan->key, key.w, (size_t)key.n * sizeof *key.w);
+  plan->bytes += (size_t)key.n * sizeof *key.w;
+  if (cache_bytes + plan->bytes > CACHE_BYTES) mx_plan_clear();
+  if (plan->bytes <= CACHE_BYTES) {
+    plan->next = buckets[h % BUCKETS];
+    buckets[h % BUCKETS] = plan;
+    cache_bytes += plan->bytes;
+    atomic_fetch_add_explicit(&plan->refs, 1, memory_order_relaxed);
+  }
+  return plan;
+}
+
+void mx_plan_made_stats(uint64_t *made, uint64_t *hits, size_t *bytes) {
+  *made = made_count;
+  *hits = hit_count;
+  *bytes = cache_bytes;
+}

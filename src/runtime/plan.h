@@ -1,0 +1,64 @@
+/* Plans: what to run for a sequence of nodes, without sizes and addresses. */
+#ifndef MX_RUNTIME_PLAN_H
+#define MX_RUNTIME_PLAN_H
+
+#include "backend/backend.h"
+#include "core/array.h"
+
+/* A value as a plan names it: node or leaf of the piece. */
+typedef uint32_t mx_ref;
+#define MX_LEAF 0x80000000u
+
+/* A piece of a graph: nodes in an order in which each comes after its inputs, and the leaves they read. */
+typedef struct mx_piece {
+  mx_array **node;
+  mx_array **leaf;
+  int nnode, nleaf, node_cap, leaf_cap;
+} mx_piece;
+
+enum mx_step_kind { MX_STEP_GROUP, MX_STEP_KERNEL, MX_STEP_VIEW };
+
+typedef struct mx_group {
+  uint16_t n_in, n_out;
+  uint32_t domain;                     /* the node whose shape is the domain */
+  mx_ref in[MX_PROGRAM_IO];
+  uint16_t in_uses[MX_PROGRAM_IO];     /* how many inputs of the group's nodes are this value */
+  uint32_t out[MX_PROGRAM_IO];         /* nodes, in the order of the program's out ports */
+  mx_program program;                  /* cut after its last instruction */
+} mx_group;
+
+typedef struct mx_step {
+  uint8_t kind;
+  uint32_t node;                       /* kernel, view */
+  mx_group *group;
+} mx_step;
+
+typedef struct mx_plan {
+  _Atomic int refs;
+  uint64_t hash;
+  uint32_t *key;
+  int key_words, nsteps;
+  size_t bytes;
+  mx_step *steps;
+  struct mx_plan *next;                /* in its bucket */
+} mx_plan;
+
+/* The plan of a piece, from the cache or made; a reference for the caller. Under the graph lock; every node's walk_index is its place in the
+ * piece and walk_mark the mark (leaves: MX_LEAF | place). held[i]: someone outside needs node i. NULL and an error: no memory. */
+mx_plan *mx_plan_get(const mx_piece *p, const uint8_t *held, const mx_backend *b);
+void mx_plan_release(mx_plan *p);
+void mx_plan_made_stats(uint64_t *made, uint64_t *hits, size_t *bytes);
+void mx_plan_clear(void);
+
+/* Runs a plan over a piece: every node that must exist becomes available or failed. keep: a trace is open, so inputs of tracer nodes stay. */
+void mx_run(const mx_plan *plan, const mx_piece *piece, const mx_backend *b, bool keep);
+void mx_run_stats(uint64_t *programs, uint64_t *kernels, uint64_t *donations);
+
+/* The error that a failed array keeps. */
+typedef struct mx_failure {
+  int kind;
+  char text[];
+} mx_failure;
+void mx_set_failed(mx_array *a, int kind, const char *text);
+
+#endif

@@ -1,0 +1,272 @@
+/* Running a plan: views, memory, donation, errors. */
+#include <string.h>
+
+#include "core/alloc.h"
+#include "core/error.h"
+#include "graph/graph.h"
+#include "runtime/plan.h"
+
+static _Atomic uint64_t programs_run, kernels_run, donations;
+
+void mx_run_stats(uint64_t *programs, uint64_t *kernels, uint64_t *donated) {
+  *programs = programs_run;
+  *kernels = kernels_run;
+  *donated = donations;
+}
+
+/* ---- results ---- */
+
+static void set_available(mx_array *a) { atomic_store_explicit(&a->status, MX_AVAILABLE, memory_order_release); }
+
+void mx_set_failed(mx_array *a, int kind, const char *text) {
+  size_t n = strlen(text) + 1;
+  mx_failure *f = mx_malloc(sizeof *f + n);
+  if (f) {
+    f->kind = kind;
+    memcpy(f->text, text, n);
+  }
+  a->event = f;
+  atomic_store_explicit(&a->status, MX_FAILED, memory_order_release);
+}
+
+static void fail_with(mx_array *a, int kind) { mx_set_failed(a, kind, mx_error_message()); }
+
+/* The first failed input's error becomes this thread's; 0 when there is none. */
+static int input_failure(const mx_array *x) {
+  if (atomic_load_explicit(&x->status, memory_order_acquire) != MX_FAILED) return 0;
+  const mx_failure *f = x->event;
+  return f ? mx_fail(f->kind, "%s", f->text) : mx_fail_memory();
+}
+
+/* An evaluated node lets its inputs go; those that nobody else holds are freed here, as soon as they can be. */
+static void detach(mx_array *n, bool keep) {
+  if (keep && (n->flags & MX_TRACER)) return;
+  int nin = n->nin;
+  n->nin = 0;
+  for (int i = 0; i < nin; i++) {
+    mx_array *x = n->in[i];
+    n->in[i] = NULL;
+    mx_release(x);
+  }
+  if (n->object) {
+    mx_object_release(n->object);
+    n->object = NULL;
+  }
+}
+
+/* ---- memory ---- */
+
+static bool may_take(const mx_array *x, int uses) {
+  return x->buf && !x->buf->dtor && atomic_load_explicit(&x->refs, memory_order_acquire) == uses &&
+         atomic_load_explicit(&x->buf->refs, memory_order_acquire) == 1;
+}
+
+static int give_buffer(mx_array *a) {
+  if (!(a->buf = mx_buffer_new(mx_nbytes(a)))) return mx_error_kind();
+  a->data = a->buf->ptr;
+  return 0;
+}
+
+static void take_buffer(mx_array *a, mx_array *from) {
+  a->buf = mx_buffer_retain(from->buf);
+  a->data = from->data;
+  atomic_fetch_add_explicit(&donations, 1, memory_order_relaxed);
+}
+
+static mx_view view_of(const mx_array *a) { return (mx_view){a->data, a->shape, a->strides, a->size, a->ndim, a->dtype}; }
+
+/* ---- views ---- */
+
+static void share(mx_array *n, const mx_array *x) {
+  n->data = x->data;
+  n->buf = mx_buffer_retain(x->buf);
+}
+
+/* A constant of one element lives in its own block: who shares its data needs a buffer of its own. */
+static int with_buffer(mx_array *x, mx_array **res) {
+  *res = mx_retain(x);
+  if (x->buf || !x->data) return 0;
+  mx_array *c = mx_array_empty(x->dtype, x->ndim, x->shape);
+  if (!c) return mx_error_kind();
+  memcpy(c->data, x->data, mx_nbytes(x));
+  mx_set(res, c);
+  return 0;
+}
+
+static int row_contiguous(const mx_backend *b, mx_array *x, mx_array **res) {
+  mx_array *c = mx_array_empty(x->dtype, x->ndim, x->shape);
+  if (!c) return mx_error_kind();
+  mx_view in = view_of(x), out = view_of(c);
+  int64_t no_col_major = 0;
+  mx_call call = {.op = OP_contiguous, .nin = 1, .nout = 1, .np = 1, .in = &in, .out = &out, .p = &no_col_major};
+  int rc = b->kernels[OP_contiguous](&call);
+  if (rc) mx_release(c);
+  else mx_set(res, c);
+  return rc;
+}
+
+static int run_pick(mx_array *n) {
+  mx_array *t = n->in[0];
+  const mx_result *r = &t->outs[n->p[0]];
+  n->data = r->data;
+  n->buf = mx_buffer_retain(r->buf);
+  memcpy(n->strides, r->strides, n->ndim * sizeof *n->strides);
+  return 0;
+}
+
+static int run_alias(mx_array *n) {
+  for (int i = 0; i < n->nout; i++) {
+    mx_array *x, *given = n->in[n->nin - n->nout + i];
+    int rc = with_buffer(given, &x);
+    if (rc) return rc;
+    n->outs[i].data = x->data;
+    n->outs[i].buf = mx_buffer_retain(x->buf);
+    memcpy(n->outs[i].strides, x->strides, x->ndim * sizeof *x->strides);
+    mx_release(x);
+  }
+  return 0;
+}
+
+static int run_view(mx_array *n, const mx_backend *b) {
+  if (n->op == OP_pick) return run_pick(n);
+  if (n->outs) return run_alias(n);
+  mx_array *x;
+  int64_t offset = 0;
+  int rc = with_buffer(n->in[0], &x);
+  if (!rc && n->size && !mx_ops[n->op].view(x, n, n->strides, &offset)) {
+    if (!(rc = row_contiguous(b, x, &x)) && !mx_ops[n->op].view(x, n, n->strides, &offset))
+      rc = mx_fail(MX_ERUNTIME, "[%s] A contiguous array has no such view.", mx_ops[n->op].name);
+  }
+  if (!rc) {
+    share(n, x);
+    if (n->data) n->data = (char *)n->data + offset;
+  }
+  mx_release(x);
+  return rc;
+}
+
+/* ---- kernels ---- */
+
+enum { FEW = 8 };
+
+static int allocate_results(mx_array *n, mx_view *out, bool keep) {
+  if (n->outs) {
+    for (int i = 0; i < n->nout; i++) {
+      mx_result *r = &n->outs[i];
+      if (!(r->buf = mx_buffer_new((size_t)r->size * mx_dtype_sizes[r->dtype]))) return mx_error_kind();
+      r->data = r->buf->ptr;
+      out[i] = (mx_view){r->data, r->shape, r->strides, r->size, r->ndim, r->dtype};
+    }
+    return 0;
+  }
+  int k = mx_ops[n->op].inplace;
+  mx_array *x = k >= 0 && k < n->nin ? n->in[k] : NULL;
+  int rc = 0;
+  if (x && !keep && x->dtype == n->dtype && may_take(x, 1) && mx_same_shape(x, n) && mx_is_row_contiguous(x)) take_buffer(n, x);
+  else rc = give_buffer(n);
+  if (!rc) out[0] = view_of(n);
+  return rc;
+}
+
+static int run_kernel(mx_array *n, const mx_backend *b, bool keep) {
+  mx_kernel kernel = b->kernels[n->op];
+  if (!kernel) return mx_fail(MX_ENOTIMPL, "[%s] Not implemented by the %s back end.", mx_ops[n->op].name, b->name);
+  mx_view few[FEW], *v = few;
+  int nv = n->nin + n->nout;
+  if (nv > FEW && !(v = mx_malloc((size_t)nv * sizeof *v))) return mx_fail_memory();
+  for (int i = 0; i < n->nin; i++) v[i] = view_of(n->in[i]);
+  int rc = allocate_results(n, v + n->nin, keep);
+  if (!rc) {
+    mx_call call = {.op = (mx_opcode)n->op, .nin = n->nin, .nout = n->nout, .np = n->np, .in = v, .out = v + n->nin, .p = n->p,
+                    .object = n->object};
+    rc = kernel(&call);
+    atomic_fetch_add_explicit(&kernels_run, 1, memory_order_relaxed);
+  }
+  if (v != few) mx_free(v);
+  return rc;
+}
+
+static int single_failure(const mx_array *n) {
+  for (int i = 0; i < n->nin; i++) {
+    int rc = input_failure(n->in[i]);
+    if (rc) return rc;
+  }
+  return 0;
+}
+
+static void run_single(const mx_step *s, const mx_piece *p, const mx_backend *b, bool keep) {
+  mx_array *n = p->node[s->node];
+  int rc = single_failure(n);
+  if (!rc) rc = s->kind == MX_STEP_VIEW ? run_view(n, b) : run_kernel(n, b, keep);
+  if (rc) fail_with(n, rc);
+  else set_available(n);
+  detach(n, keep);
+}
+
+/* ---- groups ---- */
+
+static mx_array *resolve(const mx_piece *p, mx_ref r) { return r & MX_LEAF ? p->leaf[r & ~MX_LEAF] : p->node[r]; }
+
+/* An output may take the memory of an input that dies with this group: same item size and full shape, read where it is written. */
+static int group_output(mx_array *o, const mx_group *g, const mx_piece *p, bool *taken, bool keep) {
+  if (!keep)
+    for (int i = 0; i < g->n_in; i++) {
+      mx_array *x = resolve(p, g->in[i]);
+      if (taken[i] || x->size != o->size || mx_dtype_sizes[x->dtype] != mx_dtype_sizes[o->dtype]) continue;
+      if (!may_take(x, g->in_uses[i]) || !mx_same_shape(x, o) || !mx_is_row_contiguous(x)) continue;
+      taken[i] = true;
+      take_buffer(o, x);
+      return 0;
+    }
+  return give_buffer(o);
+}
+
+typedef struct group_io {
+  mx_view in[MX_PROGRAM_IO], out[MX_PROGRAM_IO];
+  int64_t strides[MX_PROGRAM_IO][MX_MAX_NDIM];
+} group_io;
+
+static mx_view broadcast_view(const mx_array *x, const mx_array *domain, int64_t *strides) {
+  int extra = domain->ndim - x->ndim;
+  for (int d = 0; d < domain->ndim; d++)
+    strides[d] = d < extra || (x->shape[d - extra] == 1 && domain->shape[d] != 1) ? 0 : x->strides[d - extra];
+  return (mx_view){x->data, domain->shape, strides, domain->size, domain->ndim, x->dtype};
+}
+
+static int run_program(const mx_group *g, const mx_piece *p, const mx_backend *b, bool keep) {
+  group_io io;
+  bool taken[MX_PROGRAM_IO] = {false};
+  const mx_array *domain = p->node[g->domain];
+  for (int i = 0; i < g->n_in; i++) {
+    mx_array *x = resolve(p, g->in[i]);
+    int rc = input_failure(x);
+    if (rc) return rc;
+    io.in[i] = broadcast_view(x, domain, io.strides[i]);
+  }
+  for (int i = 0; i < g->n_out; i++) {
+    mx_array *o = p->node[g->out[i]];
+    int rc = g->program.out[i].reduce ? give_buffer(o) : group_output(o, g, p, taken, keep);
+    if (rc) return rc;
+    io.out[i] = view_of(o);
+  }
+  atomic_fetch_add_explicit(&programs_run, 1, memory_order_relaxed);
+  return b->run(&g->program, domain->ndim, domain->shape, io.in, io.out);
+}
+
+static void run_group(const mx_group *g, const mx_piece *p, const mx_backend *b, bool keep) {
+  int rc = run_program(g, p, b, keep);
+  for (int i = 0; i < g->n_out; i++) {
+    mx_array *o = p->node[g->out[i]];
+    if (rc) fail_with(o, rc);
+    else set_available(o);
+  }
+  for (int i = 0; i < g->n_out; i++) detach(p->node[g->out[i]], keep);
+}
+
+void mx_run(const mx_plan *plan, const mx_piece *p, const mx_backend *b, bool keep) {
+  for (int i = 0; i < plan->nsteps; i++) {
+    const mx_step *s = &plan->steps[i];
+    if (s->kind == MX_STEP_GROUP) run_group(s->group, p, b, keep);
+    else run_single(s, p, b, keep);
+  }
+}
