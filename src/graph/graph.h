@@ -55,11 +55,14 @@ mx_array *mx_placeholder(mx_scope *s, mx_dtype t, int ndim, const int32_t *shape
 
 enum mx_op_kind { MX_ELEMENTWISE, MX_REDUCTION, MX_VIEW, MX_ALIAS, MX_KERNEL };
 
+enum mx_result_kind { MX_RESULT_SAME, MX_RESULT_BOOL, MX_RESULT_REAL, MX_RESULT_SUM };
+
 typedef struct mx_op {
   const char *name;        /* "exp": the tag of errors */
   const char *label;       /* "Exp": MLX's primitive name */
   uint8_t kind;
   int8_t nin, nout, inplace;
+  uint8_t result;          /* element-wise ops: which dtype the result has (enum mx_result_kind) */
   uint32_t dtypes;         /* element-wise ops and reductions: dtypes with a kernel */
   /* Results from inputs and parameters; an error names the op, what was given and what was expected. */
   int (*infer)(int op, int nin, mx_array *const *in, int np, const int64_t *p, int nout, mx_aval *out);
@@ -78,6 +81,11 @@ typedef struct mx_op {
 } mx_op;
 
 extern const mx_op mx_ops[MX_OPS];
+
+/* The dtype of an element-wise op's result when its (last) operand has dtype t. */
+static inline mx_dtype mx_result_dtype(int op, mx_dtype t) {
+  return mx_ops[op].result == MX_RESULT_BOOL ? MX_BOOL : mx_ops[op].result == MX_RESULT_REAL && t == MX_C64 ? MX_F32 : t;
+}
 
 /* ---- evaluation: declared here, defined by runtime/ ---- */
 

@@ -40,8 +40,24 @@ static mx_array *single(mx_scope *s, mx_stream stream, int op, int nin, mx_array
   return mx_own(s, a);
 }
 
+/* The common case without infer: an element-wise op on operands of one shape, or single elements beside them. */
+static mx_array *same_shapes(mx_scope *s, int op, int nin, mx_array *const *in) {
+  const mx_array *shaped = in[0], *typed = in[nin - 1];
+  for (int i = 1; i < nin; i++)
+    if (in[i]->ndim > shaped->ndim) shaped = in[i];
+  for (int i = 0; i < nin; i++)
+    if (in[i]->ndim && in[i] != shaped && !mx_same_shape(in[i], shaped)) return NULL;
+  if (!(mx_ops[op].dtypes & MX_BIT(typed->dtype))) return NULL;
+  mx_array *a = mx_array_alloc(mx_result_dtype(op, typed->dtype), shaped->ndim, shaped->shape, nin, 0);
+  if (!a) return NULL;
+  fill(a, s->stream, op, nin, in, 0, NULL);
+  return mx_own(s, a);
+}
+
 mx_array *mx_node(mx_scope *s, mx_opcode op, int nin, mx_array *const *in, int np, const int64_t *p) {
-  return all_given(s, nin, in) ? single(s, s->stream, op, nin, in, np, p, NULL) : NULL;
+  if (!all_given(s, nin, in)) return NULL;
+  mx_array *a = mx_is_elementwise(op) && op != OP_astype ? same_shapes(s, op, nin, in) : NULL;
+  return a ? a : single(s, s->stream, op, nin, in, np, p, NULL);
 }
 
 /* The results of a tuple: one block for the records, strides and shapes. */

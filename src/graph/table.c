@@ -41,24 +41,24 @@ VMAP(vmap_reduce);
 
 const mx_op mx_ops[MX_OPS] = {
 #define UNARY(name, label, types, res, dx, body, doc) \
-  [OP_##name] = {#name, #label, MX_ELEMENTWISE, 1, 1, 0, types, infer_elementwise, vjp_elementwise, jvp_elementwise, vmap_elementwise, NULL, doc},
+  [OP_##name] = {#name, #label, MX_ELEMENTWISE, 1, 1, 0, MX_RESULT_##res, types, infer_elementwise, vjp_elementwise, jvp_elementwise, vmap_elementwise, NULL, doc},
 #define UNARY_OWN(name, label, types, res, body, doc) \
-  [OP_##name] = {#name, #label, MX_ELEMENTWISE, 1, 1, 0, types, infer_elementwise, vjp_##name, jvp_##name, vmap_elementwise, NULL, doc},
+  [OP_##name] = {#name, #label, MX_ELEMENTWISE, 1, 1, 0, MX_RESULT_##res, types, infer_elementwise, vjp_##name, jvp_##name, vmap_elementwise, NULL, doc},
 #define BINARY(name, label, types, res, dx, dy, body, doc) \
-  [OP_##name] = {#name, #label, MX_ELEMENTWISE, 2, 1, 0, types, infer_elementwise, vjp_elementwise, jvp_elementwise, vmap_elementwise, NULL, doc},
+  [OP_##name] = {#name, #label, MX_ELEMENTWISE, 2, 1, 0, MX_RESULT_##res, types, infer_elementwise, vjp_elementwise, jvp_elementwise, vmap_elementwise, NULL, doc},
 #define TERNARY(name, label, types, res, body, doc) \
-  [OP_##name] = {#name, #label, MX_ELEMENTWISE, 3, 1, 0, types, infer_elementwise, vjp_##name, jvp_##name, vmap_elementwise, NULL, doc},
+  [OP_##name] = {#name, #label, MX_ELEMENTWISE, 3, 1, 0, MX_RESULT_##res, types, infer_elementwise, vjp_##name, jvp_##name, vmap_elementwise, NULL, doc},
 #include "elementwise.def"
 #undef UNARY
 #undef BINARY
 #undef UNARY_OWN
 #undef TERNARY
 #define REDUCE(name, label, types, res, start, step, doc) \
-  [OP_##name] = {#name, #label, MX_REDUCTION, 1, 1, -1, types, infer_reduce, vjp_##name, jvp_##name, vmap_reduce, NULL, doc},
+  [OP_##name] = {#name, #label, MX_REDUCTION, 1, 1, -1, MX_RESULT_##res, types, infer_reduce, vjp_##name, jvp_##name, vmap_reduce, NULL, doc},
 #include "reduce.def"
 #undef REDUCE
 #define OP(name, label, kind, nin, nout, inplace, infer, vjp, jvp, vmap, doc) \
-  [OP_##name] = {#name, #label, MX_##kind, nin, nout, inplace, MX_T_ANY, infer, vjp, jvp, vmap, RULE_##kind(name), doc},
+  [OP_##name] = {#name, #label, MX_##kind, nin, nout, inplace, MX_RESULT_SAME, MX_T_ANY, infer, vjp, jvp, vmap, RULE_##kind(name), doc},
 #include "structured.def"
 #undef OP
 };

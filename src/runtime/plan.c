@@ -39,16 +39,21 @@ enum { SHAPE_SLOTS = 8192, SHAPE_ONE = 1 };
 static struct { const mx_array *shape; uint32_t stamp, number; } shapes[SHAPE_SLOTS];
 static uint32_t shape_stamp, shape_count;
 
+static const mx_array *last_shape; /* the latest answer, which is most often right again */
+static uint32_t last_number;
+
 static uint32_t shape_class(const mx_array *a) {
+  if (last_shape && mx_same_shape(last_shape, a)) return last_number;
+  last_shape = a;
   uint32_t h = a->ndim;
   for (int i = 0; i < a->ndim; i++) h = (h ^ (uint32_t)a->shape[i]) * 0x9E3779B1u;
   for (uint32_t k = h >> 19;; k = (k + 1) & (SHAPE_SLOTS - 1)) {
     if (shapes[k].stamp != shape_stamp) {
       shapes[k].shape = a;
       shapes[k].stamp = shape_stamp;
-      return (shapes[k].number = ++shape_count << 1 | (a->size == 1 ? SHAPE_ONE : 0));
+      return last_number = shapes[k].number = ++shape_count << 1 | (a->size == 1 ? SHAPE_ONE : 0);
     }
-    if (mx_same_shape(shapes[k].shape, a)) return shapes[k].number;
+    if (mx_same_shape(shapes[k].shape, a)) return last_number = shapes[k].number;
   }
 }
 
@@ -62,6 +67,7 @@ static uint32_t axes_mask(const mx_array *n) {
 static int make_key(const mx_piece *p, const uint8_t *held, uint32_t *class_of) {
   shape_stamp++;
   shape_count = 0;
+  last_shape = NULL;
   key.n = 0;
   for (int i = 0; i < p->nnode; i++) {
     const mx_array *n = p->node[i];

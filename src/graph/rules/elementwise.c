@@ -5,25 +5,6 @@
 
 /* ---- shape and dtype ---- */
 
-enum { RESULT_SAME, RESULT_BOOL, RESULT_REAL };
-#define SAME RESULT_SAME
-#define BOOL RESULT_BOOL
-#define REAL RESULT_REAL
-static const uint8_t result_kind[OP_elementwise_end] = {
-#define UNARY(name, label, types, res, dx, body, doc) [OP_##name] = res,
-#define UNARY_OWN(name, label, types, res, body, doc) [OP_##name] = res,
-#define BINARY(name, label, types, res, dx, dy, body, doc) [OP_##name] = res,
-#define TERNARY(name, label, types, res, body, doc) [OP_##name] = res,
-#include "elementwise.def"
-#undef UNARY
-#undef UNARY_OWN
-#undef BINARY
-#undef TERNARY
-};
-#undef SAME
-#undef BOOL
-#undef REAL
-
 int mx_broadcast_shape(int na, const int32_t *a, int nb, const int32_t *b, int *n, int32_t *shape) {
   int nd = na > nb ? na : nb;
   for (int i = 1; i <= nd; i++) {
@@ -52,11 +33,7 @@ int infer_elementwise(int op, int nin, mx_array *const *in, int np, const int64_
   }
   if (!(mx_ops[op].dtypes & MX_BIT(typed->dtype)))
     return mx_fail(MX_EVALUE, "[%s] The dtype %s is not supported.", mx_ops[op].name, mx_dtype_name(typed->dtype));
-  switch (result_kind[op]) {
-    case RESULT_BOOL: out->dtype = MX_BOOL; break;
-    case RESULT_REAL: out->dtype = typed->dtype == MX_C64 ? MX_F32 : typed->dtype; break;
-    default: out->dtype = typed->dtype;
-  }
+  out->dtype = mx_result_dtype(op, typed->dtype);
   return 0;
 }
 
