@@ -1,0 +1,14 @@
+/* The table of the CPU's kernels. */
+#include "backend/cpu/kernels.h"
+
+#define KERNELS_VIEW(name)
+#define KERNELS_ALIAS(name)
+#define KERNELS_KERNEL(name) [OP_##name] = mx_cpu_##name,
+#define OP(name, label, kind, ...) KERNELS_##kind(name)
+#define REDUCE(name, ...) [OP_##name] = mx_cpu_reduce,
+static const mx_kernel kernels[MX_OPS] = {
+#include "reduce.def"
+#include "structured.def"
+};
+
+const mx_backend mx_cpu_backend = {.name = "cpu", .kernels = kernels, .run = mx_cpu_run, .fuses_reductions = false};

@@ -1,0 +1,16 @@
+/* Writing updates into a result: assign, add, multiply, maximum or minimum with what is there. */
+#ifndef MX_CPU_COMBINE_H
+#define MX_CPU_COMBINE_H
+
+#include "backend/backend.h"
+
+enum mx_combine_mode { MX_ASSIGN, MX_ADD, MX_MULTIPLY, MX_MAXIMUM, MX_MINIMUM, MX_COMBINE_MODES };
+
+/* out[i * so] = out[i * so] (op) update[i * su] for i in [0, n), in this order; strides in elements. */
+typedef void (*mx_combine)(int64_t n, void *out, int64_t so, const void *update, int64_t su);
+mx_combine mx_combine_of(int mode, mx_dtype t);
+
+/* All of `update` into `out`, a view of the same shape and dtype. */
+int mx_combine_view(int mode, const mx_view *update, const mx_view *out);
+
+#endif

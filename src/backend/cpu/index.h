@@ -1,0 +1,25 @@
+/* Integers read from index arrays of any integer dtype. */
+#ifndef MX_CPU_INDEX_H
+#define MX_CPU_INDEX_H
+
+#include "backend/backend.h"
+
+static inline int64_t mx_index_at(const mx_view *v, int64_t i) {
+  switch (v->dtype) {
+    case MX_BOOL:
+    case MX_U8: return ((const uint8_t *)v->data)[i];
+    case MX_U16: return ((const uint16_t *)v->data)[i];
+    case MX_U32: return ((const uint32_t *)v->data)[i];
+    case MX_U64: {
+      uint64_t u = ((const uint64_t *)v->data)[i];
+      return u > INT64_MAX ? INT64_MAX : (int64_t)u;
+    }
+    case MX_I8: return ((const int8_t *)v->data)[i];
+    case MX_I16: return ((const int16_t *)v->data)[i];
+    case MX_I32: return ((const int32_t *)v->data)[i];
+    case MX_I64: return ((const int64_t *)v->data)[i];
+    default: return 0;
+  }
+}
+
+#endif
