@@ -6,6 +6,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Under the address sanitizer nothing freed is kept for reuse, so that a use after free is seen. */
+#if defined(__SANITIZE_ADDRESS__)
+#define MX_KEEP_FREED 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MX_KEEP_FREED 0
+#endif
+#endif
+#ifndef MX_KEEP_FREED
+#define MX_KEEP_FREED 1
+#endif
+
 void *mx_malloc(size_t n);                 /* NULL when there is no memory: report with mx_fail_memory() */
 void *mx_calloc(size_t count, size_t n);   /* zeroed; NULL also when count*n overflows */
 void *mx_realloc(void *p, size_t n);

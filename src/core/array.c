@@ -11,7 +11,7 @@
 
 /* ---- blocks: one allocation an array, in steps of 32 bytes, kept in per-thread free lists ---- */
 
-enum { STEP = 32, BLOCK_CLASSES = 24, KEEP = 4096 };
+enum { STEP = 32, BLOCK_CLASSES = 24, KEEP = MX_KEEP_FREED * 4096 };
 
 typedef struct free_block { struct free_block *next; } free_block;
 static _Thread_local struct { free_block *list[BLOCK_CLASSES]; int count; bool registered; } blocks;

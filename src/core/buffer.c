@@ -15,7 +15,7 @@
 #include "core/alloc.h"
 #include "core/error.h"
 
-enum { CLASSES = 64 * 4, HUGE = 2 << 20, SMALL_MAX = 4096, SMALL_CLASSES = 64, SMALL_KEEP = 64 };
+enum { CLASSES = 64 * 4, HUGE = 2 << 20, SMALL_MAX = 4096, SMALL_CLASSES = 64, SMALL_KEEP = MX_KEEP_FREED * 64 };
 
 typedef struct block { struct block *next; } block;
 
@@ -48,7 +48,7 @@ static size_t total_memory(void) {
 
 static void set_limits(void) {
   if (!memory_limit) memory_limit = total_memory() / 20 * 19;
-  if (!cache_limit) cache_limit = total_memory() / 4;
+  if (!cache_limit) cache_limit = MX_KEEP_FREED ? total_memory() / 4 : 1;
 }
 
 static void small_drain(void *p) {
@@ -103,7 +103,7 @@ static mx_buffer *header_new(void) {
 }
 
 static void header_free(mx_buffer *b) {
-  if (small.nheaders >= 256) {
+  if (small.nheaders >= MX_KEEP_FREED * 256) {
     mx_free(b);
     return;
   }
@@ -135,7 +135,9 @@ mx_buffer *mx_buffer_new(size_t size) {
     } else if (active + cached + rounded > memory_limit) {
       trim(0);
     }
+    bool over = active + rounded > memory_limit;
     pthread_mutex_unlock(&lock);
+    if (over && !p) goto over_limit;
     if (!p) { /* a switch of tests may refuse it */
       void *probe = mx_malloc(1);
       if (!probe) goto no_memory;
@@ -149,6 +151,11 @@ mx_buffer *mx_buffer_new(size_t size) {
   count_in(rounded);
   *b = (mx_buffer){.refs = 1, .ptr = p, .size = rounded};
   return b;
+over_limit:
+  header_free(b);
+  mx_fail(MX_EMEMORY, "[malloc] Unable to allocate %zu bytes: %zu are in use and the memory limit is %zu.", size, mx_memory_active(),
+          mx_memory_limit());
+  return NULL;
 no_memory:
   if (b) header_free(b);
   mx_fail(MX_EMEMORY, "[malloc] Unable to allocate %zu bytes.", size);

@@ -24,6 +24,8 @@ typedef struct mx_scope {
 void mx_scope_begin(mx_scope *s, mx_stream stream);
 /* Releases all that the scope owns; returns rc. */
 int mx_scope_end(mx_scope *s);
+/* Ends the scope with a as the result: a reference for the caller. NULL when the scope failed. */
+mx_array *mx_scope_result(mx_scope *s, mx_array *a);
 mx_array *mx_own(mx_scope *s, mx_array *a);  /* takes the reference to a (NULL is passed on); on failure releases it */
 /* Records an error and marks the scope; always NULL. */
 mx_array *mx_scope_fail(mx_scope *s, int kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -21,6 +21,14 @@ int mx_scope_end(mx_scope *s) {
   return s->rc;
 }
 
+mx_array *mx_scope_result(mx_scope *s, mx_array *a) {
+  if (s->rc) a = NULL;
+  else if (a && s->n && s->own[s->n - 1] == a) s->n--; /* the usual case: its reference is handed on */
+  else mx_retain(a);
+  mx_scope_end(s);
+  return a;
+}
+
 static int grow(mx_scope *s) {
   int cap = 2 * s->cap;
   mx_array **own = mx_malloc((size_t)cap * sizeof *own);
