@@ -1,0 +1,240 @@
+"""A use or more of every op in ops/structured.def, as functions of float arrays, with what NumPy says."""
+
+from dataclasses import dataclass
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+
+
+@dataclass
+class Case:
+    op: str                     # the row of the table
+    name: str
+    f: object                   # of mx arrays
+    shapes: list                # of its arguments
+    np: object = None           # of NumPy arrays; None: no reference here
+    differentiable: bool = True
+    vmap: bool = True
+    compile: bool = True
+    positive: bool = False      # arguments in (0.5, 2), else all different in (-2, 2)
+    other_shapes: list = None   # for shapeless compile
+
+    def __repr__(self):
+        return f"{self.op}-{self.name}"
+
+    def arrays(self, dtype="float64", shapes=None, seed=0):
+        rng = np.random.default_rng(seed)
+        result = []
+        for shape in shapes or self.shapes:
+            n = int(np.prod(shape))
+            x = (rng.permutation(n) + 0.5) / max(n, 1)      # all different: sort, max and the like have derivatives
+            result.append((0.5 + 1.5 * x if self.positive else 4 * x - 2).reshape(shape).astype(dtype))
+        return result
+
+
+def indices(*values):
+    return mx.array(np.array(values, np.int32))
+
+
+def at(index, how, value_shape):
+    def f(x, v):
+        return getattr(x.at[index], how)(v)
+    return f
+
+
+def np_at(index, ufunc):
+    def f(x, v):
+        x = x.copy()
+        if ufunc is None:
+            x[index] = v
+        else:
+            ufunc.at(x, index, v)
+        return x
+    return f
+
+
+def put_along(x, i, v):
+    x = x.copy()
+    np.put_along_axis(x, i, v, 1)
+    return x
+
+
+def assign(index):
+    def f(x, v):
+        y = mx.array(x)
+        y[index] = v
+        return y
+    return f
+
+
+def scan(ufunc, axis, reverse, inclusive, start):
+    def f(x):
+        x = np.flip(x, axis) if reverse else x
+        y = ufunc.accumulate(x, axis)
+        if not inclusive:
+            first = np.full_like(np.take(x, [0], axis), start)
+            y = np.concatenate([first, np.take(y, range(x.shape[axis] - 1), axis)], axis)
+        return np.flip(y, axis) if reverse else y
+    return f
+
+
+def softmax(x, axis=-1):
+    e = np.exp(x - x.max(axis, keepdims=True))
+    return e / e.sum(axis, keepdims=True)
+
+
+def conv_numpy(x, w, stride, padding, dilation, groups):
+    """Direct convolution over any number of spatial dimensions; x (N, ..., C), w (O, ..., C/groups)."""
+    n = x.ndim - 2
+    x = np.pad(x, [(0, 0), *[(p, p) for p in padding], (0, 0)])
+    out = [(x.shape[i + 1] - dilation[i] * (w.shape[i + 1] - 1) - 1) // stride[i] + 1 for i in range(n)]
+    y = np.zeros((x.shape[0], *out, w.shape[0]))
+    per_in, per_out = w.shape[-1], w.shape[0] // groups
+    for k in np.ndindex(*w.shape[1:-1]):
+        window = tuple(slice(k[i] * dilation[i], k[i] * dilation[i] + stride[i] * (out[i] - 1) + 1, stride[i]) for i in range(n))
+        part = x[(slice(None), *window)]
+        for g in range(groups):
+            y[..., g * per_out:(g + 1) * per_out] += (part[..., g * per_in:(g + 1) * per_in]
+                                                     @ w[(slice(g * per_out, (g + 1) * per_out), *k)].T)
+    return y
+
+
+def conv_cases():
+    for name, x, w, stride, padding, dilation, groups in [
+            ("1d", (2, 9, 3), (4, 3, 3), (1,), (1,), (1,), 1),
+            ("1d strided", (1, 10, 2), (3, 4, 2), (2,), (2,), (1,), 1),
+            ("2d", (2, 6, 5, 2), (3, 3, 2, 2), (1, 1), (1, 0), (1, 1), 1),
+            ("2d strided dilated", (1, 9, 8, 2), (2, 3, 3, 2), (2, 1), (1, 2), (2, 2), 1),
+            ("2d groups", (2, 5, 5, 4), (6, 3, 3, 2), (1, 2), (1, 1), (1, 1), 2),
+            ("2d depthwise", (1, 5, 4, 3), (3, 2, 2, 1), (1, 1), (0, 0), (1, 1), 3),
+            ("3d", (1, 4, 5, 3, 2), (2, 2, 3, 1, 2), (1, 2, 1), (0, 1, 1), (1, 1, 1), 1)]:
+        dims = len(x) - 2
+        how = dict(stride=stride, padding=padding, dilation=dilation, groups=groups)
+        flat = {k: v[0] if dims == 1 and k != "groups" else v for k, v in how.items()}
+        f = getattr(mx, f"conv{dims}d")
+        yield Case("conv", name, lambda a, b, f=f, flat=flat: f(a, b, **flat), [x, w],
+                   lambda a, b, how=how: conv_numpy(a, b, **how))
+
+
+def conv_gradients():
+    def input_gradient(x, w, g):
+        return mx.vjp(lambda a: mx.conv2d(a, w, stride=2, padding=1), [x], [g])[1][0]
+
+    def weight_gradient(x, w, g):
+        return mx.vjp(lambda a: mx.conv2d(x, a, padding=1), [w], [g])[1][0]
+    yield Case("conv_grad_input", "2d", input_gradient, [(2, 5, 4, 2), (3, 3, 3, 2), (2, 3, 2, 3)], vmap=False)
+    yield Case("conv_grad_weight", "2d", weight_gradient, [(2, 5, 4, 2), (3, 3, 3, 2), (2, 5, 4, 3)], vmap=False)
+
+
+def normalised(x, eps):
+    return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + eps)
+
+
+ROWS = indices([2, 0, 1, 0], [1, 1, 2, 2])
+CASES = [
+    # views
+    Case("reshape", "flat", lambda x: x.reshape(-1), [(3, 4)], lambda x: x.reshape(-1), other_shapes=[(5, 2)]),
+    Case("reshape", "of transposed", lambda x: x.T.reshape(2, 6), [(3, 4)], lambda x: x.T.reshape(2, 6)),
+    Case("transpose", "axes", lambda x: x.transpose(2, 0, 1), [(2, 3, 4)], lambda x: x.transpose(2, 0, 1)),
+    Case("transpose", "moveaxis", lambda x: mx.moveaxis(x, 0, -1), [(2, 3, 4)], lambda x: np.moveaxis(x, 0, -1)),
+    Case("slice", "steps", lambda x: x[1:, ::2], [(3, 5)], lambda x: x[1:, ::2], other_shapes=[(4, 6)]),
+    Case("slice", "backwards", lambda x: x[::-1, 3:0:-2], [(3, 5)], lambda x: x[::-1, 3:0:-2]),
+    Case("broadcast_to", "rows", lambda x: mx.broadcast_to(x, (2, 3, 4)), [(3, 1)], lambda x: np.broadcast_to(x, (2, 3, 4))),
+    Case("expand_dims", "two", lambda x: mx.expand_dims(x, (0, 2)), [(3, 4)], lambda x: x[None, :, None]),
+    Case("squeeze", "axis", lambda x: mx.squeeze(x, 1), [(3, 1, 4)], lambda x: x[:, 0]),
+    Case("as_strided", "windows", lambda x: mx.as_strided(x, (3, 3), (2, 1), 1), [(10,)],
+         lambda x: np.lib.stride_tricks.as_strided(x[1:], (3, 3), (16, 8))),
+    Case("as_strided_grad", "second", lambda x, g: mx.vjp(lambda a: mx.as_strided(a, (3, 3), (2, 1), 1), [x], [g])[1][0],
+         [(10,), (3, 3)], vmap=False),
+    Case("copy", "through vjp", lambda x: mx.array(x) * 1, [(3, 4)], lambda x: x),
+    Case("contiguous", "transposed", lambda x: mx.contiguous(x.T), [(3, 4)], lambda x: x.T, other_shapes=[(2, 7)]),
+    Case("stop_gradient", "value", lambda x: mx.stop_gradient(x) * x, [(3, 4)], lambda x: x * x, differentiable=False),
+    # assembly
+    Case("concatenate", "rows", lambda x, y: mx.concatenate([x, y, x], axis=1), [(3, 4), (3, 2)],
+         lambda x, y: np.concatenate([x, y, x], axis=1), other_shapes=[(5, 1), (5, 6)]),
+    Case("concatenate", "stack", lambda x, y: mx.stack([x, y], axis=1), [(3, 4), (3, 4)], lambda x, y: np.stack([x, y], axis=1)),
+    Case("pad", "constant", lambda x: mx.pad(x, [(1, 2), (0, 3)], constant_values=1.5), [(3, 4)],
+         lambda x: np.pad(x, [(1, 2), (0, 3)], constant_values=1.5), other_shapes=[(2, 2)]),
+    Case("pad", "edge", lambda x: mx.pad(x, 2, mode="edge"), [(3, 4)], lambda x: np.pad(x, 2, mode="edge")),
+    Case("concatenate", "tile", lambda x: mx.tile(x, (2, 3)), [(3, 4)], lambda x: np.tile(x, (2, 3))),
+    Case("broadcast_to", "repeat", lambda x: mx.repeat(x, 3, axis=1), [(3, 4)], lambda x: np.repeat(x, 3, axis=1)),
+    Case("slice_update", "assign", assign((slice(1, None), slice(None, None, 2))), [(3, 5), (2, 3)],
+         np_at((slice(1, None), slice(None, None, 2)), None)),
+    Case("slice_update", "add", at((slice(1, None),), "add", None), [(3, 5), (2, 5)],
+         lambda x, v: np.concatenate([x[:1], x[1:] + v])),
+    Case("slice_update", "multiply", at((slice(None, 2),), "multiply", None), [(3, 5), (2, 5)],
+         lambda x, v: np.concatenate([x[:2] * v, x[2:]])),
+    Case("dynamic_slice", "start", lambda x: mx.slice(x, indices(1, 2).reshape(-1), (0, 1), (2, 2)), [(4, 5)],
+         lambda x: x[1:3, 2:4], vmap=False),
+    Case("dynamic_slice_update", "start", lambda x, v: mx.slice_update(x, v, indices(1, 2).reshape(-1), (0, 1)), [(4, 5), (2, 2)],
+         np_at((slice(1, 3), slice(2, 4)), None), vmap=False),
+    # indexing
+    Case("gather", "take", lambda x: mx.take(x, ROWS, axis=0), [(3, 4)], lambda x: x[np.array(ROWS)], other_shapes=[(5, 2)]),
+    Case("gather", "mixed", lambda x: x[ROWS, None, 1:3], [(3, 4)], lambda x: x[np.array(ROWS), None, 1:3]),
+    Case("gather", "pairs", lambda x: x[indices(0, 2, 1), :, indices(1, -1, 0)], [(3, 2, 4)],
+         lambda x: x[np.array([0, 2, 1]), :, np.array([1, -1, 0])]),
+    Case("scatter", "add", at((ROWS,), "add", None), [(3, 4), (2, 4, 4)], lambda x, v: np_at((np.array(ROWS),), np.add)(x, v)),
+    Case("scatter", "assign", assign((indices(2, 0),)), [(3, 4), (2, 4)], np_at(([2, 0],), None)),
+    Case("scatter", "maximum", at((indices(2, 0),), "maximum", None), [(3, 4), (2, 4)], np_at(([2, 0],), np.maximum)),
+    Case("scatter", "minimum", at((indices(2, 0),), "minimum", None), [(3, 4), (2, 4)], np_at(([2, 0],), np.minimum)),
+    Case("gather_axis", "take_along_axis", lambda x: mx.take_along_axis(x, indices([2, 0], [1, 1], [3, 2]), axis=1), [(3, 4)],
+         lambda x: np.take_along_axis(x, np.array([[2, 0], [1, 1], [3, 2]]), 1)),
+    Case("scatter_axis", "put_along_axis", lambda x, v: mx.put_along_axis(x, indices([2, 0], [1, 3], [3, 2]), v, axis=1),
+         [(3, 4), (3, 2)], lambda x, v: put_along(x, np.array([[2, 0], [1, 3], [3, 2]]), v)),
+    # along one axis
+    *[Case(f"cum{name}", f"axis {axis} reverse {reverse} inclusive {inclusive}",
+           lambda x, n=name, a=axis, r=reverse, i=inclusive: getattr(mx, f"cum{n}")(x, axis=a, reverse=r, inclusive=i), [(3, 4)],
+           scan(ufunc, axis, reverse, inclusive, start), positive=name == "prod", other_shapes=[(2, 9)])
+      for name, ufunc, start in (("sum", np.add, 0), ("prod", np.multiply, 1), ("max", np.maximum, -np.inf), ("min", np.minimum, np.inf))
+      for axis, reverse, inclusive in ((0, False, True), (1, True, True), (1, False, False))
+      if inclusive or name in ("sum", "prod")],
+    Case("logcumsumexp", "rows", lambda x: mx.logcumsumexp(x, axis=1), [(3, 4)], lambda x: np.logaddexp.accumulate(x, 1)),
+    Case("softmax", "last", lambda x: mx.softmax(x, axis=-1), [(3, 5)], softmax, other_shapes=[(2, 70)]),
+    Case("softmax", "first", lambda x: mx.softmax(x, axis=0), [(3, 5)], lambda x: softmax(x, 0)),
+    Case("softmax", "all", lambda x: mx.softmax(x), [(3, 5)], lambda x: softmax(x.reshape(-1)).reshape(x.shape)),
+    Case("logsumexp", "last", lambda x: mx.logsumexp(x, axis=-1), [(3, 5)], lambda x: np.log(np.exp(x).sum(-1)), other_shapes=[(2, 70)]),
+    Case("sort", "rows", lambda x: mx.sort(x, axis=0), [(5, 3)], lambda x: np.sort(x, 0), other_shapes=[(9, 2)]),
+    Case("partition", "kth", lambda x: mx.sort(mx.partition(x, 2, axis=-1)[..., :3], axis=-1), [(4, 7)],
+         lambda x: np.sort(x, -1)[..., :3]),
+    Case("argsort", "rows", lambda x: mx.argsort(x, axis=0), [(5, 3)], lambda x: np.argsort(x, 0), differentiable=False),
+    Case("argpartition", "kth", lambda x: mx.sort(mx.argpartition(x, 2, axis=-1)[..., :3], axis=-1), [(4, 7)],
+         lambda x: np.sort(np.argsort(x, -1)[..., :3], -1), differentiable=False),
+    Case("argmin", "rows", lambda x: mx.argmin(x, axis=1), [(3, 4)], lambda x: x.argmin(1), differentiable=False),
+    Case("argmax", "rows", lambda x: mx.argmax(x, axis=0), [(3, 4)], lambda x: x.argmax(0), differentiable=False),
+    # contractions
+    Case("matmul", "matrices", lambda a, b: a @ b, [(3, 4), (4, 5)], np.matmul, other_shapes=[(2, 7), (7, 1)]),
+    Case("matmul", "transposed", lambda a, b: a.T @ b.T, [(4, 3), (5, 4)], lambda a, b: a.T @ b.T),
+    Case("matmul", "batched", lambda a, b: a @ b, [(2, 1, 3, 4), (5, 4, 2)], np.matmul),
+    Case("matmul", "vectors", lambda a, b: a @ b, [(4,), (4,)], np.matmul),
+    Case("matmul", "matrix and vector", lambda a, b: a @ b, [(3, 4), (4,)], np.matmul),
+    Case("addmm", "scaled", lambda c, a, b: mx.addmm(c, a, b, alpha=0.5, beta=2.0), [(5,), (3, 4), (4, 5)],
+         lambda c, a, b: 2 * c + 0.5 * (a @ b)),
+    *conv_cases(),
+    *conv_gradients(),
+    # normalisation
+    Case("rms_norm", "weight", lambda x, w: mx.fast.rms_norm(x, w, 1e-5), [(3, 5), (5,)],
+         lambda x, w: w * x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-5)),
+    Case("layer_norm", "weight and bias", lambda x, w, b: mx.fast.layer_norm(x, w, b, 1e-5), [(3, 5), (5,), (5,)],
+         lambda x, w, b: normalised(x, 1e-5) * w + b),
+    Case("layer_norm", "plain", lambda x: mx.fast.layer_norm(x, None, None, 1e-5), [(3, 5)], lambda x: normalised(x, 1e-5)),
+    # several results, custom rules
+    Case("depends", "values", lambda x, y: mx.depends([x], [y])[0] * x, [(3, 4), (3, 4)], lambda x, y: x * x),
+    Case("pick", "divmod", lambda x, y: mx.divmod(x, y)[1], [(3, 4), (3, 4)], np.remainder, positive=True,
+         differentiable=False),
+    Case("custom", "checkpoint", lambda x: mx.checkpoint(lambda a: mx.exp(a) * a)(x), [(3, 4)], lambda x: np.exp(x) * x,
+         vmap=False, compile=False),
+    # layers that users build from several ops
+    Case("matmul", "attention", lambda q, k, v: mx.fast.scaled_dot_product_attention(q, k, v, scale=0.5),
+         [(1, 2, 4, 3), (1, 2, 5, 3), (1, 2, 5, 3)],
+         lambda q, k, v: softmax(0.5 * q @ k.swapaxes(-1, -2)) @ v),
+    Case("reshape", "max pool", lambda x: nn.MaxPool2d(2, 2)(x), [(1, 4, 6, 2)],
+         lambda x: x.reshape(1, 2, 2, 3, 2, 2).max((2, 4)), vmap=False),
+]
+
+# Rows that stand in no case, and why.
+WITHOUT_CASE = {
+    "view": "rereads bits: test_structured.py",
+    "arange": "takes no array: test_creation",
+    "random_bits": "test_random",
+}
