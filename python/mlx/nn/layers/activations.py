@@ -1,0 +1,276 @@
+"""Activations, as functions and as layers. They are chains of element-wise operations, which evaluation fuses."""
+import math
+from typing import Any
+
+import mlx.core as mx
+from mlx.nn.layers.base import Module
+
+
+def sigmoid(x):
+    """``1 / (1 + exp(-x))``"""
+    return mx.sigmoid(x)
+
+
+def relu(x):
+    """``max(x, 0)``"""
+    return mx.maximum(x, 0)
+
+
+def relu2(x):
+    """``max(x, 0)`` squared"""
+    return mx.square(mx.maximum(x, 0))
+
+
+def relu6(x):
+    """``min(max(x, 0), 6)``"""
+    return mx.minimum(mx.maximum(x, 0), 6.0)
+
+
+def leaky_relu(x, negative_slope=0.01):
+    """``max(negative_slope * x, x)``"""
+    return mx.maximum(negative_slope * x, x)
+
+
+def prelu(x: mx.array, alpha: mx.array) -> mx.array:
+    """``max(0, x) + alpha * min(0, x)`` with a learned ``alpha``"""
+    return mx.maximum(0, x) + alpha * mx.minimum(0, x)
+
+
+def elu(x, alpha=1.0):
+    """``x`` where positive, else ``alpha * (exp(x) - 1)``"""
+    # the minimum keeps the other branch, and so the gradient, finite
+    return mx.where(x > 0, x, alpha * (mx.exp(mx.minimum(0, x)) - 1))
+
+
+def celu(x, alpha=1.0):
+    """``max(x, 0) + alpha * (exp(min(x, 0) / alpha) - 1)``"""
+    return mx.maximum(x, 0.0) + alpha * (mx.exp(mx.minimum(x, 0.0) / alpha) - 1)
+
+
+def selu(x):
+    """:func:`elu` with the two constants that keep mean and variance of a normal input"""
+    return elu(x, 1.67326) * 1.0507
+
+
+def silu(x):
+    """``x * sigmoid(x)``"""
+    return x * mx.sigmoid(x)
+
+
+def softplus(x):
+    """``log(1 + exp(x))``"""
+    return mx.logaddexp(x, 0)
+
+
+def mish(x: mx.array) -> mx.array:
+    """``x * tanh(softplus(x))``"""
+    return x * mx.tanh(softplus(x))
+
+
+def log_sigmoid(x):
+    """``log(sigmoid(x))``, exact for large arguments"""
+    return -softplus(-x)
+
+
+def softsign(x):
+    """``x / (1 + |x|)``"""
+    return mx.divide(x, 1 + mx.abs(x))
+
+
+def softshrink(x, lambd: float = 0.5):
+    """``x`` moved by ``lambd`` towards 0, and 0 between"""
+    return mx.where(mx.abs(x) > lambd, x - mx.sign(x) * lambd, 0)
+
+
+def hard_shrink(x, lambd=0.5):
+    """``x`` where its size is above ``lambd``, else 0"""
+    return mx.where(mx.abs(x) > lambd, x, 0)
+
+
+def hard_tanh(x, min_val=-1.0, max_val=1.0):
+    """``x`` cut off at both values"""
+    return mx.minimum(mx.maximum(x, min_val), max_val)
+
+
+def hardswish(x):
+    """``x * min(max(x + 3, 0), 6) / 6``"""
+    return x * mx.minimum(mx.maximum(x + 3, 0), 6) / 6
+
+
+def tanh(x):
+    """Hyperbolic tangent"""
+    return mx.tanh(x)
+
+
+def gelu(x) -> mx.array:
+    """``x`` times the normal distribution function at ``x``"""
+    return x * (1 + mx.erf(x / math.sqrt(2))) / 2
+
+
+def gelu_approx(x):
+    """:func:`gelu` by a tanh, off by less than 0.0005"""
+    return 0.5 * x * (1 + mx.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+def gelu_fast_approx(x):
+    """:func:`gelu` by ``x * sigmoid(1.702 * x)``, off by less than 0.015"""
+    return x * mx.sigmoid(1.702 * x)
+
+
+def glu(x: mx.array, axis: int = -1) -> mx.array:
+    """The first half of ``x`` along ``axis`` times the sigmoid of the second"""
+    a, b = mx.split(x, indices_or_sections=2, axis=axis)
+    return a * mx.sigmoid(b)
+
+
+def step(x: mx.array, threshold: float = 0.0):
+    """1 from ``threshold`` on, else 0"""
+    return mx.where(x >= threshold, 1, 0)
+
+
+def softmax(x, axis=-1):
+    """``exp(x) / sum(exp(x))`` along ``axis``"""
+    return mx.softmax(x, axis=axis)
+
+
+def softmin(x, axis=-1):
+    """:func:`softmax` of ``-x``"""
+    return mx.softmax(-x, axis=axis)
+
+
+def log_softmax(x, axis=-1):
+    """``x - log(sum(exp(x)))`` along ``axis``"""
+    return x - mx.logsumexp(x, axis=axis, keepdims=True)
+
+
+def _layer(name, function):
+    """A class for a function without settings, as if it had been written out."""
+
+    def __call__(self, x):
+        return function(x)
+
+    __call__.__qualname__ = f"{name}.__call__"
+    body = {"__call__": __call__, "__module__": __name__, "__doc__": f"The layer of :func:`{function.__name__}`."}
+    return type(name, (Module,), body)
+
+
+ReLU = _layer("ReLU", relu)
+ReLU2 = _layer("ReLU2", relu2)
+ReLU6 = _layer("ReLU6", relu6)
+SELU = _layer("SELU", selu)
+SiLU = _layer("SiLU", silu)
+Sigmoid = _layer("Sigmoid", sigmoid)
+LogSigmoid = _layer("LogSigmoid", log_sigmoid)
+Mish = _layer("Mish", mish)
+Softplus = _layer("Softplus", softplus)
+Softsign = _layer("Softsign", softsign)
+Softmax = _layer("Softmax", softmax)
+Softmin = _layer("Softmin", softmin)
+LogSoftmax = _layer("LogSoftmax", log_softmax)
+Hardswish = _layer("Hardswish", hardswish)
+HardTanh = _layer("HardTanh", hard_tanh)
+Tanh = _layer("Tanh", tanh)
+
+
+class GLU(Module):
+    """The layer of :func:`glu`."""
+
+    def __init__(self, axis: int = -1):
+        super().__init__()
+        self.axis = axis
+
+    def __call__(self, x) -> Any:
+        return glu(x, self.axis)
+
+
+class LeakyReLU(Module):
+    """The layer of :func:`leaky_relu`."""
+
+    def __init__(self, negative_slope=0.01):
+        super().__init__()
+        self._negative_slope = negative_slope
+
+    def __call__(self, x):
+        return leaky_relu(x, self._negative_slope)
+
+
+class ELU(Module):
+    """The layer of :func:`elu`."""
+
+    def __init__(self, alpha=1.0):
+        super().__init__()
+        self._alpha = alpha
+
+    def __call__(self, x):
+        return elu(x, self._alpha)
+
+
+class CELU(Module):
+    """The layer of :func:`celu`."""
+
+    def __init__(self, alpha=1.0):
+        super().__init__()
+        self._alpha = alpha
+
+    def __call__(self, x):
+        return celu(x, self._alpha)
+
+
+class PReLU(Module):
+    """:func:`prelu` with ``num_parameters`` learned slopes that start at ``init``."""
+
+    def __init__(self, num_parameters=1, init=0.25):
+        super().__init__()
+        self.weight = mx.full([num_parameters], init)
+
+    def __call__(self, x: mx.array):
+        return prelu(x, self.weight)
+
+
+class Softshrink(Module):
+    """The layer of :func:`softshrink`."""
+
+    def __init__(self, lambd=0.5):
+        super().__init__()
+        self.lambd = lambd
+
+    def __call__(self, x):
+        return softshrink(x, self.lambd)
+
+
+class HardShrink(Module):
+    """The layer of :func:`hard_shrink`."""
+
+    def __init__(self, lambd=0.5):
+        super().__init__()
+        self.lambd = lambd
+
+    def __call__(self, x):
+        return hard_shrink(x, self.lambd)
+
+
+class Step(Module):
+    """The layer of :func:`step`."""
+
+    def __init__(self, threshold: float = 0.0):
+        super().__init__()
+        self.threshold = threshold
+
+    def __call__(self, x: mx.array):
+        return step(x, self.threshold)
+
+
+_GELUS = {"none": gelu, "precise": gelu_approx, "tanh": gelu_approx, "fast": gelu_fast_approx}
+
+
+class GELU(Module):
+    """:func:`gelu`; with ``approx`` "precise" or "tanh" :func:`gelu_approx`, with "fast" :func:`gelu_fast_approx`."""
+
+    def __init__(self, approx="none"):
+        super().__init__()
+        if approx not in _GELUS:
+            raise ValueError(f"The approximation should be in {list(_GELUS)} but '{approx}' was given")
+        self._approx = approx
+
+    def __call__(self, x):
+        return _GELUS[self._approx](x)

@@ -1,0 +1,361 @@
+"""Module: a dict of parameters and sub-modules with attribute access, the base of every layer.
+
+Arrays, dicts, lists, tuples and modules that are set as attributes go into the dict, in the order they were set, and so
+make the tree of parameters; everything else is a plain attribute. Names that start with an underscore are kept but are
+no parameters, and tuples are not walked.
+"""
+from __future__ import annotations
+
+import textwrap
+from typing import Any, Callable, List, Optional, Tuple, Union
+
+import mlx.core as mx
+from mlx.utils import tree_flatten, tree_unflatten
+
+_IN_TREE = (mx.array, dict, list, tuple)
+_WALKED = (dict, list)
+
+
+class Module(dict):
+    """Base class of layers and models.
+
+    Sub-class it, call ``super().__init__()`` first, set arrays and modules as attributes and write ``__call__``:
+
+    >>> class Net(nn.Module):
+    ...     def __init__(self, dims):
+    ...         super().__init__()
+    ...         self.inner = nn.Linear(dims, dims)
+    ...         self.scale = mx.ones(dims)
+    ...     def __call__(self, x):
+    ...         return self.scale * nn.relu(self.inner(x))
+    """
+
+    def __init__(self):
+        self._no_grad = set()  # the names of this module's frozen parameters
+        self._training = True
+
+    @property
+    def training(self):
+        """Whether the module is in training mode, see :meth:`train`."""
+        return self._training
+
+    @property
+    def state(self):
+        """The module's dict itself: parameters, also those with an underscore, and sub-modules."""
+        return self
+
+    # -- attributes and printing ------------------------------------------------------------------------------------
+
+    def _extra_repr(self) -> str:
+        """What stands between the brackets in front of the sub-modules when the module is printed."""
+        return ""
+
+    def __repr__(self):
+        children = tree_flatten(self.children(), is_leaf=self.is_module)
+        text = f"{type(self).__name__}({self._extra_repr()}"
+        for name, child in children:
+            text += "\n" + textwrap.indent(f"({name}): {child!r}", "  ")
+        return text + ("\n)" if children else ")")
+
+    def __getattr__(self, key: str):
+        # only called for names that are no plain attribute
+        try:
+            return self[key]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {key!r}") from None
+
+    def __setattr__(self, key: str, val: Any):
+        if isinstance(val, _IN_TREE):
+            self.__dict__.pop(key, None)  # it would hide the entry of the dict
+            self[key] = val
+        else:
+            super().__setattr__(key, val)
+            self.pop(key, None)
+
+    def __delattr__(self, name):
+        if name in self:
+            del self[name]
+        else:
+            super().__delattr__(name)
+
+    # -- files ------------------------------------------------------------------------------------------------------
+
+    def load_weights(
+        self, file_or_weights: Union[str, List[Tuple[str, mx.array]]], strict: bool = True
+    ) -> Module:
+        """Set the parameters from a file (npz, safetensors) or from pairs of name and array.
+
+        With ``strict`` the names and shapes must be exactly those of :meth:`parameters`.
+        """
+        weights = file_or_weights
+        if not isinstance(weights, (list, dict)):
+            weights = mx.load(str(weights))
+        weights = dict(weights)
+        if strict:
+            self._check_weights(weights)
+        if weights:
+            self.update(tree_unflatten(weights), strict=False)
+        return self
+
+    def _check_weights(self, weights):
+        mine = tree_flatten(self.parameters(), destination={})
+        for names, fault in (
+            (weights.keys() - mine.keys(), "Received {} parameters not in model"),
+            (mine.keys() - weights.keys(), "Missing {} parameters"),
+        ):
+            if names:
+                raise ValueError(fault.format(len(names)) + ": \n" + ",\n".join(sorted(names)) + ".")
+        for name, old in mine.items():
+            new = weights[name]
+            if not isinstance(new, mx.array):
+                raise ValueError(f"Expected mx.array but received {type(new)} for parameter {name}")
+            if new.shape != old.shape:
+                raise ValueError(f"Expected shape {old.shape} but received shape {new.shape} for parameter {name}")
+
+    def save_weights(self, file: str):
+        """Write the parameters into a file; its suffix, ``.npz`` or ``.safetensors``, says how."""
+        file = str(file)
+        weights = tree_flatten(self.parameters(), destination={})
+        if file.endswith(".npz"):
+            mx.savez(file, **weights)
+        elif file.endswith(".safetensors"):
+            mx.save_safetensors(file, weights)
+        else:
+            raise ValueError(f"Unsupported file extension for {file}. Use '.npz' or '.safetensors'.")
+
+    # -- walking ----------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def is_module(value):
+        return isinstance(value, Module)
+
+    @staticmethod
+    def valid_child_filter(module, key, value):
+        return isinstance(value, _WALKED)
+
+    @staticmethod
+    def valid_parameter_filter(module, key, value):
+        return isinstance(value, (dict, list, mx.array)) and not key.startswith("_")
+
+    @staticmethod
+    def trainable_parameter_filter(module, key, value):
+        return Module.valid_parameter_filter(module, key, value) and key not in module._no_grad
+
+    def filter_and_map(
+        self,
+        filter_fn: Callable[[Module, str, Any], bool],
+        map_fn: Optional[Callable] = None,
+        is_leaf_fn: Optional[Callable[[Module, str, Any], bool]] = None,
+    ):
+        """The module's tree with only what ``filter_fn(module, key, value)`` lets through, leaves mapped by ``map_fn``.
+
+        Inside dicts and lists of a module a key is the path from the module ("blocks.0"), and what is filtered out
+        leaves an empty dict in its place. By default a leaf is anything but a module, a dict or a list.
+        """
+        return {
+            k: _walk(self, k, v, filter_fn, map_fn, is_leaf_fn) for k, v in self.items() if filter_fn(self, k, v)
+        }
+
+    def parameters(self):
+        """The tree of all arrays, those with names that start with an underscore left out."""
+        return self.filter_and_map(self.valid_parameter_filter)
+
+    def trainable_parameters(self):
+        """The tree of the parameters that are not frozen."""
+        return self.filter_and_map(self.trainable_parameter_filter)
+
+    def children(self):
+        """The tree of the direct sub-modules."""
+        return self.filter_and_map(self.valid_child_filter, is_leaf_fn=lambda m, k, v: isinstance(v, Module))
+
+    def leaf_modules(self):
+        """The tree of the sub-modules that have nothing below them but parameters."""
+
+        def is_leaf(m, k, v):
+            return isinstance(v, Module) and not tree_flatten(v.children())
+
+        return self.filter_and_map(self.valid_child_filter, is_leaf_fn=is_leaf)
+
+    def modules(self):
+        """A list of this module and all below it."""
+        return [m for _, m in self.named_modules()]
+
+    def named_modules(self):
+        """A list of pairs of path and module, this one first, with the path ``""``."""
+        found = []
+        todo = [("", self)]
+        while todo:
+            path, module = todo.pop()
+            found.append((path, module))
+            prefix = "." + path if path else ""
+            todo.extend(tree_flatten(module.children(), prefix=prefix, is_leaf=self.is_module))
+        return found
+
+    # -- changing ---------------------------------------------------------------------------------------------------
+
+    def update(self, parameters: dict, strict: bool = True) -> Module:
+        """Replace the parameters that the tree ``parameters`` has; it may be any part of the module's tree.
+
+        With ``strict`` what is not an array, or has no place in the module, is an error.
+        """
+        _update(self, parameters, strict)
+        return self
+
+    def apply(
+        self,
+        map_fn: Callable[[mx.array], mx.array],
+        filter_fn: Optional[Callable[[Module, str, Any], bool]] = None,
+    ) -> Module:
+        """Replace every parameter (or what ``filter_fn`` lets through) by ``map_fn`` of it."""
+        self.update(self.filter_and_map(filter_fn or Module.valid_parameter_filter, map_fn))
+        return self
+
+    def update_modules(self, modules: dict, strict: bool = True) -> Module:
+        """Replace the sub-modules that the tree ``modules`` has; with ``strict`` each must have a place here."""
+        _update_modules(self, modules, strict)
+        return self
+
+    def apply_to_modules(self, apply_fn: Callable[[str, Module], Any]) -> Module:
+        """Call ``apply_fn(path, module)`` for this module and all below it."""
+        for path, module in self.named_modules():
+            apply_fn(path, module)
+        return self
+
+    def set_dtype(
+        self,
+        dtype: mx.Dtype,
+        predicate: Optional[Callable[[mx.Dtype], bool]] = lambda x: mx.issubdtype(x, mx.floating),
+    ):
+        """Cast the parameters whose dtype the predicate accepts (by default the floating ones)."""
+        if predicate is None:
+            predicate = lambda _: True
+        self.apply(lambda x: x.astype(dtype) if predicate(x.dtype) else x)
+
+    # -- freezing and modes -----------------------------------------------------------------------------------------
+
+    def _validate_keys(self, keys, strict):
+        keys = [keys] if isinstance(keys, str) else keys
+        if strict:
+            for key in keys:
+                if key not in self:
+                    raise KeyError(f"Module doesn't contain member {key}.")
+        return keys
+
+    def _validate_keys_recursive(self, keys):
+        """Each key must be a member of this module or of one below."""
+        keys = [keys] if isinstance(keys, str) else keys
+        members = set().union(*self.modules())
+        for key in keys:
+            if key not in members:
+                raise KeyError(f"Module doesn't contain member {key}.")
+
+    def freeze(
+        self, *, recurse: bool = True, keys: Optional[Union[str, List[str]]] = None, strict: bool = False
+    ) -> Module:
+        """Leave parameters out of :meth:`trainable_parameters`: all, or those named by ``keys``.
+
+        With ``strict`` a key that exists nowhere is a ``KeyError``.
+        """
+        if recurse:
+            if strict and keys is not None:
+                self._validate_keys_recursive(keys)
+            return self.apply_to_modules(lambda _, m: m.freeze(recurse=False, keys=keys))
+        self._no_grad.update(_own_parameters(self) if keys is None else self._validate_keys(keys, strict))
+        return self
+
+    def unfreeze(
+        self, *, recurse: bool = True, keys: Optional[Union[str, List[str]]] = None, strict: bool = False
+    ) -> Module:
+        """Undo :meth:`freeze`, for all parameters or those named by ``keys``."""
+        if recurse:
+            if strict and keys is not None:
+                self._validate_keys_recursive(keys)
+            return self.apply_to_modules(lambda _, m: m.unfreeze(recurse=False, keys=keys))
+        if keys is None:
+            self._no_grad.clear()
+        else:
+            self._no_grad.difference_update(self._validate_keys(keys, strict))
+        return self
+
+    def _set_training_mode(self, mode: bool) -> None:
+        self._training = mode
+
+    def train(self, mode: bool = True) -> Module:
+        """Set training mode, here and below: dropout drops and batch norm gathers statistics only then."""
+        return self.apply_to_modules(lambda _, m: m._set_training_mode(mode))
+
+    def eval(self) -> Module:
+        """Leave training mode, see :meth:`train`."""
+        return self.train(False)
+
+
+def _own_parameters(module):
+    """The names of a module's parameters, those of sub-modules left out."""
+    own = module.filter_and_map(
+        lambda m, k, v: not isinstance(v, Module) and Module.valid_parameter_filter(m, k, v)
+    )
+    return [k for k, _ in tree_flatten(own)]
+
+
+def _walk(module, key, value, filter_fn, map_fn, is_leaf_fn):
+    """One value of filter_and_map that has passed the filter."""
+    if is_leaf_fn is None:
+        if isinstance(value, mx.array):
+            return map_fn(value) if map_fn else value
+        is_leaf = not isinstance(value, _WALKED)
+    else:
+        is_leaf = is_leaf_fn(module, key, value)
+    if is_leaf:
+        return map_fn(value) if map_fn else value
+
+    if isinstance(value, Module):
+        return {
+            k: _walk(value, k, v, filter_fn, map_fn, is_leaf_fn) for k, v in value.items() if filter_fn(value, k, v)
+        }
+    if isinstance(value, _WALKED):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        walked = {
+            k: _walk(module, f"{key}.{k}", v, filter_fn, map_fn, is_leaf_fn) if filter_fn(module, f"{key}.{k}", v) else {}
+            for k, v in pairs
+        }
+        return walked if isinstance(value, dict) else list(walked.values())
+    raise RuntimeError("Unexpected leaf found while traversing the module")
+
+
+def _places(dst, new, strict, what):
+    """The (key, new value) pairs of a dict or list that have a place in ``dst``."""
+    if isinstance(new, dict):
+        for k in new:
+            if k in dst:
+                yield k, new[k]
+            elif strict:
+                raise ValueError(f'Module does not have {what} named "{k}".')
+    elif isinstance(new, list):
+        for i, value in enumerate(new):
+            if i < len(dst):
+                yield i, value
+            elif strict:
+                raise ValueError(f"List index {i} is out of bounds for destination of length {len(dst)}.")
+    elif strict:
+        raise ValueError(f"Received invalid type: {type(new).__name__}.")
+
+
+def _update(dst, new, strict):
+    for k, value in _places(dst, new, strict, "parameter"):
+        if not isinstance(dst[k], mx.array):
+            _update(dst[k], value, strict)
+        elif strict and not isinstance(value, mx.array):
+            raise ValueError(f"Received invalid type: {type(value).__name__}.")
+        else:
+            dst[k] = value
+
+
+def _update_modules(dst, new, strict):
+    for k, value in _places(dst, new, strict, "sub-module"):
+        old = dst[k]
+        if isinstance(old, Module) and isinstance(value, Module):
+            dst[k] = value
+        elif isinstance(old, _WALKED):
+            _update_modules(old, value, strict)
+        elif strict and value != {}:
+            raise ValueError(f"Received invalid type: {type(value).__name__}.")
