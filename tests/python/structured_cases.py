@@ -138,7 +138,7 @@ CASES = [
     Case("reshape", "of transposed", lambda x: x.T.reshape(2, 6), [(3, 4)], lambda x: x.T.reshape(2, 6)),
     Case("transpose", "axes", lambda x: x.transpose(2, 0, 1), [(2, 3, 4)], lambda x: x.transpose(2, 0, 1)),
     Case("transpose", "moveaxis", lambda x: mx.moveaxis(x, 0, -1), [(2, 3, 4)], lambda x: np.moveaxis(x, 0, -1)),
-    Case("slice", "steps", lambda x: x[1:, ::2], [(3, 5)], lambda x: x[1:, ::2], other_shapes=[(4, 6)]),
+    Case("slice", "steps", lambda x: x[1:, ::2], [(3, 5)], lambda x: x[1:, ::2]),
     Case("slice", "backwards", lambda x: x[::-1, 3:0:-2], [(3, 5)], lambda x: x[::-1, 3:0:-2]),
     Case("broadcast_to", "rows", lambda x: mx.broadcast_to(x, (2, 3, 4)), [(3, 1)], lambda x: np.broadcast_to(x, (2, 3, 4))),
     Case("expand_dims", "two", lambda x: mx.expand_dims(x, (0, 2)), [(3, 4)], lambda x: x[None, :, None]),
