@@ -30,13 +30,13 @@ build: library $(VENV)/.installed
 library: deps
 	@test -f $(BUILD)/build.ninja || $(CONFIGURE) -B $(BUILD) -DCMAKE_BUILD_TYPE=Release -DCMLX_TESTS=ON
 	ninja -C $(BUILD) -j $(JOBS)
-$(VENV)/.installed: $(BUILD)/libcmlx.so $(PACKAGE_FILES) $(wildcard $(BUILD)/pkg/mlx/core.abi3.so) | library
+$(VENV)/.installed: $(BUILD)/libcmlx.so $(BUILD)/pkg/mlx/core.abi3.so $(PACKAGE_FILES) | library
 	CMLX_TESTS=ON CMLX_WERROR=ON $(PIP) install --quiet --no-build-isolation --no-deps --force-reinstall \
 	  -Cbuild-dir=$(BUILD) .
 	$(PIP) install --quiet --no-build-isolation --no-deps --force-reinstall ./packaging/mlx-meta
 	@cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null   # the wheel left its own
 	@touch $@
-$(BUILD)/libcmlx.so: library ;
+$(BUILD)/libcmlx.so $(BUILD)/pkg/mlx/core.abi3.so: library ;
 
 demo: build
 	$(PY) examples/python/digits.py
