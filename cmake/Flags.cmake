@@ -1,6 +1,6 @@
 # Compiler flags: warnings, kernels, instruction sets, sanitizers.
 set(CMLX_WARNINGS -Wall -Wextra)
-if(CMLX_WERROR)
+if(CMLX_WERROR AND NOT CMLX_SANITIZE)   # sanitizers make compilers warn of what is not there
   list(APPEND CMLX_WARNINGS -Werror)
 endif()
 
