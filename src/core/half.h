@@ -4,6 +4,9 @@
 #define MX_CORE_HALF_H
 
 #include <complex.h>
+#ifndef CMPLXF /* glibc hides it from clang */
+#define CMPLXF(x, y) __builtin_complex((float)(x), (float)(y))
+#endif
 #include <stdint.h>
 #include <string.h>
 
