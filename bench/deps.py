@@ -16,7 +16,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 OPPONENTS = {
     "numpy": ["numpy>=2,<3"],
     "jax": ["jax[cpu]>=0.5,<1"],
-    "mlx": ["mlx[cpu]==0.32.4", "numpy>=2,<3"],
+    # the demo's own imports too
+    "mlx": ["mlx[cpu]==0.32.4", "numpy>=2,<3", "scikit-learn", "matplotlib"],
     "torch": ["torch>=2.6,<3", "numpy>=2,<3", *shlex.split(os.environ.get("TORCH_OPTIONS", ""))],
 }
 

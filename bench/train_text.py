@@ -1,5 +1,9 @@
 """One training step of the demo's character transformer (examples/python), eager against eager: forward, backward, AdamW."""
 
+import pathlib
+import sys
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "examples" / "python"))
 BATCH, CONTEXT, VOCABULARY = 32, 128, 100
 WIDTH, HEADS, LAYERS = 128, 4, 5
 ROUNDS, AT_MOST = 10, {"real MLX": 2}
@@ -16,42 +20,19 @@ def mlx():
     import mlx.core as mx
     import mlx.nn as nn
     import mlx.optimizers as optim
+    import text
+    assert (text.WIDTH, text.HEADS, text.LAYERS, text.CONTEXT) == (WIDTH, HEADS, LAYERS, CONTEXT)
 
-    class Block(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
-            self.attention = nn.MultiHeadAttention(WIDTH, HEADS)
-            self.up, self.down = nn.Linear(WIDTH, 4 * WIDTH), nn.Linear(4 * WIDTH, WIDTH)
-
-        def __call__(self, x, mask):
-            y = self.norm1(x)
-            x = x + self.attention(y, y, y, mask)
-            return x + self.down(nn.gelu(self.up(self.norm2(x))))
-
-    class Model(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.tokens, self.places = nn.Embedding(VOCABULARY, WIDTH), nn.Embedding(CONTEXT, WIDTH)
-            self.blocks = [Block() for _ in range(LAYERS)]
-            self.norm, self.head = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, VOCABULARY)
-
-        def __call__(self, tokens):
-            x = self.tokens(tokens) + self.places(mx.arange(tokens.shape[1]))
-            mask = nn.MultiHeadAttention.create_additive_causal_mask(tokens.shape[1])
-            for block in self.blocks:
-                x = block(x, mask)
-            return self.head(self.norm(x))
-
-    model, optimizer = Model(), optim.AdamW(1e-3)
+    model, optimizer = text.Model(VOCABULARY), optim.AdamW(1e-3, betas=[0.9, 0.99], weight_decay=0.1)
     mx.eval(model.parameters())
-    x, y = map(mx.array, batch())
-    loss_and_grad = nn.value_and_grad(model, lambda m, x, y: nn.losses.cross_entropy(m(x), y, reduction="mean"))
+    x, y = (mx.array(a.astype("int32")) for a in batch())
+    loss_and_grad = nn.value_and_grad(model, text.loss_fn)
 
     def step():
         loss, grads = loss_and_grad(model, x, y)
         optimizer.update(model, grads)
         mx.eval(model.parameters(), optimizer.state, loss)
+        loss.item()
     return step
 
 
@@ -86,7 +67,7 @@ def torch():
             return self.head(self.norm(self.blocks(x)))
 
     model = Model()
-    optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, betas=(0.9, 0.99), weight_decay=0.1)
     x, y = map(torch.from_numpy, batch())
 
     def step():
