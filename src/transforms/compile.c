@@ -1,0 +1,268 @@
+/* compile: a function is traced once for each signature of its arguments, simplified, and kept as a replay.
+ *
+ * The cache is one for the process, least recently used first out. Its keys are compared in full. A trace that captured values of
+ * another trace (a tracer of grad, an argument of an outer compile or vmap) is good for that call only and is not kept. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "transforms/replay.h"
+#include "transforms/transforms.h"
+
+enum { BUCKETS = 1024, MAX_ENTRIES = 1024, MAX_NODES = 1 << 18 };
+
+/* ---- keys ---- */
+
+/* What a trace depends on: fun_id, flags, stream, constants, and of each argument dtype and shape. */
+typedef struct key {
+  int64_t *at;
+  int n;
+  uint64_t hash;
+  int64_t small[96];
+} key;
+
+static void key_free(key *k) {
+  if (k->at != k->small) mx_free(k->at);
+}
+
+typedef struct compiled {
+  mx_closure *f;
+  uintptr_t fun_id;
+  bool own, shapeless;
+  int nconst;
+  uint64_t constants[];
+} compiled;
+
+static int key_make(key *k, const compiled *c, int n, mx_array *const *in, int mode) {
+  size_t len = 4 + (size_t)c->nconst;
+  for (int i = 0; i < n; i++) len += 1 + (size_t)in[i]->ndim;
+  k->at = len <= sizeof k->small / sizeof *k->small ? k->small : mx_malloc(len * sizeof *k->at);
+  if (!k->at) return mx_fail_memory();
+  int64_t *p = k->at;
+  *p++ = (int64_t)c->fun_id;
+  *p++ = (int64_t)c->shapeless << 48 | (int64_t)mode << 32 | (uint16_t)mx_default_stream();
+  *p++ = (int64_t)c->nconst << 32 | n;
+  for (int i = 0; i < c->nconst; i++) *p++ = (int64_t)c->constants[i];
+  for (int i = 0; i < n; i++) {
+    *p++ = in[i]->dtype << 8 | in[i]->ndim;
+    for (int d = 0; d < in[i]->ndim; d++) *p++ = in[i]->shape[d];
+  }
+  k->n = (int)(p - k->at);
+  k->hash = 0;
+  for (int i = 0; i < k->n; i++) k->hash = (k->hash ^ (uint64_t)k->at[i]) * 0x9e3779b97f4a7c15u ^ k->hash >> 31;
+  k->hash ^= k->hash >> 32;
+  return 0;
+}
+
+/* ---- cache ---- */
+
+typedef struct entry {
+  struct entry *chain, *newer, *older;
+  mx_replay *replay;
+  uint64_t hash;
+  int nkey;
+  int64_t key[];
+} entry;
+
+static struct {
+  pthread_mutex_t lock;
+  entry *bucket[BUCKETS], *newest, *oldest;
+  int entries, nodes;
+} cache = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void unlink_age(entry *e) {
+  *(e->newer ? &e->newer->older : &cache.newest) = e->older;
+  *(e->older ? &e->older->newer : &cache.oldest) = e->newer;
+}
+
+static void link_newest(entry *e) {
+  e->newer = NULL;
+  e->older = cache.newest;
+  *(cache.newest ? &cache.newest->newer : &cache.oldest) = e;
+  cache.newest = e;
+}
+
+static entry **find_place(const key *k) {
+  entry **at = &cache.bucket[k->hash % BUCKETS];
+  while (*at && !((*at)->hash == k->hash && (*at)->nkey == k->n && memcmp((*at)->key, k->at, (size_t)k->n * sizeof *k->at) == 0))
+    at = &(*at)->chain;
+  return at;
+}
+
+/* Taken entries hang on a list by `chain`, so that they are freed outside of the lock: freeing may call back into Python. */
+static void take_out(entry *e, entry **taken) {
+  entry **at = &cache.bucket[e->hash % BUCKETS];
+  while (*at != e) at = &(*at)->chain;
+  *at = e->chain;
+  unlink_age(e);
+  cache.entries--;
+  cache.nodes -= e->replay->n;
+  e->chain = *taken;
+  *taken = e;
+}
+
+static void free_taken(entry *e) {
+  while (e) {
+    entry *next = e->chain;
+    mx_replay_release(e->replay);
+    mx_free(e);
+    e = next;
+  }
+}
+
+static mx_replay *cache_get(const key *k) {
+  mx_replay *r = NULL;
+  pthread_mutex_lock(&cache.lock);
+  entry *e = *find_place(k);
+  if (e) {
+    r = mx_object_retain(&e->replay->base);
+    if (e != cache.newest) {
+      unlink_age(e);
+      link_newest(e);
+    }
+  }
+  pthread_mutex_unlock(&cache.lock);
+  return r;
+}
+
+/* Keeps r under k, if there is memory; another thread may have been first. */
+static void cache_put(const key *k, mx_replay *r) {
+  entry *e = mx_malloc(sizeof *e + (size_t)k->n * sizeof *k->at), *taken = NULL;
+  if (!e) {
+    mx_error_clear();
+    return;
+  }
+  *e = (entry){.replay = mx_object_retain(&r->base), .hash = k->hash, .nkey = k->n};
+  memcpy(e->key, k->at, (size_t)k->n * sizeof *k->at);
+  pthread_mutex_lock(&cache.lock);
+  entry **at = find_place(k);
+  if (*at) {
+    e->chain = NULL;
+    taken = e;
+  } else {
+    *at = e;
+    link_newest(e);
+    cache.entries++;
+    cache.nodes += r->n;
+    while (cache.oldest != e && (cache.entries > MAX_ENTRIES || cache.nodes > MAX_NODES)) take_out(cache.oldest, &taken);
+  }
+  pthread_mutex_unlock(&cache.lock);
+  free_taken(taken);
+}
+
+static void erase(bool all, uintptr_t fun_id) {
+  entry *taken = NULL;
+  pthread_mutex_lock(&cache.lock);
+  for (entry *e = cache.newest, *older; e; e = older) {
+    older = e->older;
+    if (all || e->key[0] == (int64_t)fun_id) take_out(e, &taken);
+  }
+  pthread_mutex_unlock(&cache.lock);
+  free_taken(taken);
+}
+
+void mx_compile_erase(uintptr_t fun_id) { erase(false, fun_id); }
+void mx_compile_clear_cache(void) { erase(true, 0); }
+
+/* ---- tracing ---- */
+
+static bool unevaluated(const mx_array *a) { return a->nin && !mx_is_available(a); }
+static bool at_risk(const mx_array *a) { return unevaluated(a) && !(a->flags & (MX_TRACER | MX_PLACEHOLDER)); }
+
+/* A constant that is computed from an argument would be frozen with that argument's value of today. (Within another trace the replay
+ * serves one call only.) */
+static int check_captured(const mx_replay *r, int n, mx_array *const *in) {
+  bool any = false;
+  for (int i = 0; i < n; i++) any |= at_risk(in[i]);
+  if (!any) return 0;
+  mx_index seen = {0};
+  mx_list todo = {0};
+  int rc = 0;
+  bool found = false;
+  for (int i = 0; i < r->nconst && !rc; i++)
+    if (unevaluated(r->constant[i]) && !mx_index_find(&seen, r->constant[i]) && !(rc = mx_index_put(&seen, r->constant[i], 0)))
+      rc = mx_list_push(&todo, r->constant[i]);
+  for (int at = 0; at < todo.n && !rc && !found; at++) {
+    mx_array *a = todo.at[at];
+    for (int i = 0; i < n; i++) found |= a == in[i] && at_risk(a);
+    for (int k = 0; k < a->nin && !rc; k++)
+      if (unevaluated(a->in[k]) && !mx_index_find(&seen, a->in[k]) && !(rc = mx_index_put(&seen, a->in[k], 0))) rc = mx_list_push(&todo, a->in[k]);
+  }
+  mx_index_clear(&seen);
+  mx_list_clear(&todo);
+  if (found)
+    return mx_fail(MX_EVALUE,
+                   "[compile] Attempting to compile a function with uncaptured inputs is not allowed: it uses an array that is computed from "
+                   "one of its arguments and is not evaluated yet.");
+  return rc;
+}
+
+/* Whether the trace can serve another call: not when it holds values of a trace around it. */
+static bool keepable(const mx_replay *r) {
+  for (int i = 0; i < r->nconst; i++)
+    if ((r->constant[i]->flags & MX_PLACEHOLDER) || ((r->constant[i]->flags & MX_TRACER) && mx_tracing)) return false;
+  return true;
+}
+
+static int trace(const compiled *c, int n, mx_array *const *in, bool simplify, mx_replay **r) {
+  mx_list out = {0};
+  mx_scope s;
+  mx_scope_begin(&s, mx_default_stream());
+  mx_array **args = mx_slots_new(n);
+  int rc = args ? 0 : MX_EMEMORY;
+  for (int i = 0; i < n && !rc; i++)
+    if (!(args[i] = mx_placeholder(&s, (mx_dtype)in[i]->dtype, in[i]->ndim, in[i]->shape))) rc = s.rc;
+  if (!rc) rc = mx_closure_call(c->f, n, args, &out);
+  if (!rc) rc = mx_replay_new(r, n, args, out.n, out.at, MX_PLACEHOLDER, simplify);
+  mx_free(args);
+  mx_list_clear(&out);
+  int end = mx_scope_end(&s);
+  if (!rc && (rc = end ? end : check_captured(*r, n, in))) mx_replay_release(*r);
+  return rc;
+}
+
+/* ---- the closure ---- */
+
+static _Atomic int compile_mode = -1;
+
+int mx_get_compile_mode(void) {
+  int mode = compile_mode;
+  if (mode < 0) compile_mode = mode = getenv("MLX_DISABLE_COMPILE") ? MX_COMPILE_DISABLED : MX_COMPILE_ENABLED;
+  return mode;
+}
+void mx_set_compile_mode(int mode) { compile_mode = mode; }
+
+static int compiled_call(void *payload, int n, mx_array *const *in, mx_list *out) {
+  const compiled *c = payload;
+  int mode = mx_get_compile_mode();
+  if (mode == MX_COMPILE_DISABLED) return mx_closure_call(c->f, n, in, out);
+  key k;
+  int rc = key_make(&k, c, n, in, mode);
+  if (rc) return rc;
+  mx_replay *r = cache_get(&k);
+  if (!r && !(rc = trace(c, n, in, mode != MX_COMPILE_NO_SIMPLIFY, &r)) && keepable(r)) cache_put(&k, r);
+  if (!rc) {
+    rc = mx_replay_run(r, in, out);
+    mx_replay_release(r);
+  }
+  key_free(&k);
+  return rc;
+}
+
+static void compiled_free(void *p) {
+  compiled *c = p;
+  if (c->own) mx_compile_erase(c->fun_id);
+  mx_object_release(&c->f->base);
+  mx_free(c);
+}
+
+mx_closure *mx_compile(mx_closure *f, uintptr_t fun_id, bool shapeless, int nconst, const uint64_t *constants) {
+  compiled *c = mx_malloc(sizeof *c + (size_t)nconst * sizeof *constants);
+  if (!c) {
+    mx_fail_memory();
+    return NULL;
+  }
+  *c = (compiled){mx_object_retain(&f->base), fun_id ? fun_id : (uintptr_t)c, !fun_id, shapeless, nconst};
+  if (nconst) memcpy(c->constants, constants, (size_t)nconst * sizeof *constants);
+  return mx_closure_new(compiled_call, c, compiled_free);
+}

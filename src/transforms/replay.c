@@ -1,0 +1,150 @@
+/* Replays: made from tapes, run by building each node again. */
+#include "transforms/replay.h"
+
+#include <string.h>
+
+static void replay_destroy(mx_object *o) {
+  mx_replay *r = (mx_replay *)o;
+  for (int i = 0; i < r->n; i++) mx_release(r->node[i].proto);
+  for (int i = 0; i < r->nconst; i++) mx_release(r->constant[i]);
+  mx_free(r->node);
+  mx_free(r->constant);
+  mx_free(r->in);
+  mx_free(r->out);
+  mx_free(r->picked);
+  mx_free(r);
+}
+
+/* Slots of arrays that are not on the tape: one a distinct constant. */
+typedef struct constants {
+  mx_index at;
+  mx_list list;
+} constants;
+
+static int constant_of(constants *c, mx_array *a, int32_t *index) {
+  int32_t *found = mx_index_find(&c->at, a);
+  if (found) {
+    *index = *found;
+    return 0;
+  }
+  *index = c->list.n;
+  int rc = mx_index_put(&c->at, a, c->list.n);
+  return rc ? rc : mx_list_push(&c->list, a);
+}
+
+/* While it is made, constant i is slot -1 - i: their number is not known. */
+static int collect_inputs(mx_replay *r, const mx_tape *t, constants *c) {
+  int rc = 0;
+  for (int i = 0; i < t->n && !rc; i++) {
+    const mx_tape_node *e = &t->node[i];
+    r->node[r->n++] = (mx_replay_node){mx_retain(e->a), e->slot, e->in};
+    for (int k = 0; k < e->a->nin && !rc; k++) {
+      int32_t slot = t->in[e->in + (uint32_t)k], index = 0;
+      if (slot < 0) {
+        rc = constant_of(c, e->a->in[k], &index);
+        slot = -1 - index;
+      }
+      r->in[e->in + (uint32_t)k] = slot;
+    }
+  }
+  return rc;
+}
+
+/* order[i]: where constant i goes, those to be lifted first. */
+static int place_constants(mx_replay *r, const mx_list *all, uint8_t lift, mx_list *lifted, int32_t *order) {
+  int first = 0, rc = 0;
+  for (int i = 0; i < all->n; i++) first += (all->at[i]->flags & lift) != 0;
+  int last = first, next = 0;
+  for (int i = 0; i < all->n && !rc; i++) {
+    bool up = all->at[i]->flags & lift;
+    order[i] = up ? next++ : last++;
+    if (up) rc = mx_list_push(lifted, all->at[i]);
+    else r->constant[order[i] - first] = mx_retain(all->at[i]), r->nconst++;
+  }
+  r->nin += first;
+  return rc;
+}
+
+static int32_t final_slot(const mx_replay *r, int nsrc, const int32_t *order, int32_t slot) {
+  if (slot < 0) return nsrc + order[-1 - slot];
+  return slot < nsrc ? slot : slot - nsrc + r->nin + r->nconst;
+}
+
+int mx_replay_from_tape(mx_replay **res, const mx_tape *t, int nout, mx_array *const *outputs, uint8_t lift, mx_list *lifted) {
+  mx_replay *r = mx_calloc(1, sizeof *r);
+  if (!r) return mx_fail_memory();
+  r->base = (mx_object){1, replay_destroy};
+  r->nin = t->nsrc;
+  r->nout = nout;
+  r->widest = mx_tape_widest(t);
+  r->node = mx_malloc((size_t)(t->n + 1) * sizeof *r->node);
+  r->in = mx_malloc((t->nin + 1) * sizeof *r->in);
+  r->out = mx_malloc((size_t)(nout + 1) * sizeof *r->out);
+  constants c = {0};
+  int rc = r->node && r->in && r->out ? collect_inputs(r, t, &c) : mx_fail_memory();
+  for (int i = 0; i < nout && !rc; i++) {
+    int32_t index = 0;
+    r->out[i] = mx_tape_slot(t, outputs[i]);
+    if (r->out[i] < 0) {
+      rc = constant_of(&c, outputs[i], &index);
+      r->out[i] = -1 - index;
+    }
+  }
+  size_t nslot = (size_t)t->nslot + (size_t)c.list.n;
+  int32_t *order = mx_malloc((size_t)(c.list.n + 1) * sizeof *order);
+  r->constant = mx_malloc((size_t)(c.list.n + 1) * sizeof *r->constant);
+  r->picked = mx_calloc(nslot + 1, 1);
+  if (!rc && !(order && r->constant && r->picked)) rc = mx_fail_memory();
+  if (!rc) rc = place_constants(r, &c.list, lift, lifted, order);
+  if (!rc) {
+    r->nslot = (int)nslot;
+    for (int i = 0; i < r->n; i++) r->node[i].slot = final_slot(r, t->nsrc, order, r->node[i].slot);
+    for (size_t i = 0; i < t->nin; i++) r->in[i] = final_slot(r, t->nsrc, order, r->in[i]);
+    for (int i = 0; i < nout; i++) r->out[i] = final_slot(r, t->nsrc, order, r->out[i]);
+    for (int i = t->nsrc; i < t->nslot; i++) r->picked[i + c.list.n] = t->value[i] != NULL;
+    *res = r;
+  } else mx_replay_release(r);
+  mx_list_clear(&c.list);
+  mx_index_clear(&c.at);
+  mx_free(order);
+  return rc;
+}
+
+int mx_replay_new(mx_replay **res, int nin, mx_array *const *inputs, int nout, mx_array *const *outputs, uint8_t flag, bool simplify) {
+  mx_tape t;
+  int rc = mx_tape_build(&t, nin, inputs, nout, outputs, flag, mx_follow_all, 0, NULL);
+  if (rc) return rc;
+  mx_replay *r = NULL;
+  rc = mx_replay_from_tape(&r, &t, nout, outputs, 0, NULL);
+  mx_tape_clear(&t);
+  if (!rc && simplify) rc = mx_replay_simplify(r);
+  if (rc) mx_replay_release(r);
+  else *res = r;
+  return rc;
+}
+
+int mx_replay_run(const mx_replay *r, mx_array *const *in, mx_list *out) {
+  enum { SMALL = 128 };
+  mx_array *small[SMALL];
+  size_t room = (size_t)r->nslot + (size_t)r->widest;
+  mx_array **value = room <= SMALL ? small : mx_malloc(room * sizeof *value), **x = value + r->nslot;
+  if (!value) return mx_fail_memory();
+  memcpy(value, in, (size_t)r->nin * sizeof *value);
+  memcpy(value + r->nin, r->constant, (size_t)r->nconst * sizeof *value);
+  mx_scope s;
+  mx_scope_begin(&s, 0);
+  for (int i = 0; i < r->n; i++) {
+    const mx_replay_node *e = &r->node[i];
+    for (int k = 0; k < e->proto->nin; k++) x[k] = value[r->in[e->in + (uint32_t)k]];
+    mx_array *a = mx_node_again(&s, e->proto, x);
+    if (!a) break;
+    if (!e->proto->outs) value[e->slot] = a;
+    else
+      for (int k = 0; k < e->proto->nout; k++) value[e->slot + k] = r->picked[e->slot + k] ? mx_pick(&s, a, k) : NULL;
+  }
+  int rc = s.rc;
+  for (int i = 0; i < r->nout && !rc; i++) rc = mx_list_push(out, value[r->out[i]]);
+  mx_scope_end(&s);
+  if (value != small) mx_free(value);
+  return rc;
+}
