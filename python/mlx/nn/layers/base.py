@@ -14,6 +14,7 @@ from mlx.utils import tree_flatten, tree_unflatten
 
 _IN_TREE = (mx.array, dict, list, tuple)
 _WALKED = (dict, list)
+_PARAMETERS = (mx.array, dict, list)
 
 
 class Module(dict):
@@ -135,11 +136,11 @@ class Module(dict):
 
     @staticmethod
     def valid_parameter_filter(module, key, value):
-        return isinstance(value, (dict, list, mx.array)) and not key.startswith("_")
+        return isinstance(value, _PARAMETERS) and key[0] != "_"
 
     @staticmethod
     def trainable_parameter_filter(module, key, value):
-        return Module.valid_parameter_filter(module, key, value) and key not in module._no_grad
+        return isinstance(value, _PARAMETERS) and key[0] != "_" and key not in module._no_grad
 
     def filter_and_map(
         self,
@@ -322,32 +323,15 @@ def _walk(module, key, value, filter_fn, map_fn, is_leaf_fn):
     raise RuntimeError("Unexpected leaf found while traversing the module")
 
 
-def _places(dst, new, strict, what):
-    """The (key, new value) pairs of a dict or list that have a place in ``dst``."""
-    if isinstance(new, dict):
-        for k in new:
-            if k in dst:
-                yield k, new[k]
-            elif strict:
-                raise ValueError(f'Module does not have {what} named "{k}".')
-    elif isinstance(new, list):
-        for i, value in enumerate(new):
-            if i < len(dst):
-                yield i, value
-            elif strict:
-                raise ValueError(f"List index {i} is out of bounds for destination of length {len(dst)}.")
-    elif strict:
-        raise ValueError(f"Received invalid type: {type(new).__name__}.")
-
-
 def _update(dst, new, strict):
     for k, value in _places(dst, new, strict, "parameter"):
-        if not isinstance(dst[k], mx.array):
-            _update(dst[k], value, strict)
-        elif strict and not isinstance(value, mx.array):
-            raise ValueError(f"Received invalid type: {type(value).__name__}.")
-        else:
+        old = dst[k]
+        if not isinstance(old, mx.array):
+            _update(old, value, strict)
+        elif isinstance(value, mx.array) or not strict:
             dst[k] = value
+        else:
+            raise ValueError(f"Received invalid type: {type(value).__name__}.")
 
 
 def _update_modules(dst, new, strict):
@@ -359,3 +343,21 @@ def _update_modules(dst, new, strict):
             _update_modules(old, value, strict)
         elif strict and value != {}:
             raise ValueError(f"Received invalid type: {type(value).__name__}.")
+
+
+def _places(dst, new, strict, what):
+    """The pairs of key and value of the dict or list ``new`` that have a place in ``dst``."""
+    if isinstance(new, dict):
+        if new.keys() <= dst.keys() if isinstance(dst, dict) else not new:
+            return new.items()
+        if strict:
+            missing = next(k for k in new if k not in dst)
+            raise ValueError(f'Module does not have {what} named "{missing}".')
+        return [(k, v) for k, v in new.items() if k in dst]
+    if isinstance(new, list):
+        if len(new) > len(dst) and strict:
+            raise ValueError(f"List index {len(dst)} is out of bounds for destination of length {len(dst)}.")
+        return zip(range(len(dst)), new)
+    if strict:
+        raise ValueError(f"Received invalid type: {type(new).__name__}.")
+    return ()
