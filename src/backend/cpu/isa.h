@@ -1,0 +1,65 @@
+/* Loops over contiguous tiles, compiled once per instruction set (folder isa); the set is chosen when the library is loaded.
+ *
+ * All loops take any n (also 0) and any alignment. The result may be the same memory as an operand of the same width. An element's
+ * bits do not depend on where it stands or on n. */
+#ifndef MX_CPU_ISA_H
+#define MX_CPU_ISA_H
+
+#include "core/dtype.h"
+#include "core/opcode.h"
+
+/* o = f(a, b, c). select: a is the condition. */
+typedef void (*mx_loop)(size_t n, void *o, const void *a, const void *b, const void *c);
+
+/* Reductions of elements of one compute type into accumulators. */
+typedef struct mx_reducer {
+  /* acc[i] = start */
+  void (*start)(size_t n, void *acc);
+  /* acc[r] = reduction of row r of x (rows, len); the order is fixed by len (at most MX_REDUCE_ROW) */
+  void (*rows)(size_t rows, size_t len, void *acc, const void *x);
+  /* acc[k] = acc[k] step x[0][k] step x[1][k] ... for x (rows, len) */
+  void (*cols)(size_t rows, size_t len, void *acc, const void *x);
+  /* acc[k] = reduction of column k of x (rows, len) with len <= MX_REDUCE_NARROW; the order is fixed by rows and len */
+  void (*narrow)(size_t rows, size_t len, void *acc, const void *x);
+  /* acc[i] = acc[i] step a[i], both accumulators */
+  void (*join)(size_t n, void *acc, const void *a);
+  uint8_t acc;           /* mx_tag of the accumulators; 0 in a row that does not exist */
+} mx_reducer;
+
+enum { MX_REDUCE_ROW = 1024, MX_REDUCE_NARROW = 16 };
+/* Rows of length len that are reduced one after the other, before such blocks are joined pairwise. */
+static inline int64_t mx_reduce_block(int64_t len) { return len <= MX_REDUCE_NARROW ? MX_REDUCE_ROW / len : 64; }
+
+/* Compute types, in the order of the tables. */
+#define MX_TAGS(X) X(b8) X(u8) X(u16) X(u32) X(u64) X(i8) X(i16) X(i32) X(i64) X(f32) X(f64) X(c64)
+typedef enum mx_tag {
+#define TAG_ENUM(t) MX_TAG_##t,
+  MX_TAGS(TAG_ENUM)
+#undef TAG_ENUM
+  MX_N_TAGS
+} mx_tag;
+
+extern const uint8_t mx_dtype_tags[MX_DTYPES];  /* the compute type of a dtype */
+extern const uint8_t mx_tag_sizes[MX_N_TAGS];
+
+typedef struct mx_halves {
+  mx_loop load, store, round; /* half to float, float to half, float to the nearest half as float */
+} mx_halves;
+
+typedef struct mx_isa {
+  const char *name;
+  const mx_loop *loops[MX_N_TAGS];           /* [OP_elementwise_end] of each compute type */
+  const mx_loop (*casts)[MX_N_TAGS];         /* [from][to] */
+  const mx_reducer *reducers[MX_N_TAGS];     /* [OP_reduce_end - OP_elementwise_end - 1] */
+  const mx_halves *halves;                   /* 0: f16, 1: bf16 */
+} mx_isa;
+
+extern const mx_isa *mx_isa_now;             /* the one in use */
+const mx_isa *mx_isa_named(const char *name); /* NULL when this machine or build has none of that name */
+int mx_isa_use(const char *name);            /* for tests; 0, or -1 when there is none */
+
+static inline const mx_reducer *mx_reducer_of(const mx_isa *isa, int op, int tag) {
+  return &isa->reducers[tag][op - OP_elementwise_end - 1];
+}
+
+#endif

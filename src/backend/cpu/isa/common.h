@@ -1,0 +1,23 @@
+/* What the files compiled per instruction set share. */
+#ifndef MX_CPU_ISA_COMMON_H
+#define MX_CPU_ISA_COMMON_H
+
+#include "backend/cpu/isa.h"
+#include "kernels/math.h"
+
+#define CAT_(a, b) a##_##b
+#define CAT(a, b) CAT_(a, b)
+
+/* Iterations do not depend on each other: the result may be an operand, but then element by element. */
+#ifdef __clang__
+#pragma clang diagnostic ignored "-Wpass-failed" /* loops that call libm are not vectorised */
+#define MX_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define MX_INDEPENDENT _Pragma("GCC ivdep")
+#endif
+
+/* Rows of the tables whose dtypes do not hold the type vanish. */
+#define ON(...) __VA_ARGS__
+#define OFF(...)
+
+#endif

@@ -1,0 +1,388 @@
+/* Reductions, alone or as endings of fused programs.
+ *
+ * Seen from its last reduced axes, a domain is (A, R, K) in row order: R elements are reduced for each of A x K results. K = 1: rows; blocks of
+ * MX_REDUCE_ROW elements are reduced in lanes. K > 1: columns; blocks of rows are reduced one row after the other. Blocks are joined
+ * pairwise: neighbours, then neighbours of these, ... Chunks of 2^k blocks are what threads take; joining them goes on in the same tree.
+ * So the order depends on (A, R, K) alone: not on strides, tiles, threads or on what was fused. Reduced axes further out are done in
+ * passes over the result of the inner ones. */
+#include <stdalign.h>
+#include <string.h>
+
+#include "backend/cpu/tile.h"
+#include "core/alloc.h"
+#include "core/error.h"
+#include "core/parallel.h"
+
+enum { STRIP = 1024, CHUNK = 32768, GROUP = 4 /* reductions of one pass */ };
+
+static const uint8_t tag_dtype[MX_N_TAGS] = {MX_BOOL, MX_U8, MX_U16, MX_U32, MX_U64, MX_I8, MX_I16, MX_I32, MX_I64, MX_F32, MX_F64, MX_C64};
+
+typedef struct target { /* one reduced output of a pass */
+  const mx_reducer *r;
+  int o, item;          /* the output; bytes of an accumulator */
+  char *dst;            /* (A, K) accumulators */
+  char *partial;        /* (A, chunks, K) accumulators, where there are several chunks */
+} target;
+
+typedef struct pass {
+  const mx_bound *b;
+  int64_t A, R, K;
+  int64_t block, chunk_blocks, chunks, strips, together;
+  int n;
+  target t[GROUP];
+} pass;
+
+static inline int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Joins count vectors of n accumulators, `stride` bytes apart, into the first. */
+static void join_tree(const mx_reducer *r, char *acc, int64_t count, int64_t stride, int64_t n) {
+  for (int64_t s = 1; s < count; s *= 2)
+    for (int64_t i = 0; i + s < count; i += 2 * s) r->join((size_t)n, acc + i * stride, acc + (i + s) * stride);
+}
+
+static void put(const target *t, const pass *p, int64_t a, int64_t chunk, int64_t k, int64_t n, const char *acc) {
+  char *to = p->chunks == 1 ? t->dst + (a * p->K + k) * t->item : t->partial + ((a * p->chunks + chunk) * p->K + k) * t->item;
+  memcpy(to, acc, (size_t)(n * t->item));
+}
+
+/* Several short rows, or several small (R, K), in one tile. */
+static void run_together(void *ctx, int64_t begin, int64_t end) {
+  const pass *p = ctx;
+  alignas(64) char scratch[MX_SCRATCH];
+  mx_tile_begin(p->b, scratch);
+  for (int64_t a = begin; a < end; a += p->together) {
+    int64_t m = at_most(p->together, end - a), size = p->R * p->K;
+    mx_tile_exec(p->b, scratch, a * size, (int)(m * size));
+    for (int i = 0; i < p->n; i++) {
+      const target *t = &p->t[i];
+      const char *x = mx_tile_at(p->b->value[t->o], scratch, a * size);
+      char *dst = t->dst + a * p->K * t->item;
+      if (p->K == 1) {
+        t->r->rows((size_t)m, (size_t)p->R, dst, x);
+        continue;
+      }
+      int64_t step = size * mx_tag_sizes[p->b->value_tag[t->o]];
+      for (int64_t j = 0; j < m; j++, x += step, dst += p->K * t->item) {
+        if (p->K <= MX_REDUCE_NARROW) {
+          t->r->narrow((size_t)p->R, (size_t)p->K, dst, x);
+        } else {
+          t->r->start((size_t)p->K, dst);
+          t->r->cols((size_t)p->R, (size_t)p->K, dst, x);
+        }
+      }
+    }
+  }
+}
+
+/* Chunks of long rows. */
+static void run_rows(void *ctx, int64_t begin, int64_t end) {
+  const pass *p = ctx;
+  alignas(64) char scratch[MX_SCRATCH];
+  char part[GROUP][CHUNK / MX_REDUCE_ROW * 8];
+  mx_tile_begin(p->b, scratch);
+  for (int64_t item = begin; item < end; item++) {
+    int64_t a = item / p->chunks, c = item % p->chunks;
+    int64_t from = c * CHUNK, to = at_most(p->R, from + CHUNK), count = 0;
+    for (int64_t r = from; r < to; r += MX_REDUCE_ROW, count++) {
+      int n = (int)at_most(MX_REDUCE_ROW, to - r);
+      int64_t start = a * p->R + r;
+      mx_tile_exec(p->b, scratch, start, n);
+      for (int i = 0; i < p->n; i++)
+        p->t[i].r->rows(1, (size_t)n, part[i] + count * p->t[i].item, mx_tile_at(p->b->value[p->t[i].o], scratch, start));
+    }
+    for (int i = 0; i < p->n; i++) {
+      join_tree(p->t[i].r, part[i], count, p->t[i].item, 1);
+      put(&p->t[i], p, a, c, 0, 1, part[i]);
+    }
+  }
+}
+
+/* One block of rows of one strip of columns, into acc[i] + at accumulators. */
+static void run_block(const pass *p, char *scratch, char (*acc)[STRIP * 8], int64_t at, int64_t a, int64_t from, int64_t to, int64_t k,
+                      int64_t len) {
+  int64_t m = p->strips > 1 ? 1 : at_most(p->b->tile / len, to - from);
+  for (int i = 0; i < p->n; i++)
+    if (p->K > MX_REDUCE_NARROW) p->t[i].r->start((size_t)len, acc[i] + at * p->t[i].item);
+  for (int64_t r = from; r < to; r += m) {
+    int64_t rows = at_most(m, to - r), start = (a * p->R + r) * p->K + k;
+    mx_tile_exec(p->b, scratch, start, (int)(rows * len));
+    for (int i = 0; i < p->n; i++) {
+      const target *t = &p->t[i];
+      const char *x = mx_tile_at(p->b->value[t->o], scratch, start);
+      (p->K > MX_REDUCE_NARROW ? t->r->cols : t->r->narrow)((size_t)rows, (size_t)len, acc[i] + at * t->item, x);
+    }
+  }
+}
+
+/* Chunks of rows of strips of columns. */
+static void run_cols(void *ctx, int64_t begin, int64_t end) {
+  const pass *p = ctx;
+  alignas(64) char scratch[MX_SCRATCH];
+  alignas(64) char acc[GROUP][STRIP * 8];
+  mx_tile_begin(p->b, scratch);
+  for (int64_t item = begin; item < end; item++) {
+    int64_t s = item % p->strips, c = item / p->strips % p->chunks, a = item / p->strips / p->chunks;
+    int64_t k = s * STRIP, len = p->strips > 1 ? at_most(STRIP, p->K - k) : p->K, rows = p->chunk_blocks * p->block, count = 0;
+    int64_t from = c * rows, to = at_most(p->R, from + rows);
+    for (int64_t r = from; r < to; r += p->block, count++)
+      run_block(p, scratch, acc, count * len, a, r, at_most(to, r + p->block), k, len);
+    for (int i = 0; i < p->n; i++) {
+      join_tree(p->t[i].r, acc[i], count, len * p->t[i].item, len);
+      put(&p->t[i], p, a, c, k, len, acc[i]);
+    }
+  }
+}
+
+/* The chunks of one result row, strip by strip. */
+static void join_chunks(void *ctx, int64_t begin, int64_t end) {
+  const pass *p = ctx;
+  for (int64_t item = begin; item < end; item++) {
+    int64_t a = item / p->strips, k = item % p->strips * STRIP, len = p->strips > 1 ? at_most(STRIP, p->K - k) : p->K;
+    for (int i = 0; i < p->n; i++) {
+      const target *t = &p->t[i];
+      char *first = t->partial + (a * p->chunks * p->K + k) * t->item;
+      join_tree(t->r, first, p->chunks, p->K * t->item, len);
+      memcpy(t->dst + (a * p->K + k) * t->item, first, (size_t)(len * t->item));
+    }
+  }
+}
+
+static int run_pass(pass *p) {
+  int64_t size = p->R * p->K, work, items;
+  void (*fn)(void *, int64_t, int64_t);
+  int rc = 0;
+  p->strips = p->K > STRIP ? (p->K + STRIP - 1) / STRIP : 1;
+  p->chunks = 1;
+  p->block = p->K == 1 ? MX_REDUCE_ROW : mx_reduce_block(p->K);
+  if (p->strips == 1 && p->R <= p->block && (p->K == 1 || 2 * size <= p->b->tile)) {
+    p->together = p->b->tile / (size ? size : 1);
+    fn = run_together, items = p->A, work = size;
+  } else {
+    int64_t strip = p->strips > 1 ? STRIP : p->K;
+    for (p->chunk_blocks = 1; p->chunk_blocks * p->block * strip < CHUNK;) p->chunk_blocks *= 2;
+    work = p->chunk_blocks * p->block;
+    p->chunks = (p->R + work - 1) / work;
+    fn = p->K == 1 ? run_rows : run_cols, items = p->A * p->chunks * p->strips, work = at_most(work, p->R) * strip;
+  }
+  for (int i = 0; i < p->n; i++) p->t[i].partial = NULL;
+  for (int i = 0; i < p->n && p->chunks > 1; i++) {
+    p->t[i].partial = mx_malloc((size_t)(p->A * p->chunks * p->K * p->t[i].item));
+    if (!p->t[i].partial) {
+      rc = mx_fail_memory();
+      goto done;
+    }
+  }
+  mx_parallel(items, work < 16384 ? 16384 / work : 1, fn, p);
+  if (p->chunks > 1) {
+    work = p->chunks * at_most(p->K, STRIP);
+    mx_parallel(p->A * p->strips, work < 16384 ? 16384 / work : 1, join_chunks, p);
+  }
+done:
+  for (int i = 0; i < p->n; i++) mx_free(p->t[i].partial);
+  return rc;
+}
+
+/* ---- the axes of a reduction, innermost last: runs of kept and reduced axes by turns ---- */
+
+typedef struct pattern {
+  int n;
+  bool reduced[MX_MAX_NDIM + 1];
+  int64_t size[MX_MAX_NDIM + 1];
+} pattern;
+
+static void pattern_of(pattern *p, int ndim, const int32_t *shape, const int32_t *out) {
+  p->n = 0;
+  for (int i = 0; i < ndim; i++) {
+    if (shape[i] == 1) continue;
+    bool reduced = out[i] == 1;
+    if (p->n && p->reduced[p->n - 1] == reduced) {
+      p->size[p->n - 1] *= shape[i];
+    } else {
+      p->reduced[p->n] = reduced;
+      p->size[p->n++] = shape[i];
+    }
+  }
+}
+
+/* Takes the innermost reduced run out; false when there was none. */
+static bool pattern_pop(pattern *p, int64_t *A, int64_t *R, int64_t *K) {
+  int n = p->n;
+  *A = *R = *K = 1;
+  if (n && !p->reduced[n - 1]) *K = p->size[--n];
+  bool found = n > 0;
+  if (found) *R = p->size[--n];
+  for (int i = 0; i < n; i++) *A *= p->size[i];
+  if (*K > 1 && n) { /* what was outside the run is kept, and so is K */
+    p->size[n - 1] *= *K;
+    p->n = n;
+  } else if (*K > 1) {
+    p->reduced[0] = false;
+    p->size[0] = *K;
+    p->n = 1;
+  } else {
+    p->n = n;
+  }
+  return found;
+}
+static bool pattern_has_reduced(const pattern *p) {
+  for (int i = 0; i < p->n; i++)
+    if (p->reduced[i]) return true;
+  return false;
+}
+
+/* A program that does nothing but end in the reduction of a contiguous array. */
+static int reduce_plain(int op, int dtype, const void *data, int64_t A, int64_t R, int64_t K, char *dst) {
+  mx_program g = {.n_in = 1, .n_out = 1, .n_reg = 1};
+  int32_t shape[1] = {2}; /* contiguous: the lengths are not looked at */
+  int64_t stride[1] = {1};
+  mx_view in = {(void *)data, shape, stride, A * R * K, 1, (uint8_t)dtype};
+  mx_view out = {dst, shape, stride, A * K, 1, (uint8_t)dtype};
+  mx_bound b;
+  g.in[0].dtype = g.out[0].dtype = (uint8_t)dtype;
+  g.out[0].reduce = (uint16_t)op;
+  mx_tile_bind(&b, &g, 1, shape, &in, &out, 1, MX_REDUCE_ROW);
+  const mx_reducer *r = mx_reducer_of(b.isa, op, mx_dtype_tags[dtype]);
+  pass p = {.b = &b, .A = A, .R = R, .K = K, .n = 1, .t = {{r, 0, mx_tag_sizes[r->acc], dst, NULL}}};
+  return run_pass(&p);
+}
+
+/* The passes after the first, over accumulators `from`, and the conversion to half, into out. Frees from. */
+static int finish(pattern *p, const mx_reducer *r, int op, char *from, const mx_view *out, const mx_isa *isa) {
+  int64_t A, R, K;
+  int rc = 0, item = mx_tag_sizes[r->acc], half = out->dtype == MX_F16 ? 1 : out->dtype == MX_BF16 ? 2 : 0;
+  while (pattern_has_reduced(p)) {
+    pattern_pop(p, &A, &R, &K);
+    bool last = !half && !pattern_has_reduced(p);
+    char *to = last ? out->data : mx_malloc((size_t)(A * K * item));
+    rc = to ? reduce_plain(op, tag_dtype[r->acc], from, A, R, K, to) : mx_fail_memory();
+    mx_free(from);
+    from = last ? NULL : to;
+    if (rc) goto done;
+  }
+  if (half) isa->halves[half - 1].store((size_t)out->size, out->data, from, NULL, NULL);
+done:
+  mx_free(from);
+  return rc;
+}
+
+static int start_of_nothing(const mx_reducer *r, const mx_view *out, const mx_isa *isa) {
+  if (out->dtype != MX_F16 && out->dtype != MX_BF16) {
+    r->start((size_t)out->size, out->data);
+    return 0;
+  }
+  float v;
+  r->start(1, &v);
+  for (int64_t i = 0; i < out->size; i++)
+    isa->halves[out->dtype == MX_BF16].store(1, (char *)out->data + 2 * i, &v, NULL, NULL);
+  return 0;
+}
+
+/* Programs of so many registers that a block does not fit: what is to be reduced is written out first. */
+static int run_unfused(const mx_program *g, int ndim, const int32_t *shape, const mx_view *in, const mx_view *out, const uint8_t *tags) {
+  mx_program all = *g;
+  mx_view to[MX_PROGRAM_IO];
+  int64_t n = 1, strides[MX_MAX_NDIM];
+  int rc = 0;
+  for (int i = ndim - 1; i >= 0; i--) strides[i] = n, n *= shape[i];
+  for (int o = 0; o < g->n_out; o++) {
+    to[o] = out[o];
+    if (!g->out[o].reduce) continue;
+    all.out[o].reduce = 0;
+    all.out[o].dtype = tag_dtype[tags[o]];
+    to[o] = (mx_view){rc ? NULL : mx_malloc((size_t)n * mx_tag_sizes[tags[o]]), shape, strides, n, (uint8_t)ndim, all.out[o].dtype};
+    if (!to[o].data && !rc) rc = mx_fail_memory();
+  }
+  if (!rc) rc = mx_cpu_run(&all, ndim, shape, in, to);
+  for (int o = 0; o < g->n_out; o++) {
+    if (!g->out[o].reduce) continue;
+    mx_program one = {.n_in = 1, .n_out = 1, .n_reg = 1};
+    one.in[0].dtype = to[o].dtype;
+    one.out[0] = g->out[o];
+    one.out[0].reg = 0;
+    if (!rc) rc = mx_cpu_run(&one, ndim, shape, &to[o], &out[o]);
+    mx_free(to[o].data);
+  }
+  return rc;
+}
+
+/* The compute type of each reduced output's values. */
+static void value_tags(const mx_program *g, uint8_t *tags) {
+  uint8_t dtype[256];
+  for (int i = 0; i < g->n_in; i++) dtype[g->in[i].reg] = g->in[i].dtype;
+  for (int i = 0; i < g->n_ins; i++) dtype[g->ins[i].dst] = g->ins[i].out_dtype;
+  for (int o = 0; o < g->n_out; o++)
+    if (g->out[o].reduce) tags[o] = mx_dtype_tags[dtype[g->out[o].reg]];
+}
+
+/* One pass of the program, with the reduced outputs that have the first one's (A, R, K). */
+static int run_group(const mx_program *g, int ndim, const int32_t *shape, const mx_view *in, const mx_view *out, const uint8_t *tags,
+                     uint32_t *todo) {
+  const mx_isa *isa = mx_isa_now;
+  pattern pat[GROUP];
+  pass p = {0};
+  uint32_t only = 0;
+  int rc = 0;
+  for (int o = 0; o < g->n_out && p.n < GROUP; o++) {
+    int64_t A, R, K;
+    if (!(*todo >> o & 1)) continue;
+    pattern_of(&pat[p.n], ndim, shape, out[o].shape);
+    pattern_pop(&pat[p.n], &A, &R, &K);
+    if (p.n && (A != p.A || R != p.R || K != p.K)) continue;
+    p.A = A, p.R = R, p.K = K;
+    const mx_reducer *r = mx_reducer_of(isa, g->out[o].reduce, tags[o]);
+    p.t[p.n++] = (target){r, o, mx_tag_sizes[r->acc], NULL, NULL};
+    only |= 1u << o;
+  }
+  *todo &= ~only;
+  if (!*todo) /* what is stored is stored in the last pass: an output may lie over an input */
+    for (int o = 0; o < g->n_out; o++)
+      if (!g->out[o].reduce) only |= 1u << o;
+
+  for (int i = 0; i < p.n; i++) {
+    const mx_view *v = &out[p.t[i].o];
+    bool direct = v->dtype != MX_F16 && v->dtype != MX_BF16 && !pattern_has_reduced(&pat[i]);
+    p.t[i].dst = direct ? v->data : mx_malloc((size_t)(p.A * p.K * p.t[i].item));
+    if (!p.t[i].dst) rc = mx_fail_memory();
+  }
+  if (!rc) {
+    mx_bound b;
+    mx_tile_bind(&b, g, ndim, shape, in, out, only, MX_REDUCE_ROW);
+    p.b = &b;
+    rc = run_pass(&p);
+  }
+  for (int i = 0; i < p.n; i++) {
+    const mx_view *v = &out[p.t[i].o];
+    if (p.t[i].dst == v->data) continue;
+    if (rc)
+      mx_free(p.t[i].dst);
+    else
+      rc = finish(&pat[i], p.t[i].r, g->out[p.t[i].o].reduce, p.t[i].dst, v, isa);
+  }
+  return rc;
+}
+
+int mx_run_reductions(const mx_program *g, int ndim, const int32_t *shape, const mx_view *in, const mx_view *out) {
+  uint8_t tags[MX_PROGRAM_IO];
+  uint32_t todo = 0;
+  int64_t n = 1;
+  int rc = 0;
+  for (int i = 0; i < ndim; i++) n *= shape[i];
+  value_tags(g, tags);
+  for (int o = 0; o < g->n_out; o++) {
+    if (!g->out[o].reduce) continue;
+    todo |= 1u << o;
+    if (n == 0) start_of_nothing(mx_reducer_of(mx_isa_now, g->out[o].reduce, tags[o]), &out[o], mx_isa_now);
+  }
+  if (n == 0) return 0;
+  if (g->n_ins && mx_tile_room(g) < MX_REDUCE_ROW) return run_unfused(g, ndim, shape, in, out, tags);
+  while (todo && !rc) rc = run_group(g, ndim, shape, in, out, tags, &todo);
+  return rc;
+}
+
+int mx_cpu_reduce(const mx_call *c) {
+  mx_program g = {.n_in = 1, .n_out = 1, .n_reg = 1};
+  g.in[0].dtype = c->in->dtype;
+  g.out[0].dtype = c->out->dtype;
+  g.out[0].reduce = (uint16_t)c->op;
+  return mx_run_reductions(&g, c->in->ndim, c->in->shape, c->in, c->out);
+}

@@ -1,0 +1,327 @@
+/* Runs the programs of fused groups tile by tile: the tiles stay in the cache, an instruction is one vector loop over a tile.
+ *
+ * Inputs that are contiguous and of a compute type are read in place, others are gathered and converted into a register first; the last
+ * instruction that writes an output's register writes the output itself. Ranges are split by the domain's size alone. */
+#include <stdalign.h>
+#include <string.h>
+
+#include "backend/cpu/tile.h"
+#include "core/parallel.h"
+
+enum { SMALL = 128 }; /* domains up to this many elements run without binding */
+
+static inline int half_of(int dtype) { return dtype == MX_F16 ? 1 : dtype == MX_BF16 ? 2 : 0; }
+
+/* Ops that cost a few clocks an element or less; after them memory is what a program waits for. */
+static bool is_light(int op) {
+  switch (op) {
+    case OP_abs: case OP_negative: case OP_sign: case OP_square: case OP_add: case OP_subtract: case OP_multiply: case OP_maximum:
+    case OP_minimum: case OP_floor: case OP_ceil: case OP_trunc: case OP_rint: case OP_logical_not: case OP_logical_and:
+    case OP_logical_or: case OP_equal: case OP_not_equal: case OP_less: case OP_less_equal: case OP_greater: case OP_greater_equal:
+    case OP_isnan: case OP_isinf: case OP_isfinite: case OP_bitwise_and: case OP_bitwise_or: case OP_bitwise_xor:
+    case OP_left_shift: case OP_right_shift: case OP_bitwise_invert: case OP_real: case OP_imag: case OP_conjugate: case OP_astype:
+    case OP_select:
+      return true;
+    default: return false;
+  }
+}
+/* Ops whose result is a value that they were given, so that it needs no rounding to half. */
+static bool is_exact(int op) {
+  switch (op) {
+    case OP_abs: case OP_negative: case OP_sign: case OP_maximum: case OP_minimum: case OP_floor: case OP_ceil: case OP_trunc:
+    case OP_real: case OP_imag: case OP_conjugate: case OP_select:
+      return true;
+    default: return false;
+  }
+}
+
+static mx_loop loop_of(const mx_isa *isa, const mx_instr *i) {
+  int tag = mx_dtype_tags[i->dtype], to = mx_dtype_tags[i->out_dtype];
+  if (i->op == OP_astype && tag != to) return isa->casts[tag][to];
+  return isa->loops[tag][i->op];
+}
+static mx_loop round_of(const mx_isa *isa, const mx_instr *i) {
+  int h = half_of(i->out_dtype);
+  return h && !is_exact(i->op) && !(i->op == OP_astype && i->dtype == i->out_dtype) ? isa->halves[h - 1].round : NULL;
+}
+static int operands_of(int op) {
+  switch (op) {
+#define UNARY(name, ...)
+#define UNARY_OWN(name, ...)
+#define BINARY(name, ...) case OP_##name: return 2;
+#define TERNARY(name, ...) case OP_##name: return 3;
+#include "elementwise.def"
+#undef UNARY
+#undef UNARY_OWN
+#undef BINARY
+#undef TERNARY
+    default: return 1;
+  }
+}
+
+/* ---- binding ---- */
+
+static bool fills_once(const mx_port *p, int nd) { return p->scalar || nd == 0; }
+
+/* Bytes of the widest register. */
+static int width_of(const mx_program *g) {
+  int width = 1;
+  for (int i = 0; i < g->n_ins; i++) {
+    int w = mx_tag_sizes[mx_dtype_tags[g->ins[i].dtype]], w2 = mx_tag_sizes[mx_dtype_tags[g->ins[i].out_dtype]];
+    if (w < w2) w = w2;
+    if (width < w) width = w;
+  }
+  for (int i = 0; i < g->n_in; i++)
+    if (width < mx_tag_sizes[mx_dtype_tags[g->in[i].dtype]]) width = mx_tag_sizes[mx_dtype_tags[g->in[i].dtype]];
+  return width;
+}
+
+/* The scratch has two registers more: room for gathered halves. */
+int mx_tile_room(const mx_program *g) { return (MX_SCRATCH / (g->n_reg + 2) - 192) / width_of(g) & ~63; }
+
+static int tile_size(const mx_program *g, int want, int width, bool heavy) {
+  int tile = want ? want : heavy ? 1024 : MX_TILE_MAX;
+  if (width == 8 && !want) tile /= 2;
+  int most = mx_tile_room(g);
+  return tile < most ? tile : most;
+}
+
+static bool overlap(const mx_view *a, const mx_view *b) {
+  /* the contract: the same memory, or disjoint */
+  return a->data == b->data;
+}
+
+void mx_tile_bind(mx_bound *b, const mx_program *g, int ndim, const int32_t *shape, const mx_view *in, const mx_view *out,
+                  uint32_t only, int tile) {
+  mx_ref reg[MX_PROGRAM_REGS + 1];
+  int8_t from[MX_PROGRAM_REGS + 1];   /* the input that a register is read from in place, or -1 */
+  uint8_t dtype[MX_PROGRAM_REGS + 1]; /* of a register's value */
+  const mx_isa *isa = b->isa = mx_isa_now;
+  int width = width_of(g);
+  b->heavy = false;
+  for (int i = 0; i < g->n_ins; i++)
+    if (!is_light(g->ins[i].op)) b->heavy = true;
+  b->tile = tile_size(g, tile, width, b->heavy);
+  b->slot = (int64_t)b->tile * width + 192; /* registers do not start at the same address modulo 4096 */
+  for (int r = 0; r < g->n_reg; r++) {
+    reg[r] = (mx_ref){(r + 2) * b->slot, 0, false};
+    from[r] = -1;
+  }
+  mx_ref slot0 = {2 * b->slot, 0, false};
+
+  /* An output may lie over an input. It is written early only when no later instruction reads that input in place. */
+  bool over[MX_PROGRAM_IO] = {false}, any_over = false, is_out[MX_PROGRAM_REGS + 1] = {false};
+  for (int o = 0; o < g->n_out; o++) {
+    if (!(only >> o & 1)) continue;
+    is_out[g->out[o].reg] = true;
+    for (int i = 0; i < g->n_in && !g->out[o].reduce; i++)
+      if (overlap(&in[i], &out[o])) over[i] = any_over = true;
+  }
+
+  b->n_loads = 0;
+  for (int i = 0; i < g->n_in; i++) {
+    const mx_port *p = &g->in[i];
+    mx_loader *l = &b->loads[b->n_loads];
+    int item = mx_dtype_sizes[p->dtype], half = half_of(p->dtype);
+    dtype[p->reg] = p->dtype;
+    l->nd = p->scalar ? 0 : (uint8_t)mx_merge_dims(ndim, shape, in[i].strides, l->shape, l->stride);
+    bool plain = l->nd == 1 && l->stride[0] == 1;
+    if (plain && !half && !(any_over && is_out[p->reg])) {
+      reg[p->reg] = (mx_ref){(intptr_t)in[i].data, (uint32_t)item, true};
+      from[p->reg] = (int8_t)i;
+      continue;
+    }
+    l->data = in[i].data;
+    l->item = (uint8_t)item;
+    l->half = (uint8_t)half;
+    l->fixed = fills_once(p, l->nd);
+    for (int j = 0; j < g->n_ins && l->fixed; j++) /* a register that is written again must be filled each tile */
+      if (g->ins[j].dst == p->reg) l->fixed = false;
+    l->to = reg[p->reg];
+    b->n_loads++;
+  }
+
+  int last[MX_PROGRAM_REGS + 1]; /* the last instruction that writes a register */
+  for (int r = 0; r < g->n_reg; r++) last[r] = -1;
+  for (int i = 0; i < g->n_ins; i++) last[g->ins[i].dst] = i;
+  int reads_until[MX_PROGRAM_IO]; /* the last instruction that reads an input in place */
+  for (int i = 0; i < g->n_in; i++) reads_until[i] = -1;
+  {
+    int8_t f[MX_PROGRAM_REGS + 1];
+    memcpy(f, from, sizeof f);
+    for (int i = 0; i < g->n_ins; i++) {
+      const mx_instr *x = &g->ins[i];
+      int k = operands_of(x->op);
+      if (f[x->a] >= 0) reads_until[f[x->a]] = i;
+      if (k > 1 && f[x->b] >= 0) reads_until[f[x->b]] = i;
+      if (k > 2 && f[x->c] >= 0) reads_until[f[x->c]] = i;
+      f[x->dst] = -1;
+    }
+  }
+
+  int8_t direct[MX_PROGRAM_REGS + 1]; /* the output that the last write of a register goes to */
+  memset(direct, -1, sizeof direct);
+  for (int o = 0; o < g->n_out; o++) {
+    const mx_port *p = &g->out[o];
+    if (!(only >> o & 1) || p->reduce || half_of(p->dtype) || last[p->reg] < 0 || direct[p->reg] >= 0) continue;
+    bool ok = true;
+    for (int i = 0; i < g->n_in && ok; i++)
+      if (over[i] && overlap(&in[i], &out[o]) && reads_until[i] > last[p->reg]) ok = false;
+    if (ok) direct[p->reg] = (int8_t)o;
+  }
+
+  b->n_steps = g->n_ins;
+  for (int i = 0; i < g->n_ins; i++) {
+    const mx_instr *x = &g->ins[i];
+    mx_step *s = &b->steps[i];
+    int k = operands_of(x->op);
+    s->fn = loop_of(isa, x);
+    s->round = round_of(isa, x);
+    s->a = reg[x->a];
+    s->b = k > 1 ? reg[x->b] : slot0;
+    s->c = k > 2 ? reg[x->c] : slot0;
+    if (last[x->dst] == i && direct[x->dst] >= 0) {
+      const mx_view *v = &out[(int)direct[x->dst]];
+      reg[x->dst] = (mx_ref){(intptr_t)v->data, mx_dtype_sizes[v->dtype], true};
+    } else {
+      reg[x->dst] = (mx_ref){(x->dst + 2) * b->slot, 0, false};
+    }
+    s->d = reg[x->dst];
+    dtype[x->dst] = x->out_dtype;
+  }
+
+  b->n_saves = 0;
+  for (int o = 0; o < g->n_out; o++) {
+    const mx_port *p = &g->out[o];
+    if (!(only >> o & 1)) continue;
+    if (p->reduce) {
+      b->value[o] = reg[p->reg];
+      b->value_tag[o] = mx_dtype_tags[dtype[p->reg]];
+      continue;
+    }
+    if (direct[p->reg] == o) continue;
+    int half = half_of(p->dtype);
+    uint8_t item = mx_dtype_sizes[p->dtype];
+    b->saves[b->n_saves++] =
+        (mx_saver){half ? isa->halves[half - 1].store : NULL, {(intptr_t)out[o].data, item, true}, reg[p->reg], item};
+  }
+}
+
+/* ---- execution ---- */
+
+static void load(const mx_bound *b, const mx_loader *l, char *scratch, int64_t start, int n) {
+  void *to = mx_tile_at(l->to, scratch, start);
+  if (!l->half) {
+    mx_gather(l, start, n, to);
+  } else if (l->nd == 1 && l->stride[0] == 1) {
+    b->isa->halves[l->half - 1].load((size_t)n, to, l->data + start * 2, NULL, NULL);
+  } else {
+    mx_gather(l, start, n, scratch);
+    b->isa->halves[l->half - 1].load((size_t)n, to, scratch, NULL, NULL);
+  }
+}
+
+void mx_tile_begin(const mx_bound *b, char *scratch) {
+  for (int i = 0; i < b->n_loads; i++)
+    if (b->loads[i].fixed) load(b, &b->loads[i], scratch, 0, b->tile);
+}
+
+void mx_tile_exec(const mx_bound *b, char *scratch, int64_t start, int n) {
+  for (int i = 0; i < b->n_loads; i++)
+    if (!b->loads[i].fixed) load(b, &b->loads[i], scratch, start, n);
+  for (int i = 0; i < b->n_steps; i++) {
+    const mx_step *s = &b->steps[i];
+    void *d = mx_tile_at(s->d, scratch, start);
+    s->fn((size_t)n, d, mx_tile_at(s->a, scratch, start), mx_tile_at(s->b, scratch, start), mx_tile_at(s->c, scratch, start));
+    if (s->round) s->round((size_t)n, d, d, NULL, NULL);
+  }
+  for (int i = 0; i < b->n_saves; i++) {
+    const mx_saver *s = &b->saves[i];
+    void *to = mx_tile_at(s->to, scratch, start), *from = mx_tile_at(s->from, scratch, start);
+    if (s->fn)
+      s->fn((size_t)n, to, from, NULL, NULL);
+    else if (to != from)
+      memcpy(to, from, (size_t)n * s->item);
+  }
+}
+
+static void run_range(void *ctx, int64_t begin, int64_t end) {
+  const mx_bound *b = ctx;
+  alignas(64) char scratch[MX_SCRATCH];
+  mx_tile_begin(b, scratch);
+  for (int64_t s = begin; s < end; s += b->tile) mx_tile_exec(b, scratch, s, end - s < b->tile ? (int)(end - s) : b->tile);
+}
+
+/* ---- small domains: no binding, registers are always scratch or an input itself ---- */
+
+static void run_small(const mx_program *g, int ndim, const int32_t *shape, const mx_view *in, const mx_view *out, int n) {
+  enum { SLOT = SMALL * 8 };
+  alignas(64) char scratch[(MX_PROGRAM_REGS + 1) * SLOT];
+  void *reg[MX_PROGRAM_REGS + 1];
+  const mx_isa *isa = mx_isa_now;
+  bool mine[MX_PROGRAM_REGS + 1];
+  for (int i = 0; i < g->n_in; i++) {
+    const mx_port *p = &g->in[i];
+    int half = half_of(p->dtype), item = mx_dtype_sizes[p->dtype];
+    mine[p->reg] = false;
+    reg[p->reg] = in[i].data;
+    if (n == 1 && !half) continue;
+    mx_loader l = {.data = in[i].data, .item = (uint8_t)item};
+    l.nd = p->scalar ? 0 : (uint8_t)mx_merge_dims(ndim, shape, in[i].strides, l.shape, l.stride);
+    bool plain = n == 1 || (l.nd == 1 && l.stride[0] == 1);
+    if (plain && !half) continue;
+    char *to = scratch + p->reg * SLOT;
+    mine[p->reg] = true;
+    reg[p->reg] = to;
+    if (half) {
+      const void *src = in[i].data;
+      if (!plain) mx_gather(&l, 0, n, scratch + MX_PROGRAM_REGS * SLOT), src = scratch + MX_PROGRAM_REGS * SLOT;
+      isa->halves[half - 1].load((size_t)n, to, src, NULL, NULL);
+    } else {
+      mx_gather(&l, 0, n, to);
+    }
+  }
+  for (int i = 0; i < g->n_ins; i++) {
+    const mx_instr *x = &g->ins[i];
+    char *d = scratch + x->dst * SLOT;
+    int k = operands_of(x->op);
+    loop_of(isa, x)((size_t)n, d, reg[x->a], k > 1 ? reg[x->b] : NULL, k > 2 ? reg[x->c] : NULL);
+    mx_loop round = round_of(isa, x);
+    if (round) round((size_t)n, d, d, NULL, NULL);
+    reg[x->dst] = d;
+    mine[x->dst] = true;
+  }
+  for (int o = 0; o < g->n_out; o++) /* an input given out again: an output may lie over it */
+    if (!mine[g->out[o].reg] && reg[g->out[o].reg] != out[o].data) {
+      char *to = scratch + g->out[o].reg * SLOT;
+      memcpy(to, reg[g->out[o].reg], (size_t)n * mx_dtype_sizes[g->out[o].dtype]);
+      reg[g->out[o].reg] = to;
+      mine[g->out[o].reg] = true;
+    }
+  for (int o = 0; o < g->n_out; o++) {
+    const mx_port *p = &g->out[o];
+    int half = half_of(p->dtype);
+    if (half)
+      isa->halves[half - 1].store((size_t)n, out[o].data, reg[p->reg], NULL, NULL);
+    else if (reg[p->reg] != out[o].data)
+      memcpy(out[o].data, reg[p->reg], (size_t)n * mx_dtype_sizes[p->dtype]);
+  }
+}
+
+int mx_cpu_run(const mx_program *g, int ndim, const int32_t *shape, const mx_view *in, const mx_view *out) {
+  int64_t n = 1;
+  for (int i = 0; i < ndim; i++) n *= shape[i];
+  for (int o = 0; o < g->n_out; o++)
+    if (g->out[o].reduce) return mx_run_reductions(g, ndim, shape, in, out);
+  if (n == 0) return 0;
+  if (n <= SMALL) {
+    run_small(g, ndim, shape, in, out, (int)n);
+    return 0;
+  }
+  mx_bound b;
+  mx_tile_bind(&b, g, ndim, shape, in, out, ~0u, 0);
+  int64_t grain = b.heavy ? 8192 : 32768;
+  if (grain < n / 256) grain = n / 256; /* long ranges of large arrays: what is filled once a range costs nothing */
+  mx_parallel(n, (grain + b.tile - 1) / b.tile * b.tile, run_range, &b);
+  return 0;
+}
