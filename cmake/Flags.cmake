@@ -5,7 +5,7 @@ if(CMLX_WERROR AND NOT CMLX_SANITIZE)   # sanitizers make compilers warn of what
 endif()
 
 # Never -ffast-math: it breaks the rules for NaN, and its loop tails give other bits than its bodies.
-set(CMLX_KERNEL_FLAGS -fno-math-errno -fno-trapping-math -ffp-contract=off $<$<NOT:$<CONFIG:Debug>>:-O3>)
+set(CMLX_KERNEL_FLAGS -fwrapv -fno-math-errno -fno-trapping-math -ffp-contract=off $<$<NOT:$<CONFIG:Debug>>:-O3>)
 add_compile_options(-ffunction-sections -fdata-sections -fno-semantic-interposition)
 
 # Files in src/backend/cpu/isa are compiled once for each of these, with -DMX_ISA=<name>.

@@ -11,4 +11,4 @@ static const mx_kernel kernels[MX_OPS] = {
 #include "structured.def"
 };
 
-const mx_backend mx_cpu_backend = {.name = "cpu", .kernels = kernels, .run = mx_cpu_run, .fuses_reductions = false};
+const mx_backend mx_cpu_backend = {.name = "cpu", .kernels = kernels, .run = mx_cpu_run, .fuses_reductions = true};

@@ -14,8 +14,8 @@
 #undef KERNELS_ALIAS
 #undef KERNELS_KERNEL
 
-__attribute__((weak)) int mx_cpu_reduce(const mx_call *c);
-__attribute__((weak)) int mx_cpu_run(const mx_program *g, int ndim, const int32_t *shape, const mx_view *in, const mx_view *out);
+int mx_cpu_reduce(const mx_call *c);
+int mx_cpu_run(const mx_program *g, int ndim, const int32_t *shape, const mx_view *in, const mx_view *out);
 
 /* Copies `in` to `out`, which has the same shape and dtype; both with any strides (out's must not repeat elements). */
 int mx_copy_view(const mx_view *in, const mx_view *out);
