@@ -1,0 +1,31 @@
+/* Small helpers that the builders of this room share. */
+#ifndef MX_GRAPH_BUILD_H
+#define MX_GRAPH_BUILD_H
+
+#include <string.h>
+
+#include "graph/graph.h"
+
+/* Axes normalised to [0, ndim), in the order given; an axis named twice is an error. */
+int mx_norm_axes(const char *tag, const int *axes, size_t n, int ndim, int *out);
+/* The same, ascending. */
+int mx_sorted_axes(const char *tag, const int *axes, size_t n, int ndim, int *out);
+/* A node with one input. */
+mx_array *mx_node1(mx_scope *s, mx_opcode op, mx_array *a, int np, const int64_t *p);
+/* A node of two inputs. */
+mx_array *mx_node2(mx_scope *s, mx_opcode op, mx_array *a, mx_array *b, int np, const int64_t *p);
+/* a cast to the dtype in which floating-point functions of it are computed. */
+mx_array *mx_to_float(mx_scope *s, mx_array *a);
+/* -a for an array of the promoted dtype etc. is in graph.h; these take a C number as the other operand, of x's dtype. */
+mx_array *mx_add_k(mx_scope *s, mx_array *x, double k);
+mx_array *mx_mul_k(mx_scope *s, mx_array *x, double k);
+/* The slice [start, stop) of one axis. */
+mx_array *mx_slice_axis(mx_scope *s, mx_array *a, int axis, int64_t start, int64_t stop);
+/* x reshaped to (ndim, shape). */
+static inline mx_array *mx_reshape_like(mx_scope *s, mx_array *x, const mx_array *like) {
+  return x && like ? mx_reshape(s, x, like->shape, like->ndim) : NULL;
+}
+/* x with its axes permuted by perm[x->ndim]. */
+mx_array *mx_permute(mx_scope *s, mx_array *x, const int *perm);
+
+#endif
