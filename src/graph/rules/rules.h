@@ -19,20 +19,20 @@ typedef bool mx_view_rule(const mx_array *in, const mx_array *out, int64_t *stri
 #include "structured.def"
 #undef OP
 
-/* VIEW ops: view_<name>, views.c */
+/* For ops that are not linear and have no forward rule of their own: vjp, transposed again. */
+mx_jvp_rule jvp_derived;
+
+/* VIEW ops: view_<name>, layout.c */
 mx_view_rule view_reshape, view_transpose, view_slice, view_broadcast_to, view_expand_dims, view_squeeze, view_as_strided, view_view,
     view_copy, view_stop_gradient, view_pick;
 
-/* Reductions: RULES_<name> are the vjp and jvp of the row; infer_reduce and vmap_reduce serve all. reduce.c */
+/* Reductions: reduce.c */
 mx_infer_rule infer_reduce;
 mx_vmap_rule vmap_reduce;
-mx_vjp_rule vjp_sum, vjp_prod, vjp_minmax;
-mx_jvp_rule jvp_prod, jvp_minmax;
-#define RULES_sum vjp_sum, jvp_linear
-#define RULES_prod vjp_prod, jvp_prod
-#define RULES_max vjp_minmax, jvp_minmax
-#define RULES_min vjp_minmax, jvp_minmax
-#define RULES_all vjp_none, jvp_none
-#define RULES_any vjp_none, jvp_none
+#define REDUCE(name, ...) \
+  mx_vjp_rule vjp_##name; \
+  mx_jvp_rule jvp_##name;
+#include "reduce.def"
+#undef REDUCE
 
 #endif

@@ -1,0 +1,78 @@
+/* The random generator's state: one key a thread, from the clock until it is seeded. Each draw splits the key: the first half stays, the
+ * second is used. A known key is split here, at once; one that is still to be computed (a compiled function's) by the graph. */
+#include <time.h>
+
+#include "graph/build.h"
+
+static _Thread_local mx_array *state;
+
+/* Threefry-2x32 with 20 rounds. */
+static void threefry(uint32_t k0, uint32_t k1, uint32_t *x0, uint32_t *x1) {
+  static const int rotations[2][4] = {{13, 15, 26, 6}, {17, 29, 16, 24}};
+  uint32_t ks[3] = {k0, k1, k0 ^ k1 ^ 0x1BD11BDAu};
+  *x0 += k0;
+  *x1 += k1;
+  for (uint32_t i = 0; i < 5; i++) {
+    for (int r = 0; r < 4; r++) {
+      int by = rotations[i % 2][r];
+      *x0 += *x1;
+      *x1 = (*x1 << by | *x1 >> (32 - by)) ^ *x0;
+    }
+    *x0 += ks[(i + 1) % 3];
+    *x1 += ks[(i + 2) % 3] + i + 1;
+  }
+}
+
+static mx_array *key_of(uint64_t seed) {
+  uint32_t words[2] = {(uint32_t)(seed >> 32), (uint32_t)seed};
+  return mx_array_from_data(MX_U32, 1, (int32_t[]){2}, words);
+}
+
+mx_array *mx_random_key(mx_scope *s, uint64_t seed) { return mx_own(s, key_of(seed)); }
+
+int mx_random_seed(uint64_t seed) {
+  mx_array *k = key_of(seed);
+  if (!k) return mx_error_kind();
+  mx_set(&state, k);
+  return 0;
+}
+
+mx_array *mx_random_state(void) {
+  if (!state) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    mx_random_seed((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000);
+  }
+  return state;
+}
+
+int mx_random_set_state(mx_array *key) {
+  if (!key || key->dtype != MX_U32 || key->ndim != 1 || key->shape[0] != 2)
+    return mx_fail(MX_EVALUE, "[random] The state must be a key: uint32 of shape (2).");
+  mx_set(&state, mx_retain(key));
+  return 0;
+}
+
+mx_array *mx_random_next(mx_scope *s) {
+  mx_array *key = mx_random_state();
+  if (!key) return mx_scope_error(s, mx_error_kind());
+  if (mx_is_available(key) && !(key->flags & MX_PLACEHOLDER)) {
+    const uint32_t *k = key->data;
+    int64_t stride = key->strides[0];
+    uint32_t w[4] = {0, 1, 2, 3}; /* counters (0, 2) and (1, 3) */
+    threefry(k[0], k[stride], &w[0], &w[2]);
+    threefry(k[0], k[stride], &w[1], &w[3]);
+    mx_array *rest = mx_array_from_data(MX_U32, 1, (int32_t[]){2}, w), *drawn = mx_array_from_data(MX_U32, 1, (int32_t[]){2}, w + 2);
+    if (!rest || !drawn) {
+      mx_release(rest);
+      mx_release(drawn);
+      return mx_scope_error(s, mx_error_kind());
+    }
+    mx_set(&state, rest);
+    return mx_own(s, drawn);
+  }
+  mx_array *halves[2] = {NULL, NULL};
+  if (mx_random_split(s, halves, key)) return NULL;
+  mx_set(&state, mx_retain(halves[0]));
+  return halves[1];
+}
