@@ -72,7 +72,7 @@ mx_array *mx_random_normal_broadcast(mx_scope *s, const int *shape, size_t n, mx
     for (size_t i = 0; i < n; i++) pairs[i] = shape[i];
     pairs[n] = 2;
     x = symmetric(s, pairs, n + 1, key);
-    x = x ? mx_view(s, mx_erfinv(s, x), MX_C64) : NULL;
+    x = x ? mx_view_as(s, mx_erfinv(s, x), MX_C64) : NULL;
     x = mx_squeeze_axis(s, x, -1);
   } else {
     if (!mx_is_float(dtype)) return mx_scope_fail(s, MX_EVALUE, "[normal] Can only generate normal numbers with real floating point type, not %s.", mx_dtype_name(dtype));

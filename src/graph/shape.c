@@ -210,7 +210,7 @@ mx_array *mx_as_strided(mx_scope *s, mx_array *a, const int *shape, size_t n, co
   return mx_node1(s, OP_as_strided, a, 2 + 2 * (int)n, p);
 }
 
-mx_array *mx_view(mx_scope *s, mx_array *a, mx_dtype dtype) {
+mx_array *mx_view_as(mx_scope *s, mx_array *a, mx_dtype dtype) {
   if (!a || a->dtype == dtype) return a;
   return mx_node1(s, OP_view, a, 1, (int64_t[]){dtype});
 }
