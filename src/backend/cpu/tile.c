@@ -212,11 +212,11 @@ void mx_tile_bind(mx_bound *b, const mx_program *g, int ndim, const int32_t *sha
 static void load(const mx_bound *b, const mx_loader *l, char *scratch, int64_t start, int n) {
   void *to = mx_tile_at(l->to, scratch, start);
   if (!l->half) {
-    mx_gather(l, start, n, to);
+    mx_tile_gather(l, start, n, to);
   } else if (l->nd == 1 && l->stride[0] == 1) {
     b->isa->halves[l->half - 1].load((size_t)n, to, l->data + start * 2, NULL, NULL);
   } else {
-    mx_gather(l, start, n, scratch);
+    mx_tile_gather(l, start, n, scratch);
     b->isa->halves[l->half - 1].load((size_t)n, to, scratch, NULL, NULL);
   }
 }
@@ -275,10 +275,10 @@ static void run_small(const mx_program *g, int ndim, const int32_t *shape, const
     reg[p->reg] = to;
     if (half) {
       const void *src = in[i].data;
-      if (!plain) mx_gather(&l, 0, n, scratch + MX_PROGRAM_REGS * SLOT), src = scratch + MX_PROGRAM_REGS * SLOT;
+      if (!plain) mx_tile_gather(&l, 0, n, scratch + MX_PROGRAM_REGS * SLOT), src = scratch + MX_PROGRAM_REGS * SLOT;
       isa->halves[half - 1].load((size_t)n, to, src, NULL, NULL);
     } else {
-      mx_gather(&l, 0, n, to);
+      mx_tile_gather(&l, 0, n, to);
     }
   }
   for (int i = 0; i < g->n_ins; i++) {

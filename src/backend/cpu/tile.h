@@ -74,7 +74,7 @@ static inline void *mx_tile_at(mx_ref r, char *scratch, int64_t start) {
 int mx_run_reductions(const mx_program *g, int ndim, const int32_t *shape, const mx_view *in, const mx_view *out);
 
 /* n elements of `item` bytes from `start` on (row order) into contiguous memory (tile_load.c). */
-void mx_gather(const mx_loader *l, int64_t start, int64_t n, void *to);
+void mx_tile_gather(const mx_loader *l, int64_t start, int64_t n, void *to);
 /* Merges dimensions where the strides allow: returns how many are left (0: one element for the whole domain). */
 int mx_merge_dims(int ndim, const int32_t *shape, const int64_t *strides, int64_t *out_shape, int64_t *out_stride);
 

@@ -50,7 +50,7 @@ static void block(int item, void *to, const char *from, int64_t rows, int64_t co
   }
 }
 
-void mx_gather(const mx_loader *l, int64_t start, int64_t n, void *to) {
+void mx_tile_gather(const mx_loader *l, int64_t start, int64_t n, void *to) {
   int64_t at[MX_MAX_NDIM];
   int item = l->item, nd = l->nd;
   if (nd == 0) {

@@ -19,7 +19,7 @@ typedef bool mx_view_rule(const mx_array *in, const mx_array *out, int64_t *stri
 #include "structured.def"
 #undef OP
 
-/* For ops that are not linear and have no forward rule of their own: vjp, transposed again. */
+/* For ops that are not linear and have no forward rule of their own: vjp, transposed again. Defined by transforms/. */
 mx_jvp_rule jvp_derived;
 
 /* VIEW ops: view_<name>, layout.c */

@@ -1,4 +1,4 @@
-/* Rules that many ops share, and the derived forward rule. */
+/* Rules that many ops share. */
 #include "graph/rules/help.h"
 
 void mx_aval_of(mx_aval *out, const mx_array *a) {
@@ -90,72 +90,6 @@ int jvp_bilinear(mx_scope *s, const mx_array *n, mx_array *const *out, mx_array 
     sum = sum && t ? mx_add(s, sum, t) : t;
   }
   res[0] = sum;
-  return s->rc;
-}
-
-/* ---- the derived forward rule ----
- *
- * vjp gives g(u) = J^T u, linear in u. The same in reverse, from u's point of view, gives J t: build g for a stand-in u, then
- * walk back over the nodes that vjp has built (they lie one after the other in the scope) with the tangents as cotangents. */
-
-typedef struct tape {
-  mx_scope *s;
-  int first, last;      /* the nodes: s->own[first .. last) */
-  mx_array *u, *sum;    /* the stand-in, and what has come back to it */
-  mx_array **cot;       /* [last - first] */
-} tape;
-
-static int find(const tape *t, const mx_array *a) {
-  for (int i = t->first; i < t->last; i++)
-    if (t->s->own[i] == a) return i;
-  return -1;
-}
-
-static void accumulate(tape *t, mx_array *a, mx_array *g) {
-  int i = a == t->u ? -1 : find(t, a);
-  if (!g || (i < 0 && a != t->u)) return;
-  mx_array **at = a == t->u ? &t->sum : &t->cot[i - t->first];
-  *at = *at ? mx_add(t->s, *at, g) : g;
-}
-
-static void step_back(tape *t, int i) {
-  mx_array *n = t->s->own[i], *res[8] = {0};
-  bool want[8] = {0}, any = false;
-  if (n->outs || n->nin > 8) {
-    mx_scope_fail(t->s, MX_ENOTIMPL, "[jvp] No forward rule can be derived through %s.", mx_ops[n->op].name);
-    return;
-  }
-  for (int k = 0; k < n->nin; k++) any |= want[k] = n->in[k] == t->u || find(t, n->in[k]) >= 0;
-  if (!any || n->nin == 0 || !mx_ops[n->op].vjp) return;
-  if (mx_ops[n->op].vjp(t->s, n, &n, &t->cot[i - t->first], want, res)) return;
-  for (int k = 0; k < n->nin; k++)
-    if (want[k]) accumulate(t, n->in[k], res[k]);
-}
-
-int jvp_derived(mx_scope *s, const mx_array *n, mx_array *const *out, mx_array *const *tan, mx_array **res) {
-  res[0] = NULL;
-  bool any = false;
-  for (int i = 0; i < n->nin; i++) any = any || tan[i];
-  if (!any) return 0;
-  tape t = {.s = s, .u = mx_placeholder(s, n->dtype, n->ndim, n->shape)};
-  mx_array **g = mx_calloc(n->nin, sizeof *g);
-  bool *want = mx_calloc(n->nin, sizeof *want);
-  if (!g || !want) mx_scope_error(s, mx_fail_memory());
-  t.first = s->n;
-  if (!s->rc) {
-    for (int i = 0; i < n->nin; i++) want[i] = tan[i] && mx_is_inexact(n->in[i]->dtype);
-    mx_ops[n->op].vjp(s, n, out, &t.u, want, g);
-  }
-  t.last = s->n;
-  if (!s->rc && !(t.cot = mx_calloc((size_t)(t.last - t.first) + 1, sizeof *t.cot))) mx_scope_error(s, mx_fail_memory());
-  for (int i = 0; i < n->nin && !s->rc; i++)
-    if (want[i] && g[i]) accumulate(&t, g[i], tan[i]);
-  for (int i = t.last - 1; i >= t.first && !s->rc; i--)
-    if (t.cot[i - t.first]) step_back(&t, i);
-  res[0] = s->rc ? NULL : t.sum;
-  mx_free(t.cot);
-  mx_free(want);
-  mx_free(g);
   return s->rc;
 }
 
