@@ -1,4 +1,7 @@
-/* sort, argsort, partition, argpartition along an axis: stable, NaN last, complex numbers by real, then imaginary part. */
+/* sort, argsort, partition, argpartition along an axis: stable, NaN last, complex numbers by real, then imaginary part.
+ *
+ * Rows of real numbers become unsigned keys of the same order, which are sorted (with their positions for argsort) and turned back.
+ * -0 sorts before 0 by value, but they are equal to argsort. */
 #include <stdatomic.h>
 #include <string.h>
 
@@ -8,18 +11,182 @@
 #include "core/error.h"
 #include "core/parallel.h"
 
-#define MX_BODY "backend/cpu/sort.inc.h"
-#include "backend/cpu/each_dtype.h"
+enum { RADIX_CHUNK = 1 << 16, RADIX_LEAST = 400 };
+#define RADIX_COUNTS(n) ((((n) + RADIX_CHUNK - 1) / RADIX_CHUNK) << 11)
 
-/* Sorts n elements at x into out (contiguous, room for n) with scratch for n more; index likewise gives positions. */
+#define IDENTITY(e) (e)
+#define LESS(x, y) ((x) < (y))
+#define E uint8_t
+#define E_KEY IDENTITY
+#define E_LESS LESS
+#define KEY uint8_t
+#define KEY_BITS 8
+#define NAME(f) f##_u8
+#include "backend/cpu/radix.inc.h"
+#define E uint16_t
+#define E_KEY IDENTITY
+#define E_LESS LESS
+#define KEY uint16_t
+#define KEY_BITS 16
+#define NAME(f) f##_u16
+#include "backend/cpu/radix.inc.h"
+#define E uint32_t
+#define E_KEY IDENTITY
+#define E_LESS LESS
+#define KEY uint32_t
+#define KEY_BITS 32
+#define NAME(f) f##_u32
+#include "backend/cpu/radix.inc.h"
+#define E uint64_t
+#define E_KEY IDENTITY
+#define E_LESS LESS
+#define KEY uint64_t
+#define KEY_BITS 64
+#define NAME(f) f##_u64
+#include "backend/cpu/radix.inc.h"
+
+/* With positions: keys of up to 32 bits above them in one number, longer ones beside them. */
+typedef uint64_t at32;
+typedef struct at64 {
+  uint64_t key;
+  uint32_t at;
+} at64;
+#define AT32(key, at) ((at32)(key) << 32 | (at))
+#define AT64(key, at) ((at64){key, at})
+#define POSITION_at32(e) (uint32_t)(e)
+#define POSITION_at64(e) (e).at
+#define HIGH(e) (uint32_t)((e) >> 32)
+#define E at32
+#define E_KEY HIGH
+#define E_LESS LESS
+#define KEY uint32_t
+#define KEY_BITS 32
+#define NAME(f) f##_at32
+#include "backend/cpu/radix.inc.h"
+#define KEY_OF(e) ((e).key)
+#define PAIR_LESS(x, y) ((x).key < (y).key || ((x).key == (y).key && (x).at < (y).at))
+#define E at64
+#define E_KEY KEY_OF
+#define E_LESS PAIR_LESS
+#define KEY uint64_t
+#define KEY_BITS 64
+#define NAME(f) f##_at64
+#include "backend/cpu/radix.inc.h"
+
+/* Keys of floats: the sign bit flipped when it is clear, all bits when it is set; NaN is the largest. */
+#define FLOAT_KEYS(T, U, TAG, NAN_ABOVE)                                                                                     \
+  static inline U key_##TAG(T x) {                                                                                           \
+    U u, sign = (U)((U)1 << (sizeof(U) * 8 - 1));                                                                            \
+    memcpy(&u, &x, sizeof u);                                                                                                \
+    if ((U)(u & (U)~sign) > (U)NAN_ABOVE) return (U)~(U)0;                                                                   \
+    return u & sign ? (U)~u : (U)(u ^ sign);                                                                                 \
+  }                                                                                                                          \
+  static inline T value_##TAG(U k) {                                                                                         \
+    U sign = (U)((U)1 << (sizeof(U) * 8 - 1)), u = k & sign ? (U)(k ^ sign) : (U)~k;                                         \
+    T x;                                                                                                                     \
+    memcpy(&x, &u, sizeof x);                                                                                                \
+    return x;                                                                                                                \
+  }
+#define WHOLE_KEYS(T, U, TAG, FLIP)                                                                                          \
+  static inline U key_##TAG(T x) { return (U)x ^ (U)FLIP; }                                                                  \
+  static inline T value_##TAG(U k) { return (T)(k ^ (U)FLIP); }
+WHOLE_KEYS(uint8_t, uint8_t, boolean, 0)
+WHOLE_KEYS(uint8_t, uint8_t, uint8, 0)
+WHOLE_KEYS(uint16_t, uint16_t, uint16, 0)
+WHOLE_KEYS(uint32_t, uint32_t, uint32, 0)
+WHOLE_KEYS(uint64_t, uint64_t, uint64, 0)
+WHOLE_KEYS(int8_t, uint8_t, int8, 0x80)
+WHOLE_KEYS(int16_t, uint16_t, int16, 0x8000)
+WHOLE_KEYS(int32_t, uint32_t, int32, 0x80000000)
+WHOLE_KEYS(int64_t, uint64_t, int64, 0x8000000000000000)
+FLOAT_KEYS(mx_f16, uint16_t, float16, 0x7c00)
+FLOAT_KEYS(mx_bf16, uint16_t, bfloat16, 0x7f80)
+FLOAT_KEYS(float, uint32_t, float32, 0x7f800000)
+FLOAT_KEYS(double, uint64_t, float64, 0x7ff0000000000000)
+
+/* Sorts the row at x into out (contiguous), or its positions; scratch is ROW_SCRATCH(n) bytes. out may be x. */
 typedef void (*sort_fn)(int64_t n, const void *x, int64_t stride, void *out, void *scratch);
-typedef void (*argsort_fn)(int64_t n, const void *x, int64_t stride, uint32_t *out, uint32_t *scratch);
+#define ROW_SCRATCH(n) ((size_t)(n) * 2 * sizeof(at64) + (size_t)RADIX_COUNTS(n) * 4)
+
+#define ROWS(TAG, T, U, u, AT, NEW)                                                                                          \
+  static void sort_##TAG(int64_t n, const void *in, int64_t stride, void *out, void *scratch) {                              \
+    const T *x = in;                                                                                                         \
+    T *o = out;                                                                                                              \
+    uint32_t *counts = scratch;                                                                                              \
+    U *a = out, *b = (U *)(void *)(counts + RADIX_COUNTS(n));                                                                \
+    for (int64_t i = 0; i < n; i++) a[i] = key_##TAG(x[i * stride]);                                                         \
+    sort_##u(n, a, b, counts);                                                                                               \
+    for (int64_t i = 0; i < n; i++) o[i] = value_##TAG(a[i]);                                                                \
+  }                                                                                                                          \
+  static void argsort_##TAG(int64_t n, const void *in, int64_t stride, void *out, void *scratch) {                           \
+    const U zero = key_##TAG((T){0}), minus = zero - 1; /* of -0 where there is one */                                       \
+    const bool has_minus = IS_FLOAT_##TAG;                                                                                   \
+    const T *x = in;                                                                                                         \
+    uint32_t *o = out, *counts = scratch;                                                                                    \
+    AT *a = (AT *)(void *)(counts + RADIX_COUNTS(n)), *b = a + n;                                                            \
+    for (int64_t i = 0; i < n; i++) {                                                                                        \
+      U k = key_##TAG(x[i * stride]);                                                                                        \
+      a[i] = NEW(has_minus && k == minus ? zero : k, (uint32_t)i);                                                           \
+    }                                                                                                                        \
+    sort_##AT(n, a, b, counts);                                                                                             \
+    for (int64_t i = 0; i < n; i++) o[i] = POSITION_##AT(a[i]);                                                              \
+  }
+#define IS_FLOAT_boolean false
+#define IS_FLOAT_uint8 false
+#define IS_FLOAT_uint16 false
+#define IS_FLOAT_uint32 false
+#define IS_FLOAT_uint64 false
+#define IS_FLOAT_int8 false
+#define IS_FLOAT_int16 false
+#define IS_FLOAT_int32 false
+#define IS_FLOAT_int64 false
+#define IS_FLOAT_float16 true
+#define IS_FLOAT_bfloat16 true
+#define IS_FLOAT_float32 true
+#define IS_FLOAT_float64 true
+ROWS(boolean, uint8_t, uint8_t, u8, at32, AT32)
+ROWS(uint8, uint8_t, uint8_t, u8, at32, AT32)
+ROWS(int8, int8_t, uint8_t, u8, at32, AT32)
+ROWS(uint16, uint16_t, uint16_t, u16, at32, AT32)
+ROWS(int16, int16_t, uint16_t, u16, at32, AT32)
+ROWS(float16, mx_f16, uint16_t, u16, at32, AT32)
+ROWS(bfloat16, mx_bf16, uint16_t, u16, at32, AT32)
+ROWS(uint32, uint32_t, uint32_t, u32, at32, AT32)
+ROWS(int32, int32_t, uint32_t, u32, at32, AT32)
+ROWS(float32, float, uint32_t, u32, at32, AT32)
+ROWS(uint64, uint64_t, uint64_t, u64, at64, AT64)
+ROWS(int64, int64_t, uint64_t, u64, at64, AT64)
+ROWS(float64, double, uint64_t, u64, at64, AT64)
+
+/* Complex rows: each number becomes one key of 64 bits, since both parts fit. */
+static uint64_t key_complex64(mx_c64 x, bool equal_zeros) {
+  float re = crealf(x), im = cimagf(x);
+  re += 0.0f; /* zeros are equal, or the imaginary parts would not count */
+  if (equal_zeros) im += 0.0f;
+  return (uint64_t)key_float32(re) << 32 | key_float32(im);
+}
+static void sort_complex64(int64_t n, const void *in, int64_t stride, void *out, void *scratch) {
+  const mx_c64 *x = in;
+  mx_c64 *o = out;
+  uint32_t *counts = scratch;
+  uint64_t *a = (uint64_t *)(void *)(counts + RADIX_COUNTS(n));
+  for (int64_t i = 0; i < n; i++) a[i] = key_complex64(x[i * stride], false);
+  sort_u64(n, a, a + n, counts);
+  for (int64_t i = 0; i < n; i++) o[i] = CMPLXF(value_float32((uint32_t)(a[i] >> 32)), value_float32((uint32_t)a[i]));
+}
+static void argsort_complex64(int64_t n, const void *in, int64_t stride, void *out, void *scratch) {
+  const mx_c64 *x = in;
+  uint32_t *o = out, *counts = scratch;
+  at64 *a = (at64 *)(void *)(counts + RADIX_COUNTS(n));
+  for (int64_t i = 0; i < n; i++) a[i] = AT64(key_complex64(x[i * stride], true), (uint32_t)i);
+  sort_at64(n, a, a + n, counts);
+  for (int64_t i = 0; i < n; i++) o[i] = a[i].at;
+}
 
 typedef struct sort_job {
   mx_rows rows;
   const mx_view *in, *out;
-  sort_fn sort;
-  argsort_fn argsort;
+  sort_fn fn;
   _Atomic bool no_memory;
 } sort_job;
 
@@ -27,33 +194,37 @@ static void sort_range(void *ctx, int64_t begin, int64_t end) {
   sort_job *j = ctx;
   int64_t n = j->rows.n[0], so = j->rows.stride[1];
   size_t item = mx_dtype_sizes[j->out->dtype];
-  char *scratch = mx_malloc((size_t)n * item * 2);
-  if (!scratch) {
+  mx_buffer *buffer = mx_buffer_new(ROW_SCRATCH(n) + (so == 1 ? 0 : (size_t)n * item));
+  if (!buffer) {
     j->no_memory = true;
     return;
   }
+  char *scratch = buffer->ptr;
   mx_cursor at;
   mx_walk_seek(&j->rows.walk, &at, begin);
   for (int64_t i = begin; i < end; i++, mx_walk_next(&j->rows.walk, &at)) {
-    char *out = mx_at(j->out, at.off[1]), *row = so == 1 ? out : scratch + (size_t)n * item;
-    const void *x = mx_at(j->in, at.off[0]);
-    if (j->argsort) j->argsort(n, x, j->rows.stride[0], (uint32_t *)(void *)row, (uint32_t *)(void *)scratch);
-    else j->sort(n, x, j->rows.stride[0], row, scratch);
+    char *out = mx_at(j->out, at.off[1]), *row = so == 1 ? out : scratch + ROW_SCRATCH(n);
+    j->fn(n, mx_at(j->in, at.off[0]), j->rows.stride[0], row, scratch);
     if (so != 1)
       for (int64_t k = 0; k < n; k++) memcpy(out + (size_t)(k * so) * item, row + (size_t)k * item, item);
   }
-  mx_free(scratch);
+  mx_buffer_release(buffer);
 }
 
+#define TABLE(fn)                                                                                                            \
+  {                                                                                                                          \
+    [MX_BOOL] = fn##_boolean, [MX_U8] = fn##_uint8, [MX_U16] = fn##_uint16, [MX_U32] = fn##_uint32, [MX_U64] = fn##_uint64,  \
+    [MX_I8] = fn##_int8, [MX_I16] = fn##_int16, [MX_I32] = fn##_int32, [MX_I64] = fn##_int64, [MX_F16] = fn##_float16,       \
+    [MX_F32] = fn##_float32, [MX_F64] = fn##_float64, [MX_BF16] = fn##_bfloat16, [MX_C64] = fn##_complex64                   \
+  }
+
 static int sort_run(const mx_call *c, bool arg) {
-  static const sort_fn sorts[MX_DTYPES] = TABLE(sort);
-  static const argsort_fn argsorts[MX_DTYPES] = TABLE(argsort);
-  sort_job j = {.in = c->in, .out = c->out};
+  static const sort_fn sorts[MX_DTYPES] = TABLE(sort), argsorts[MX_DTYPES] = TABLE(argsort);
+  sort_job j = {.in = c->in, .out = c->out, .fn = arg ? argsorts[c->in->dtype] : sorts[c->in->dtype]};
   if (!c->out->size) return 0;
-  if (arg) j.argsort = argsorts[c->in->dtype];
-  else j.sort = sorts[c->in->dtype];
   mx_rows_init(&j.rows, c->in, c->out, (int)c->p[0]);
-  mx_parallel(j.rows.walk.n, mx_rows_grain(&j.rows), sort_range, &j);
+  if (j.rows.walk.n == 1) sort_range(&j, 0, 1); /* the row itself is cut for the pool */
+  else mx_parallel(j.rows.walk.n, mx_rows_grain(&j.rows), sort_range, &j);
   return j.no_memory ? mx_fail_memory() : 0;
 }
 
