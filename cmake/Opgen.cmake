@@ -12,7 +12,7 @@ set(CMLX_GENERATED_STUBS "")
 file(MAKE_DIRECTORY ${CMLX_GENERATED_DIR})
 find_package(Python 3.9 REQUIRED COMPONENTS Interpreter OPTIONAL_COMPONENTS Development.Module)
 file(GLOB cmlx_tables CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/ops/*.def)
-file(GLOB cmlx_tools CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/tools/opgen*.py ${CMAKE_CURRENT_SOURCE_DIR}/tools/opgen/*.py)
+file(GLOB cmlx_tools CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/tools/*gen*.py)
 set(cmlx_generated_all "")
 
 function(cmlx_opgen target)
