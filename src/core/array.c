@@ -68,19 +68,12 @@ mx_array *mx_array_alloc(mx_dtype t, int ndim, const int32_t *shape, int nin, in
     mx_fail_memory();
     return NULL;
   }
-  memset(a, 0, sizeof *a);
   char *tail = (char *)(a + 1);
-  atomic_init(&a->refs, 1);
-  a->dtype = (uint8_t)t;
-  a->ndim = (uint8_t)ndim;
-  a->block = class;
-  a->nin = (uint16_t)nin;
-  a->np = (uint16_t)np;
-  a->nout = 1;
-  a->strides = (int64_t *)tail;
-  a->in = (mx_array **)(tail + 8 * (size_t)ndim);
-  a->p = (int64_t *)(tail + 8 * ((size_t)ndim + (size_t)nin));
-  a->shape = (int32_t *)(tail + 8 * ((size_t)ndim + (size_t)nin + (size_t)np));
+  int64_t *strides = (int64_t *)tail;
+  mx_array **in = (mx_array **)(strides + ndim);
+  int64_t *p = (int64_t *)(in + nin);
+  *a = (mx_array){.refs = 1, .dtype = (uint8_t)t, .ndim = (uint8_t)ndim, .block = class, .nin = (uint16_t)nin, .np = (uint16_t)np,
+                  .nout = 1, .strides = strides, .in = in, .p = p, .shape = (int32_t *)(p + np)};
   for (int i = 0; i < nin; i++) a->in[i] = NULL;
   int64_t size = 1;
   bool overflow = false;

@@ -22,12 +22,12 @@ static uint64_t made_count, hit_count;
 
 /* ---- the key ---- */
 
-static struct { uint32_t *w; int n, cap; } key; /* reused; under the graph lock */
+static struct { uint64_t *w; int n, cap; } key; /* reused; under the graph lock */
 
 static int key_room(int words) {
   if (key.n + words <= key.cap) return 0;
   int cap = (key.n + words) * 2;
-  uint32_t *w = mx_realloc(key.w, (size_t)cap * sizeof *w);
+  uint64_t *w = mx_realloc(key.w, (size_t)cap * sizeof *w);
   if (!w) return mx_fail_memory();
   key.w = w;
   key.cap = cap;
@@ -63,7 +63,14 @@ static uint32_t axes_mask(const mx_array *n) {
   return m;
 }
 
-/* Per node: op, dtype and held; then each input's reference and dtype; element-wise ops and reductions also the shapes' numbers. */
+/* Of an input: the number of its shape; known already when it is a shaped node of the piece. */
+static uint32_t input_class(const mx_array *x, const uint32_t *class_of) {
+  uint32_t known = x->walk_index & MX_LEAF ? 0 : class_of[x->walk_index];
+  return known ? known : shape_class(x);
+}
+
+/* Per node: op, dtype, held, stream, number of inputs; then each input's reference and dtype; element-wise ops and reductions also
+ * the shapes' numbers, reductions their axes. */
 static int make_key(const mx_piece *p, const uint8_t *held, uint32_t *class_of) {
   shape_stamp++;
   shape_count = 0;
@@ -71,18 +78,20 @@ static int make_key(const mx_piece *p, const uint8_t *held, uint32_t *class_of) 
   key.n = 0;
   for (int i = 0; i < p->nnode; i++) {
     const mx_array *n = p->node[i];
-    if (key_room(4 + 2 * n->nin)) return MX_EMEMORY;
-    uint32_t *w = key.w + key.n;
+    if (key_room(3 + n->nin)) return MX_EMEMORY;
+    uint64_t *w = key.w + key.n;
     bool shaped = mx_is_elementwise(n->op) || mx_is_reduction(n->op);
-    *w++ = n->op | (uint32_t)n->dtype << 16 | (uint32_t)held[i] << 24;
-    *w++ = (uint32_t)n->nin | (uint32_t)(uint16_t)n->stream << 16;
+    *w++ = n->op | (uint64_t)n->dtype << 16 | (uint64_t)held[i] << 24 | (uint64_t)(uint16_t)n->stream << 32 | (uint64_t)n->nin << 48;
     for (int k = 0; k < n->nin; k++) {
-      *w++ = n->in[k]->walk_index;
-      if (shaped) *w++ = shape_class(n->in[k]) | (uint32_t)n->in[k]->dtype << 24;
+      const mx_array *x = n->in[k];
+      *w++ = x->walk_index | (shaped ? (uint64_t)input_class(x, class_of) << 32 | (uint64_t)x->dtype << 56 : 0);
     }
     class_of[i] = 0;
-    if (shaped) *w++ = class_of[i] = shape_class(n);
-    if (mx_is_reduction(n->op)) *w++ = axes_mask(n);
+    if (shaped) {
+      const mx_array *x = n->in[0];
+      class_of[i] = mx_same_shape(n, x) ? input_class(x, class_of) : shape_class(n);
+      *w++ = class_of[i] | (mx_is_reduction(n->op) ? (uint64_t)axes_mask(n) << 32 : 0);
+    }
     key.n = (int)(w - key.w);
   }
   return 0;

@@ -36,7 +36,7 @@ typedef struct mx_step {
 typedef struct mx_plan {
   _Atomic int refs;
   uint64_t hash;
-  uint32_t *key;
+  uint64_t *key;
   int key_words, nsteps;
   size_t bytes;
   mx_step *steps;
