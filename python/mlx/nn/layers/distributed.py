@@ -4,6 +4,8 @@ An *all-to-sharded* layer gets the same input everywhere and each process comput
 *sharded-to-all* layer gets a part of the input on each process and sums the results. One after the other they need a
 single exchange.
 """
+from __future__ import annotations
+
 import math
 from functools import lru_cache
 from typing import Callable, Optional, Union
