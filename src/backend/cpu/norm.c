@@ -4,38 +4,23 @@
 
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/rows.h"
+#include "backend/cpu/vec.h"
 #include "backend/cpu/walk.h"
 #include "core/alloc.h"
 #include "core/error.h"
 #include "core/parallel.h"
 
-#define NORM(T, TAG)                                                                                                         \
-  static T sum_##TAG(const T *x, int64_t n, T shift, bool square) {                                                          \
-    enum { LANES = 16 };                                                                                                     \
-    T lane[LANES] = {0}, s = 0;                                                                                              \
-    int64_t i = 0;                                                                                                           \
-    if (square)                                                                                                              \
-      for (; i + LANES <= n; i += LANES)                                                                                     \
-        for (int k = 0; k < LANES; k++) lane[k] += (x[i + k] - shift) * (x[i + k] - shift);                                  \
-    else                                                                                                                     \
-      for (; i + LANES <= n; i += LANES)                                                                                     \
-        for (int k = 0; k < LANES; k++) lane[k] += x[i + k];                                                                 \
-    for (; i < n; i++) s += square ? (x[i] - shift) * (x[i] - shift) : x[i];                                                 \
-    for (int k = LANES / 2; k; k /= 2)                                                                                       \
-      for (int q = 0; q < k; q++) lane[q] += lane[q + k];                                                                    \
-    return s + lane[0];                                                                                                      \
-  }                                                                                                                          \
-  static void norm_##TAG(const T *x, int64_t n, bool centre, T eps, const T *w, const T *b, T *o) {                          \
-    T mean = centre ? sum_##TAG(x, n, 0, false) / (T)n : 0;                                                                  \
-    T scale = 1 / (T)sqrt((double)(sum_##TAG(x, n, mean, true) / (T)n + eps));                                               \
-    for (int64_t i = 0; i < n; i++) o[i] = (x[i] - mean) * scale;                                                            \
-    if (w)                                                                                                                   \
-      for (int64_t i = 0; i < n; i++) o[i] *= w[i];                                                                          \
-    if (b)                                                                                                                   \
-      for (int64_t i = 0; i < n; i++) o[i] += b[i];                                                                          \
+/* In f64; that in f32 is in vec.h. */
+static void norm_f64(const double *x, int64_t n, bool centre, double eps, const double *w, const double *b, double *o) {
+  double mean = 0, square = 0;
+  if (centre) {
+    for (int64_t i = 0; i < n; i++) mean += x[i];
+    mean /= (double)n;
   }
-NORM(float, f32)
-NORM(double, f64)
+  for (int64_t i = 0; i < n; i++) square += (x[i] - mean) * (x[i] - mean);
+  double scale = 1 / sqrt(square / (double)n + eps);
+  for (int64_t i = 0; i < n; i++) o[i] = (x[i] - mean) * scale * (w ? w[i] : 1) + (b ? b[i] : 0);
+}
 
 typedef struct norm_job {
   mx_rows rows;
@@ -48,6 +33,7 @@ typedef struct norm_job {
 
 static void norm_range(void *ctx, int64_t begin, int64_t end) {
   norm_job *j = ctx;
+  const mx_vec *vec = mx_vec_now();
   mx_dtype t = j->in->dtype, to = j->out->dtype;
   int64_t n = j->rows.n[0], sx = j->rows.stride[0];
   bool wide = to == MX_F64;
@@ -67,7 +53,7 @@ static void norm_range(void *ctx, int64_t begin, int64_t end) {
       norm_f64(row, n, j->centre, j->eps, j->weight, j->bias, o);
     } else {
       float *row = scratch, *res = to == MX_F32 ? o : row + n;
-      norm_f32(mx_row_f32(t, x, sx, n, row), n, j->centre, (float)j->eps, j->weight, j->bias, res);
+      vec->norm(n, mx_row_f32(t, x, sx, n, row), j->centre, (float)j->eps, j->weight, j->bias, res);
       if (res != o) mx_store_f32(to, res, n, o);
     }
   }

@@ -6,29 +6,9 @@
 #include <string.h>
 
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/vec.h"
 #include "backend/cpu/walk.h"
 #include "core/parallel.h"
-
-static inline uint32_t rotate(uint32_t x, int r) { return x << r | x >> (32 - r); }
-
-static inline void threefry(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, uint32_t *r0, uint32_t *r1) {
-  static const int rotations[2][4] = {{13, 15, 26, 6}, {17, 29, 16, 24}};
-  const uint32_t ks[3] = {k0, k1, k0 ^ k1 ^ 0x1BD11BDA};
-  c0 += k0;
-  c1 += k1;
-#pragma GCC unroll 5
-  for (uint32_t g = 0; g < 5; g++) {
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) {
-      c0 += c1;
-      c1 = rotate(c1, rotations[g & 1][i]) ^ c0;
-    }
-    c0 += ks[(g + 1) % 3];
-    c1 += ks[(g + 2) % 3] + g + 1;
-  }
-  *r0 = c0;
-  *r1 = c1;
-}
 
 typedef struct random_job {
   const mx_view *key;
@@ -47,6 +27,7 @@ static void put(char *out, size_t bytes, int64_t word, uint32_t v) {
 static void random_range(void *ctx, int64_t begin, int64_t end) {
   const random_job *j = ctx;
   int64_t words = (int64_t)((j->bytes + 3) / 4), half = words / 2, odd = words & 1;
+  void (*threefry)(uint32_t, uint32_t, uint32_t, uint32_t, int64_t, uint32_t *, uint32_t *) = mx_vec_now()->threefry;
   while (begin < end) {
     int64_t k = begin / j->pairs, first = begin % j->pairs, stop = first + (end - begin);
     if (stop > j->pairs) stop = j->pairs;
@@ -58,15 +39,15 @@ static void random_range(void *ctx, int64_t begin, int64_t end) {
     int64_t i = first, whole = stop < half ? stop : half;
     if (half && (j->bytes % 4 == 0) && ((uintptr_t)out & 3) == 0) {
       uint32_t *lo = (uint32_t *)out, *hi = lo + half + odd;
-      for (; i < whole; i++) threefry(k0, k1, (uint32_t)i, (uint32_t)(half + odd + i), &lo[i], &hi[i]);
+      if (i < whole) threefry(k0, k1, (uint32_t)i, (uint32_t)(half + odd + i), whole - i, lo + i, hi + i), i = whole;
     }
     for (; i < whole; i++) {
-      threefry(k0, k1, (uint32_t)i, (uint32_t)(half + odd + i), &a, &b);
+      threefry(k0, k1, (uint32_t)i, (uint32_t)(half + odd + i), 1, &a, &b);
       put(out, j->bytes, i, a);
       put(out, j->bytes, half + odd + i, b);
     }
     if (odd && stop == j->pairs) {
-      threefry(k0, k1, (uint32_t)half, 0, &a, &b);
+      threefry(k0, k1, (uint32_t)half, 0, 1, &a, &b);
       put(out, j->bytes, half, a);
     }
     begin += stop - first;

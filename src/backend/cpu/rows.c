@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "backend/cpu/isa.h"
+
 #define LOOP(type, expr)                                                                                                     \
   {                                                                                                                          \
     const type *p = x;                                                                                                       \
@@ -13,6 +15,10 @@
   }
 
 void mx_load_f32(mx_dtype t, const void *x, int64_t stride, int64_t n, float *restrict out) {
+  if (stride == 1 && mx_dtype_sizes[t] == 2) {
+    mx_isa_now->halves[t == MX_BF16].load((size_t)n, out, x, NULL, NULL);
+    return;
+  }
   switch (t) {
     case MX_F16: LOOP(mx_f16, mx_f16_to_f32(v))
     case MX_BF16: LOOP(mx_bf16, mx_bf16_to_f32(v))
@@ -40,16 +46,8 @@ const float *mx_row_f32(mx_dtype t, const void *x, int64_t stride, int64_t n, fl
 
 void mx_store_f32(mx_dtype t, const float *restrict x, int64_t n, void *out) {
   switch (t) {
-    case MX_F16: {
-      mx_f16 *o = out;
-      for (int64_t i = 0; i < n; i++) o[i] = mx_f32_to_f16(x[i]);
-      break;
-    }
-    case MX_BF16: {
-      mx_bf16 *o = out;
-      for (int64_t i = 0; i < n; i++) o[i] = mx_f32_to_bf16(x[i]);
-      break;
-    }
+    case MX_F16:
+    case MX_BF16: mx_isa_now->halves[t == MX_BF16].store((size_t)n, out, x, NULL, NULL); break;
     case MX_F64: {
       double *o = out;
       for (int64_t i = 0; i < n; i++) o[i] = x[i];

@@ -4,32 +4,30 @@
 
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/rows.h"
+#include "backend/cpu/vec.h"
 #include "backend/cpu/walk.h"
 #include "core/alloc.h"
 #include "core/error.h"
 #include "core/parallel.h"
 
-/* A row's largest element; NaN if there is one. */
-#define ROWS(T, TAG, exp, log)                                                                                               \
-  static T max_##TAG(const T *x, int64_t n) {                                                                                \
-    T m = -INFINITY;                                                                                                         \
-    for (int64_t i = 0; i < n; i++) m = x[i] > m || x[i] != x[i] ? x[i] : m;                                                 \
-    return m;                                                                                                                \
-  }                                                                                                                          \
-  static void softmax_##TAG(const T *x, int64_t n, T *o) {                                                                   \
-    T m = max_##TAG(x, n), s = 0;                                                                                            \
-    for (int64_t i = 0; i < n; i++) s += o[i] = exp(x[i] - m);                                                               \
-    s = 1 / s;                                                                                                               \
-    for (int64_t i = 0; i < n; i++) o[i] *= s;                                                                               \
-  }                                                                                                                          \
-  static T logsumexp_##TAG(const T *x, int64_t n) {                                                                          \
-    T m = max_##TAG(x, n), s = 0;                                                                                            \
-    if (isinf(m)) return m;                                                                                                  \
-    for (int64_t i = 0; i < n; i++) s += exp(x[i] - m);                                                                      \
-    return m + log(s);                                                                                                       \
-  }
-ROWS(float, f32, expf, logf)
-ROWS(double, f64, exp, log)
+/* In f64; that in f32 is in vec.h. */
+static double max_f64(const double *x, int64_t n) {
+  double m = -INFINITY;
+  for (int64_t i = 0; i < n; i++) m = x[i] > m || x[i] != x[i] ? x[i] : m;
+  return m;
+}
+static void softmax_f64(const double *x, int64_t n, double *o) {
+  double m = max_f64(x, n), s = 0;
+  for (int64_t i = 0; i < n; i++) s += o[i] = exp(x[i] - m);
+  s = 1 / s;
+  for (int64_t i = 0; i < n; i++) o[i] *= s;
+}
+static double logsumexp_f64(const double *x, int64_t n) {
+  double m = max_f64(x, n), s = 0;
+  if (isinf(m)) return m;
+  for (int64_t i = 0; i < n; i++) s += exp(x[i] - m);
+  return m + log(s);
+}
 
 static float max_c64(const mx_c64 *x, int64_t sx, int64_t n) {
   float m = -INFINITY;
@@ -62,6 +60,7 @@ typedef struct softmax_job {
 
 static void softmax_range(void *ctx, int64_t begin, int64_t end) {
   softmax_job *j = ctx;
+  const mx_vec *vec = mx_vec_now();
   mx_dtype t = j->in->dtype;
   int64_t n = j->rows.n[0], sx = j->rows.stride[0];
   size_t item = t == MX_F64 ? 8 : 4;
@@ -85,12 +84,12 @@ static void softmax_range(void *ctx, int64_t begin, int64_t end) {
     } else {
       const float *row = mx_row_f32(t, x, sx, n, scratch);
       if (j->reduce) {
-        float r = logsumexp_f32(row, n);
+        float r = vec->logsumexp(n, row);
         mx_store_f32(t, &r, 1, o);
       } else if (t == MX_F32) {
-        softmax_f32(row, n, o);
+        vec->softmax(n, row, o);
       } else {
-        softmax_f32(row, n, scratch);
+        vec->softmax(n, row, scratch);
         mx_store_f32(t, scratch, n, o);
       }
     }

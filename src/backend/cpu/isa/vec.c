@@ -1,0 +1,125 @@
+/* Rows of floats: softmax, logsumexp, the norms, argmin and argmax; random words. Sums go over fixed lanes, so that loops vectorise
+ * and the bits follow n alone. */
+#include "backend/cpu/vec.h"
+
+#include "backend/cpu/isa/common.h"
+
+enum { LANES = 32 };
+
+static float max_of(int64_t n, const float *x) {
+  float lane[LANES], m = -INFINITY;
+  int64_t i = 0;
+  for (int k = 0; k < LANES; k++) lane[k] = -INFINITY;
+  for (; i + LANES <= n; i += LANES)
+    for (int k = 0; k < LANES; k++) lane[k] = x[i + k] > lane[k] ? x[i + k] : lane[k];
+  for (; i < n; i++) m = x[i] > m ? x[i] : m;
+  for (int k = 0; k < LANES; k++) m = lane[k] > m ? lane[k] : m;
+  return m; /* NaN is passed over: the sum that follows has it */
+}
+
+static inline float join(float *lane) {
+  for (int half = LANES / 2; half; half /= 2)
+    for (int k = 0; k < half; k++) lane[k] += lane[k + half];
+  return lane[0];
+}
+
+static inline float exp_of(float x) { return mx_exp_core_f32(x < -104 ? -104 : x); } /* x <= 0 or NaN */
+
+static void softmax(int64_t n, const float *x, float *o) {
+  float lane[LANES] = {0}, m = max_of(n, x), s = 0;
+  int64_t i = 0;
+  for (; i + LANES <= n; i += LANES) {
+    float e[LANES];
+    for (int k = 0; k < LANES; k++) e[k] = exp_of(x[i + k] - m);
+    for (int k = 0; k < LANES; k++) lane[k] += e[k];
+    for (int k = 0; k < LANES; k++) o[i + k] = e[k];
+  }
+  for (; i < n; i++) s += o[i] = exp_of(x[i] - m);
+  s = 1 / (s + join(lane));
+  for (i = 0; i < n; i++) o[i] *= s;
+}
+
+static float logsumexp(int64_t n, const float *x) {
+  float lane[LANES] = {0}, m = max_of(n, x), s = 0;
+  int64_t i = 0;
+  if (isinf(m)) { /* x - m would be NaN */
+    for (; i < n; i++)
+      if (x[i] != x[i]) return x[i];
+    return m;
+  }
+  for (; i + LANES <= n; i += LANES)
+    for (int k = 0; k < LANES; k++) lane[k] += exp_of(x[i + k] - m);
+  for (; i < n; i++) s += exp_of(x[i] - m);
+  return m + mx_log_f32(s + join(lane));
+}
+
+static void norm(int64_t n, const float *x, bool centre, float eps, const float *w, const float *b, float *o) {
+  float mean = 0, s = 0;
+  int64_t i = 0;
+  if (centre) {
+    float lane[LANES] = {0};
+    for (; i + LANES <= n; i += LANES)
+      for (int k = 0; k < LANES; k++) lane[k] += x[i + k];
+    for (; i < n; i++) s += x[i];
+    mean = (s + join(lane)) / (float)n;
+  }
+  float lane[LANES] = {0};
+  s = 0;
+  for (i = 0; i + LANES <= n; i += LANES)
+    for (int k = 0; k < LANES; k++) lane[k] += (x[i + k] - mean) * (x[i + k] - mean);
+  for (; i < n; i++) s += (x[i] - mean) * (x[i] - mean);
+  float scale = 1 / __builtin_sqrtf((s + join(lane)) / (float)n + eps);
+  if (w && b) MX_INDEPENDENT for (i = 0; i < n; i++) o[i] = (x[i] - mean) * scale * w[i] + b[i];
+  else if (w) MX_INDEPENDENT for (i = 0; i < n; i++) o[i] = (x[i] - mean) * scale * w[i];
+  else if (b) MX_INDEPENDENT for (i = 0; i < n; i++) o[i] = (x[i] - mean) * scale + b[i];
+  else MX_INDEPENDENT for (i = 0; i < n; i++) o[i] = (x[i] - mean) * scale;
+}
+
+/* The extreme first, then where it is. */
+#define ARG(name, BEFORE)                                                                                                    \
+  static int64_t name(int64_t n, const float *x) {                                                                           \
+    float lane[LANES], best = x[0];                                                                                          \
+    uint32_t nan = 0, nans[LANES] = {0};                                                                                     \
+    int64_t i = 0;                                                                                                           \
+    for (int k = 0; k < LANES; k++) lane[k] = x[0];                                                                          \
+    for (; i + LANES <= n; i += LANES) {                                                                                     \
+      for (int k = 0; k < LANES; k++) nans[k] |= x[i + k] != x[i + k];                                                       \
+      for (int k = 0; k < LANES; k++) lane[k] = x[i + k] BEFORE lane[k] ? x[i + k] : lane[k];                                \
+    }                                                                                                                        \
+    for (; i < n; i++) {                                                                                                     \
+      nan |= x[i] != x[i];                                                                                                   \
+      best = x[i] BEFORE best ? x[i] : best;                                                                                 \
+    }                                                                                                                        \
+    for (int k = 0; k < LANES; k++) {                                                                                        \
+      nan |= nans[k];                                                                                                        \
+      best = lane[k] BEFORE best ? lane[k] : best;                                                                           \
+    }                                                                                                                        \
+    for (i = 0; i < n; i++)                                                                                                  \
+      if (nan ? x[i] != x[i] : x[i] == best) break;                                                                          \
+    return i;                                                                                                                \
+  }
+ARG(argmin, <)
+ARG(argmax, >)
+
+static inline uint32_t rotate(uint32_t x, int r) { return x << r | x >> (32 - r); }
+
+static void threefry(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, int64_t n, uint32_t *restrict lo, uint32_t *restrict hi) {
+  const uint32_t k2 = k0 ^ k1 ^ 0x1BD11BDA;
+  MX_INDEPENDENT
+  for (int64_t i = 0; i < n; i++) {
+    uint32_t a = c0 + (uint32_t)i + k0, b = c1 + (uint32_t)i + k1;
+#define ROUND(r) a += b, b = rotate(b, r) ^ a
+#define ODD ROUND(13), ROUND(15), ROUND(26), ROUND(6)
+#define EVEN ROUND(17), ROUND(29), ROUND(16), ROUND(24)
+    ODD, a += k1, b += k2 + 1;
+    EVEN, a += k2, b += k0 + 2;
+    ODD, a += k0, b += k1 + 3;
+    EVEN, a += k1, b += k2 + 4;
+    ODD, a += k2, b += k0 + 5;
+    lo[i] = a;
+    hi[i] = b;
+  }
+}
+
+const mx_vec CAT(mx_vec, MX_ISA);
+const mx_vec CAT(mx_vec, MX_ISA) = {softmax, logsumexp, norm, argmin, argmax, threefry};

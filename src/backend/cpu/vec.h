@@ -1,0 +1,24 @@
+/* Rows, random words and small products: kernels compiled once per instruction set (folder isa). An element's bits follow the
+ * row's length, never its address. */
+#ifndef MX_CPU_VEC_H
+#define MX_CPU_VEC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct mx_vec {
+  /* o may be x */
+  void (*softmax)(int64_t n, const float *x, float *o);
+  float (*logsumexp)(int64_t n, const float *x);
+  /* (x - mean) / sqrt(variance + eps) * w + b; centre false: mean is taken as 0; w, b may be NULL; o may be x */
+  void (*norm)(int64_t n, const float *x, bool centre, float eps, const float *w, const float *b, float *o);
+  /* index of the first smallest (largest) element; n > 0; the first NaN wins */
+  int64_t (*argmin)(int64_t n, const float *x), (*argmax)(int64_t n, const float *x);
+  /* Threefry-2x32 of the n counters (c0 + i, c1 + i) into lo[i] and hi[i] */
+  void (*threefry)(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, int64_t n, uint32_t *lo, uint32_t *hi);
+} mx_vec;
+
+/* Of the instruction set in use (isa.h). */
+const mx_vec *mx_vec_now(void);
+
+#endif
