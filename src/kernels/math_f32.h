@@ -48,7 +48,7 @@ static inline double mx_reduce_exp(double x, double *n, uint64_t *k) {
   *n = t - 0x1.8p52;
   *k = mx_bits_f64(t);
   double r = MX_FMAD(*n, -0x1.62e42fe000000p-1, y);
-  return MX_FMAD(*n, -0x1.f473de6af278fp-31, r);
+  return MX_FMAD(*n, -0x1.f473de6af278fp-30, r);
 }
 static inline double mx_expm1_poly(double r) {
   double p = 0x1.71de3ba8b215ep-19;
