@@ -161,9 +161,9 @@ mx_array *mx_tensordot_axis(mx_scope *s, mx_array *a, mx_array *b, int axis);
 mx_array *mx_kron(mx_scope *s, mx_array *a, mx_array *b);
 mx_array *mx_vecdot(mx_scope *s, mx_array *a, mx_array *b, int axis);
 mx_array *mx_einsum(mx_scope *s, const char *subscripts, int n, mx_array *const *operands);
-/* The order of contraction that mx_einsum takes: pairs (at most 2*(n-1) ints) of positions in the shrinking list of operands,
- * and how many multiplications it needs, naively and so. */
-int mx_einsum_path(const char *subscripts, int n, mx_array *const *operands, int *pairs, double *naive, double *optimized);
+/* The order of contraction that mx_einsum takes: pairs (at most 2*(n-1) ints) of positions in a list from which both are taken and to
+ * whose end the result goes; how many labels one step has, and how many operations there are, in one step for all and so. */
+int mx_einsum_path(const char *subscripts, int n, mx_array *const *operands, int *pairs, int scaling[2], double cost[2]);
 mx_array *mx_gather_mm(mx_scope *s, mx_array *a, mx_array *b, mx_array *lhs_indices, mx_array *rhs_indices, bool sorted_indices);
 mx_array *mx_block_masked_mm(mx_scope *s, mx_array *a, mx_array *b, int block_size, mx_array *mask_out, mx_array *mask_lhs,
                              mx_array *mask_rhs);

@@ -1,0 +1,99 @@
+/* Norms and the cross product: linear algebra that needs no factorisation. */
+#include <math.h>
+
+#include "graph/build.h"
+
+static mx_array *magnitude(mx_scope *s, mx_array *a) {
+  a = mx_to_float(s, a);
+  return a ? mx_abs(s, a) : NULL;
+}
+
+/* The root of the sum of squares. */
+static mx_array *euclidean(mx_scope *s, mx_array *a, const int *axes, size_t n, bool keepdims) {
+  mx_array *x = mx_to_float(s, a);
+  if (x && mx_is_complex(x->dtype)) x = mx_abs(s, x);
+  return x ? mx_sqrt(s, mx_sum_axes(s, mx_square(s, x), axes, n, keepdims)) : NULL;
+}
+
+static mx_array *vector_norm(mx_scope *s, mx_array *a, double ord, int axis, bool keepdims) {
+  if (ord == 2) return euclidean(s, a, &axis, 1, keepdims);
+  mx_array *x = magnitude(s, a);
+  if (!x) return NULL;
+  if (ord == INFINITY) return mx_max_axis(s, x, axis, keepdims);
+  if (ord == -INFINITY) return mx_min_axis(s, x, axis, keepdims);
+  if (ord == 0) return mx_sum_axis(s, mx_astype(s, mx_not_equal(s, x, mx_const_like(s, x, 0)), x->dtype), axis, keepdims);
+  if (ord == 1) return mx_sum_axis(s, x, axis, keepdims);
+  mx_array *sum = mx_sum_axis(s, mx_power(s, x, mx_const_like(s, x, ord)), axis, keepdims);
+  return sum ? mx_power(s, sum, mx_const_like(s, sum, 1 / ord)) : NULL;
+}
+
+static mx_array *matrix_norm(mx_scope *s, mx_array *a, double ord, const int *axes, bool keepdims) {
+  bool columns = fabs(ord) == 1, rows = isinf(ord);
+  if (fabs(ord) == 2) return mx_scope_fail(s, MX_ENOTIMPL, "[linalg::norm] Singular values are not available yet.");
+  if (!columns && !rows) return mx_scope_fail(s, MX_EVALUE, "[linalg::norm] Invalid ord %g for matrix norm.", ord);
+  mx_array *sums = mx_sum_axis(s, magnitude(s, a), axes[columns ? 0 : 1], true);
+  int other = axes[columns ? 1 : 0];
+  mx_array *r = ord > 0 ? mx_max_axis(s, sums, other, true) : mx_min_axis(s, sums, other, true);
+  return keepdims ? r : mx_squeeze_axes(s, r, axes, 2);
+}
+
+/* The axes given, normalised, or all. */
+static int norm_axes(const mx_array *a, const int *axis, size_t n, int *ax, size_t *count) {
+  *count = axis && n ? n : a->ndim;
+  if (axis && n) return n > MX_MAX_NDIM ? mx_fail(MX_EVALUE, "[linalg::norm] Received too many axes for norm.") : mx_norm_axes("linalg::norm", axis, n, a->ndim, ax);
+  for (int i = 0; i < a->ndim; i++) ax[i] = i;
+  return 0;
+}
+
+mx_array *mx_linalg_norm(mx_scope *s, mx_array *a, double ord, const int *axis, size_t n, bool keepdims) {
+  if (!a) return NULL;
+  int ax[MX_MAX_NDIM], rc = norm_axes(a, axis, n, ax, &n);
+  if (rc) return mx_scope_error(s, rc);
+  if (n == 0) return magnitude(s, a);
+  if (n == 1) return vector_norm(s, a, ord, ax[0], keepdims);
+  if (n == 2) return matrix_norm(s, a, ord, ax, keepdims);
+  return mx_scope_fail(s, MX_EVALUE, "[linalg::norm] Received too many axes for norm.");
+}
+
+mx_array *mx_linalg_norm_matrix(mx_scope *s, mx_array *a, const char *ord, const int *axis, size_t n, bool keepdims) {
+  if (!a) return NULL;
+  int ax[MX_MAX_NDIM], rc = norm_axes(a, axis, n, ax, &n);
+  if (rc) return mx_scope_error(s, rc);
+  bool f = !strcmp(ord, "f") || !strcmp(ord, "fro"), nuc = !strcmp(ord, "nuc");
+  if (!f && !nuc) return mx_scope_fail(s, MX_EVALUE, "[linalg::norm] Invalid ord '%s'.", ord);
+  if (n != 2) return mx_scope_fail(s, MX_EVALUE, "[linalg::norm] Norm '%s' only supported for matrices, but received %zu axis/axes.", ord, n);
+  if (nuc) return mx_scope_fail(s, MX_ENOTIMPL, "[linalg::norm] Singular values are not available yet.");
+  return euclidean(s, a, ax, n, keepdims);
+}
+
+mx_array *mx_linalg_norm_l2(mx_scope *s, mx_array *a, const int *axis, size_t n, bool keepdims) {
+  if (!a) return NULL;
+  int ax[MX_MAX_NDIM], rc = norm_axes(a, axis, n, ax, &n);
+  if (rc) return mx_scope_error(s, rc);
+  return euclidean(s, a, ax, n, keepdims);
+}
+
+/* Vectors of two elements have a third that is 0. */
+mx_array *mx_linalg_cross(mx_scope *s, mx_array *a, mx_array *b, int axis) {
+  if (!a || !b) return NULL;
+  mx_array *x[2] = {a, b}, *part[2][3];
+  int ax[2];
+  for (int i = 0; i < 2; i++) {
+    int rc = mx_norm_axis("linalg::cross", axis, x[i]->ndim, &ax[i]);
+    if (rc) return mx_scope_error(s, rc);
+    int dim = x[i]->shape[ax[i]];
+    if (dim != 2 && dim != 3)
+      return mx_scope_fail(s, MX_EVALUE, "[linalg::cross] The specified axis must have size 2 or 3, not %d (shape %s).", dim, mx_shape_of(x[i]));
+    for (int k = 0; k < 3; k++) part[i][k] = k < dim ? mx_slice_axis(s, x[i], ax[i], k, k + 1) : mx_const_like(s, x[i], 0);
+    /* one shape for all parts, so that they can be joined */
+    part[i][2] = mx_broadcast_to(s, part[i][2], part[i][0] ? part[i][0]->shape : NULL, part[i][0] ? part[i][0]->ndim : 0);
+  }
+  mx_array *r[3];
+  for (int k = 0; k < 3; k++) {
+    int u = (k + 1) % 3, v = (k + 2) % 3;
+    if (!part[0][u] || !part[0][v] || !part[1][u] || !part[1][v]) return NULL;
+    r[k] = mx_subtract(s, mx_multiply(s, part[0][u], part[1][v]), mx_multiply(s, part[0][v], part[1][u]));
+  }
+  if (!r[0]) return NULL;
+  return mx_concatenate_axis(s, 3, r, axis < 0 ? r[0]->ndim + axis : axis);
+}

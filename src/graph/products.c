@@ -1,0 +1,85 @@
+/* Matrix products with choices: of matrices by index, of blocks by mask, of segments; the Hadamard transform. */
+#include <math.h>
+
+#include "graph/build.h"
+
+/* Matrices by index into the flattened batch of x. */
+static mx_array *chosen(mx_scope *s, mx_array *x, mx_array *index) {
+  if (!x || !index) return NULL;
+  if (!mx_is_integer(index->dtype))
+    return mx_scope_fail(s, MX_EVALUE, "[gather_mm] Got indices with invalid dtype %s. Indices must be integral.", mx_dtype_name(index->dtype));
+  if (x->ndim < 2) return mx_scope_fail(s, MX_EVALUE, "[gather_mm] Inputs must have at least two dimensions, not shape %s.", mx_shape_of(x));
+  x = x->ndim == 2 ? mx_expand_dims(s, x, 0) : mx_flatten(s, x, 0, -3);
+  return mx_take_axis(s, x, index, 0);
+}
+
+mx_array *mx_gather_mm(mx_scope *s, mx_array *a, mx_array *b, mx_array *lhs_indices, mx_array *rhs_indices, bool sorted_indices) {
+  (void)sorted_indices;
+  if (lhs_indices) a = chosen(s, a, lhs_indices);
+  if (rhs_indices) b = chosen(s, b, rhs_indices);
+  return mx_matmul(s, a, b);
+}
+
+/* mask (..., rows / size, cols / size) spread over blocks, cut to (rows, cols). */
+static mx_array *masked(mx_scope *s, mx_array *x, mx_array *mask, int size, const char *name) {
+  if (!x || !mask) return x;
+  int rows = x->shape[x->ndim - 2], cols = x->shape[x->ndim - 1];
+  if (mask->ndim < 2 || mask->shape[mask->ndim - 2] != (rows + size - 1) / size || mask->shape[mask->ndim - 1] != (cols + size - 1) / size)
+    return mx_scope_fail(s, MX_EVALUE, "[block_masked_mm] %s of shape %s does not fit %s in blocks of %d.", name, mx_shape_of(mask), mx_shape_of(x), size);
+  mask = mx_repeat_axis(s, mx_repeat_axis(s, mask, size, -1), size, -2);
+  if (!mask) return NULL;
+  mask = mx_slice_axis(s, mx_slice_axis(s, mask, mask->ndim - 2, 0, rows), mask->ndim - 1, 0, cols);
+  if (!mask) return NULL;
+  if (mask->dtype == MX_BOOL) return mx_where(s, mask, x, mx_const_like(s, x, 0));
+  return mx_multiply(s, x, mx_astype(s, mask, x->dtype));
+}
+
+mx_array *mx_block_masked_mm(mx_scope *s, mx_array *a, mx_array *b, int block_size, mx_array *mask_out, mx_array *mask_lhs, mx_array *mask_rhs) {
+  if (!a || !b) return NULL;
+  if (block_size != 32 && block_size != 64 && block_size != 16)
+    return mx_scope_fail(s, MX_EVALUE, "[block_masked_mm] Only block_size = 32, 64 are supported. Got block_size = %d.", block_size);
+  if (a->ndim < 2 || b->ndim < 2)
+    return mx_scope_fail(s, MX_EVALUE, "[block_masked_mm] Inputs must have at least two dimensions, not %s and %s.", mx_shape_of(a), mx_shape_of(b));
+  a = masked(s, a, mask_lhs, block_size, "mask_lhs");
+  b = masked(s, b, mask_rhs, block_size, "mask_rhs");
+  return masked(s, mx_matmul(s, a, b), mask_out, block_size, "mask_out");
+}
+
+/* a (M, K), b (K, N), segments (..., 2): for each the product over the columns and rows [start, stop). */
+mx_array *mx_segmented_mm(mx_scope *s, mx_array *a, mx_array *b, mx_array *segments) {
+  if (!a || !b || !segments) return NULL;
+  if (a->ndim != 2 || b->ndim != 2) return mx_scope_fail(s, MX_EVALUE, "[segmented_mm] Batched matmul not supported: shapes %s and %s.", mx_shape_of(a), mx_shape_of(b));
+  if (segments->ndim < 1 || segments->shape[segments->ndim - 1] != 2 || !mx_is_integer(segments->dtype))
+    return mx_scope_fail(s, MX_EVALUE, "[segmented_mm] The segments must be integers of shape (..., 2), got %s of %s.", mx_shape_of(segments),
+                         mx_dtype_name(segments->dtype));
+  int last = segments->ndim - 1;
+  mx_array *from = mx_slice_axis(s, segments, last, 0, 1), *to = mx_slice_axis(s, segments, last, 1, 2);
+  mx_array *k = mx_arange(s, 0, a->shape[1], 1, MX_I32);
+  if (!from || !to || !k) return NULL;
+  mx_array *within = mx_logical_and(s, mx_greater_equal(s, k, from), mx_less(s, k, to)); /* (..., K) */
+  mx_array *cut = mx_where(s, mx_expand_dims(s, within, -2), a, mx_const_like(s, a, 0));
+  return mx_matmul(s, cut, b);
+}
+
+/* One step for each power of two: (..., 2, h) -> sums and differences. */
+static mx_array *butterflies(mx_scope *s, mx_array *x, int n, int block) {
+  for (int h = block; h < n && x; h *= 2) {
+    mx_array *pairs = mx_unflatten(s, x, -1, (int[]){n / (2 * h), 2, h}, 3);
+    if (!pairs) return NULL;
+    int axis = pairs->ndim - 2;
+    mx_array *lo = mx_slice_axis(s, pairs, axis, 0, 1), *hi = mx_slice_axis(s, pairs, axis, 1, 2);
+    x = mx_concatenate_axis(s, 2, (mx_array *[]){mx_add(s, lo, hi), mx_subtract(s, lo, hi)}, axis);
+    x = mx_flatten(s, x, -3, -1);
+  }
+  return x;
+}
+
+mx_array *mx_hadamard_transform(mx_scope *s, mx_array *a, const float *scale) {
+  if (!a) return NULL;
+  if (a->ndim == 0) return mx_scope_fail(s, MX_EVALUE, "[hadamard] The array must have at least one dimension.");
+  int n = a->shape[a->ndim - 1];
+  if (n < 1 || (n & (n - 1)))
+    return mx_scope_fail(s, MX_EVALUE, "[hadamard] Only supports n = m*2^k where m in (1, 12, 20, 28), of which 1 is available: got %d.", n);
+  mx_array *x = butterflies(s, mx_to_float(s, a), n, 1);
+  return mx_mul_k(s, x, scale ? *scale : 1 / sqrt(n));
+}
