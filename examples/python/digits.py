@@ -3,6 +3,7 @@
 The 1,797 images, 8 by 8 pixels, come with scikit-learn. A fifth of them is kept aside for the test. Writes a picture of
 the learning curve and of the worst mistakes to out/digits.png, and fails below 98 % of the test images.
 """
+
 import argparse
 import sys
 import time

@@ -1,4 +1,5 @@
 """Find the weights of a line by gradient descent: arrays, a loss, its gradient, and nothing else."""
+
 import time
 
 import mlx.core as mx

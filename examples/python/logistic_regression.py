@@ -1,4 +1,5 @@
 """Tell malignant from benign tumours by thirty measurements (scikit-learn's data), with the loss written out."""
+
 import mlx.core as mx
 import numpy as np
 from sklearn.datasets import load_breast_cancer

@@ -1,4 +1,5 @@
 """A multi-layer perceptron on the handwritten digits of scikit-learn: a module, a loss, an optimizer, batches."""
+
 import argparse
 import time
 

@@ -1,4 +1,5 @@
 """A progress bar on the terminal; where the output is no terminal, a line now and then."""
+
 import sys
 import time
 
@@ -18,7 +19,9 @@ class Progress:
         spent = now - self.start
         left = spent / done * (self.total - done) if done else 0.0
         bar = "█" * (30 * done // self.total)
-        line = f"{self.title} {bar:░<30} {done}/{self.total}  {text}  {spent:.0f} s" + ("" if last else f", {left:.0f} s left")
+        line = f"{self.title} {bar:░<30} {done}/{self.total}  {text}  {spent:.0f} s" + (
+            "" if last else f", {left:.0f} s left"
+        )
         if sys.stdout.isatty():
             print(f"\r\033[K{line}", end="\n" if last else "", flush=True)
         else:

@@ -6,6 +6,7 @@ the loss on. The weights go to out/text.safetensors; a second process loads them
     python text.py                                train, save, then write as below
     python text.py --sample out/text.safetensors --prompt "The import statement"
 """
+
 import argparse
 import subprocess
 import sys

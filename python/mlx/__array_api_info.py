@@ -1,4 +1,5 @@
 """What the Python array API standard asks of a namespace: devices, dtypes, capabilities."""
+
 import mlx.core as mx
 
 _SIGNED = ("int8", "int16", "int32", "int64")

@@ -1,4 +1,5 @@
 """``python -m mlx``: where the package's parts are, for builds that use them."""
+
 import argparse
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path

@@ -3,6 +3,7 @@
 `reprlib` picks its printer by a type's name, and takes anything named "array" for one of the standard library's
 `array.array`, whose typecode it then asks for.
 """
+
 import array
 import reprlib
 
@@ -16,7 +17,7 @@ def _repr_array(self, x, maxlevel):
     if len(text) <= self.maxother:
         return text
     head = max(0, (self.maxother - 3) // 2)
-    return text[:head] + "..." + text[len(text) - max(0, self.maxother - 3 - head):]
+    return text[:head] + "..." + text[len(text) - max(0, self.maxother - 3 - head) :]
 
 
 reprlib.Repr.repr_array = _repr_array

@@ -1,4 +1,5 @@
 """Building extensions against this package with setuptools and CMake."""
+
 import os
 import subprocess
 import sys

@@ -3,6 +3,7 @@
 A tree is walked without copying its leaves. Dicts come out as plain dicts, lists and tuples as what they were. A path
 names a leaf by its keys joined with dots ("layers.0.weight"); a list or tuple's keys are its positions.
 """
+
 from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 __all__ = ["tree_map", "tree_map_with_path", "tree_flatten", "tree_unflatten", "tree_reduce", "tree_merge"]
@@ -34,9 +35,7 @@ def tree_map(fn: Callable, tree: Any, *rest: Any, is_leaf: Optional[Callable] = 
     if isinstance(tree, dict):
         return {k: tree_map(fn, v, *[r[k] for r in rest], is_leaf=is_leaf) for k, v in tree.items()}
     if isinstance(tree, (list, tuple)):
-        return _rebuild(
-            tree, [tree_map(fn, v, *[r[i] for r in rest], is_leaf=is_leaf) for i, v in enumerate(tree)]
-        )
+        return _rebuild(tree, [tree_map(fn, v, *[r[i] for r in rest], is_leaf=is_leaf) for i, v in enumerate(tree)])
     return fn(tree, *rest)
 
 

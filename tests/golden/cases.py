@@ -3,6 +3,7 @@
 A case is a name and a function without arguments that returns a tree of arrays. make_golden.py ran them on a real MLX
 and kept the numbers; tests/python/test_nn_golden.py runs them here and compares.
 """
+
 import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optim
@@ -171,8 +172,11 @@ layer("TransformerEncoder", lambda: nn.TransformerEncoder(2, 6, 2), x3, None)
 layer("TransformerEncoder checkpoint", lambda: nn.TransformerEncoder(2, 6, 2, checkpoint=True), x3, causal)
 layer("TransformerDecoder", lambda: nn.TransformerDecoder(1, 6, 2), x3, x3 * 0.5, None, None)
 layer("Transformer", lambda: nn.Transformer(6, 2, 1, 1, 8), x3, x3 * 0.5, None, causal, None)
-for mode, kinds in (("nearest", [{}]), ("linear", [{}, {"align_corners": True}, {"antialias": True}]),
-                    ("cubic", [{}, {"align_corners": True}, {"antialias": True}])):
+for mode, kinds in (
+    ("nearest", [{}]),
+    ("linear", [{}, {"align_corners": True}, {"antialias": True}]),
+    ("cubic", [{}, {"align_corners": True}, {"antialias": True}]),
+):
     for kind in kinds:
         for scale in (2, 1.5, 0.6, (2.0, 0.5)):
             label = f"Upsample {mode} {''.join(kind)} {scale}"
@@ -230,8 +234,10 @@ for name, f in {
 }.items():
     case("activation/" + name)(lambda f=f: f(points))
 
-for name in """CELU ELU GELU GLU HardShrink HardTanh Hardswish LeakyReLU LogSigmoid LogSoftmax Mish PReLU ReLU ReLU2 ReLU6
-               SELU SiLU Sigmoid Softmax Softmin Softplus Softshrink Softsign Step Tanh""".split():
+for name in (
+    """CELU ELU GELU GLU HardShrink HardTanh Hardswish LeakyReLU LogSigmoid LogSoftmax Mish PReLU ReLU ReLU2 ReLU6
+               SELU SiLU Sigmoid Softmax Softmin Softplus Softshrink Softsign Step Tanh""".split()
+):
     case("activation layer/" + name)(lambda name=name: getattr(nn, name)()(points))
 
 # -- losses -----------------------------------------------------------------------------------------------------------
@@ -251,10 +257,16 @@ for name, (f, x) in {
     "cross_entropy weighted": (lambda x, r: L.cross_entropy(x, classes, positive[:4], reduction=r), logits),
     "cross_entropy axis 0": (lambda x, r: L.cross_entropy(x, mx.array([0, 1, 3, 2, 2]), axis=0, reduction=r), logits),
     "cross_entropy shares": (lambda x, r: L.cross_entropy(x, shares, reduction=r), logits),
-    "cross_entropy shares smoothed": (lambda x, r: L.cross_entropy(x, shares, label_smoothing=0.2, reduction=r), logits),
+    "cross_entropy shares smoothed": (
+        lambda x, r: L.cross_entropy(x, shares, label_smoothing=0.2, reduction=r),
+        logits,
+    ),
     "binary_cross_entropy": (lambda x, r: L.binary_cross_entropy(x, positive, reduction=r), row * 4),
     "binary_cross_entropy weighted": (lambda x, r: L.binary_cross_entropy(x, positive, other, reduction=r), row),
-    "binary_cross_entropy shares": (lambda x, r: L.binary_cross_entropy(x, signs > 0, with_logits=False, reduction=r), positive),
+    "binary_cross_entropy shares": (
+        lambda x, r: L.binary_cross_entropy(x, signs > 0, with_logits=False, reduction=r),
+        positive,
+    ),
     "l1_loss": (lambda x, r: L.l1_loss(x, other, r), row),
     "mse_loss": (lambda x, r: L.mse_loss(x, other, r), row),
     "nll_loss": (lambda x, r: L.nll_loss(x, classes, reduction=r), logits),
@@ -317,10 +329,14 @@ for name, make in {
     "Lion decay": lambda: optim.Lion(0.01, betas=[0.8, 0.9], weight_decay=0.3),
     "Adafactor": lambda: optim.Adafactor(),
     "Adafactor own rate": lambda: optim.Adafactor(0.01, relative_step=False, scale_parameter=False),
-    "Adafactor all": lambda: optim.Adafactor(clip_threshold=0.5, decay_rate=-0.7, beta_1=0.9, weight_decay=0.1, warmup_init=True),
+    "Adafactor all": lambda: optim.Adafactor(
+        clip_threshold=0.5, decay_rate=-0.7, beta_1=0.9, weight_decay=0.1, warmup_init=True
+    ),
     "Muon": lambda: optim.Muon(0.02),
     "Muon all": lambda: optim.Muon(0.02, momentum=0.9, weight_decay=0.1, nesterov=False, ns_steps=3),
-    "schedule": lambda: optim.Adam(optim.join_schedules([optim.linear_schedule(0, 0.1, 4), optim.cosine_decay(0.1, 8)], [4])),
+    "schedule": lambda: optim.Adam(
+        optim.join_schedules([optim.linear_schedule(0, 0.1, 4), optim.cosine_decay(0.1, 8)], [4])
+    ),
     "multi": lambda: optim.MultiOptimizer([optim.SGD(0.1), optim.Adam(0.01)], [lambda path, p: p.ndim > 1]),
 }.items():
     case("optimizer/" + name)(lambda make=make: ten_steps(make))
@@ -359,7 +375,9 @@ for name, make in {
     "Transformer": lambda: nn.Transformer(2, 1, 1, 1, 3),
     "AllToShardedLinear": lambda: nn.AllToShardedLinear(4, 2),
     "ShardedToAllLinear": lambda: nn.ShardedToAllLinear(4, 2),
-    "norms": lambda: nn.Sequential(nn.LayerNorm(2), nn.RMSNorm(2), nn.BatchNorm(2), nn.GroupNorm(1, 2), nn.InstanceNorm(2, affine=True)),
+    "norms": lambda: nn.Sequential(
+        nn.LayerNorm(2), nn.RMSNorm(2), nn.BatchNorm(2), nn.GroupNorm(1, 2), nn.InstanceNorm(2, affine=True)
+    ),
 }.items():
 
     @case("initial/" + name, exact=True)
@@ -388,7 +406,11 @@ for name, f in {
         return f()
 
 
-for name, make, x in (("Dropout", lambda: nn.Dropout(0.3), x3), ("Dropout2d", lambda: nn.Dropout2d(0.5), x4), ("Dropout3d", lambda: nn.Dropout3d(0.5), x5)):
+for name, make, x in (
+    ("Dropout", lambda: nn.Dropout(0.3), x3),
+    ("Dropout2d", lambda: nn.Dropout2d(0.5), x4),
+    ("Dropout3d", lambda: nn.Dropout3d(0.5), x5),
+):
 
     @case("drawn/" + name, exact=True)
     def _(make=make, x=x):

@@ -5,6 +5,7 @@
 
 All arrays lie in one vector, since a zip member for each of a thousand small ones would be mostly headers.
 """
+
 import json
 import os
 

@@ -1,4 +1,5 @@
 """The examples run and reach a goal; the two of `make demo` in short."""
+
 import os
 import subprocess
 import sys
@@ -17,7 +18,9 @@ def run(name, *args, timeout=240):
     return done.stdout
 
 
-@pytest.mark.parametrize("command", ["linear_regression.py", "logistic_regression.py", "mlp.py --epochs 6", "mlp.py --epochs 6 --compile"])
+@pytest.mark.parametrize(
+    "command", ["linear_regression.py", "logistic_regression.py", "mlp.py --epochs 6", "mlp.py --epochs 6 --compile"]
+)
 def test_small_example(command):
     assert run(*command.split())
 

@@ -1,4 +1,5 @@
 """mlx.launch, mlx.distributed_config and python -m mlx."""
+
 import json
 import subprocess
 import sys
@@ -46,7 +47,10 @@ def test_hostfile(program, tmp_path):
 
 def test_config_writes_a_hostfile(tmp_path):
     out = tmp_path / "hosts.json"
-    assert run("-m", "mlx._distributed_utils.config", "--hosts", "localhost", "--output-hostfile", str(out)).returncode == 0
+    assert (
+        run("-m", "mlx._distributed_utils.config", "--hosts", "localhost", "--output-hostfile", str(out)).returncode
+        == 0
+    )
     assert json.loads(out.read_text())["hosts"][0]["ssh"] == "localhost"
 
 

@@ -1,4 +1,5 @@
 """mlx.nn: modules, what layers refuse, gradients with respect to a module. The layers' numbers: test_nn_golden.py."""
+
 import copy
 import pickle
 
@@ -91,9 +92,18 @@ def test_repr():
 @pytest.mark.parametrize(
     "layer, text",
     [
-        (lambda: nn.Conv1d(3, 8, 3, bias=False), "Conv1d(3, 8, kernel_size=3, stride=1, padding=0, dilation=1, groups=1, bias=False)"),
-        (lambda: nn.Conv2d(4, 8, 3, groups=2), "Conv2d(4, 8, kernel_size=(3, 3), stride=(1, 1), padding=(0, 0), dilation=1, groups=2, bias=True)"),
-        (lambda: nn.ConvTranspose2d(3, 8, 3), "ConvTranspose2d(3, 8, kernel_size=(3, 3), stride=(1, 1), padding=(0, 0), dilation=1, output_padding=(0, 0), bias=True)"),
+        (
+            lambda: nn.Conv1d(3, 8, 3, bias=False),
+            "Conv1d(3, 8, kernel_size=3, stride=1, padding=0, dilation=1, groups=1, bias=False)",
+        ),
+        (
+            lambda: nn.Conv2d(4, 8, 3, groups=2),
+            "Conv2d(4, 8, kernel_size=(3, 3), stride=(1, 1), padding=(0, 0), dilation=1, groups=2, bias=True)",
+        ),
+        (
+            lambda: nn.ConvTranspose2d(3, 8, 3),
+            "ConvTranspose2d(3, 8, kernel_size=(3, 3), stride=(1, 1), padding=(0, 0), dilation=1, output_padding=(0, 0), bias=True)",
+        ),
         (lambda: nn.Embedding(4, 5), "Embedding(4, 5)"),
         (lambda: nn.LayerNorm(4), "LayerNorm(4, eps=1e-05, affine=True)"),
         (lambda: nn.BatchNorm(4), "BatchNorm(4, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)"),
@@ -115,7 +125,12 @@ def test_walks():
     m = Model()
     assert [k for k, _ in m.named_modules()] == ["", "a.2.k", "a.1", "a.0", "z"]
     assert [type(x).__name__ for x in m.modules()] == ["Model", "Linear", "ReLU", "Linear", "Linear"]
-    assert [k for k, v in tree_flatten(m.leaf_modules(), is_leaf=nn.Module.is_module) if v != {} or "1" in k] == ["z", "a.0", "a.1", "a.2.k"]
+    assert [k for k, v in tree_flatten(m.leaf_modules(), is_leaf=nn.Module.is_module) if v != {} or "1" in k] == [
+        "z",
+        "a.0",
+        "a.1",
+        "a.2.k",
+    ]
     seen = []
     assert m.apply_to_modules(lambda k, x: seen.append(k)) is m
     assert seen == ["", "a.2.k", "a.1", "a.0", "z"]
@@ -379,7 +394,11 @@ def test_training_step_compiles():
         (lambda: nn.losses.mse_loss(mx.ones(3), mx.ones(4)), ValueError, "does not match"),
         (lambda: nn.losses.mse_loss(mx.ones(3), mx.ones(3), reduction="bad"), ValueError, "Invalid reduction"),
         (lambda: nn.losses.cross_entropy(mx.ones((2, 3)), mx.zeros((3,))), ValueError, "does not match"),
-        (lambda: nn.losses.cross_entropy(mx.ones((2, 3)), mx.array([0, 1]), label_smoothing=1.0), ValueError, "smoothing"),
+        (
+            lambda: nn.losses.cross_entropy(mx.ones((2, 3)), mx.array([0, 1]), label_smoothing=1.0),
+            ValueError,
+            "smoothing",
+        ),
         (lambda: nn.init.identity()(mx.zeros((2, 3))), ValueError, "square"),
         (lambda: nn.init.glorot_normal()(mx.zeros(3)), ValueError, "at least 2"),
         (lambda: nn.init.he_normal()(mx.zeros((2, 2)), "x"), ValueError, "Invalid mode"),
@@ -412,7 +431,10 @@ def test_quantize_replaces_layers():
     nn.quantize(m, group_size=32)
     assert [type(x).__name__ for x in m.layers] == ["QuantizedLinear", "ReLU", "QuantizedEmbedding"]
     assert names(m.trainable_parameters()) == ["layers.0.bias"]
-    assert repr(m.layers[0]) == "QuantizedLinear(input_dims=64, output_dims=64, bias=True, group_size=32, bits=4, mode=affine)"
+    assert (
+        repr(m.layers[0])
+        == "QuantizedLinear(input_dims=64, output_dims=64, bias=True, group_size=32, bits=4, mode=affine)"
+    )
     m = nn.Sequential(nn.Linear(64, 64), nn.Linear(64, 64))
     nn.quantize(m, class_predicate=lambda path, _: {"bits": 8} if path == "layers.0" else False)
     assert m.layers[0].bits == 8 and type(m.layers[1]) is nn.Linear
@@ -438,4 +460,9 @@ def test_one_process_needs_no_averaging():
 
 
 def test_parameters_share_the_order_of_their_setting():
-    assert tree_map(lambda x: x.shape, nn.GRU(2, 3).parameters()) == {"Wx": (9, 2), "Wh": (9, 3), "b": (9,), "bhn": (3,)}
+    assert tree_map(lambda x: x.shape, nn.GRU(2, 3).parameters()) == {
+        "Wx": (9, 2),
+        "Wh": (9, 3),
+        "b": (9,),
+        "bhn": (3,),
+    }

@@ -1,4 +1,5 @@
 """Layers, activations, losses, optimizers and initial values against numbers of the real MLX (tests/golden)."""
+
 import json
 import os
 import sys

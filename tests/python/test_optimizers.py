@@ -1,4 +1,5 @@
 """mlx.optimizers: state, schedules and what they refuse. The numbers of ten steps: test_nn_golden.py."""
+
 import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optim
@@ -111,7 +112,9 @@ def test_refuses(make, message):
 
 
 def test_multi_optimizer_splits_by_path_and_gradient():
-    o = optim.MultiOptimizer([optim.SGD(0.1), optim.Adam(0.2), optim.Lion(0.1)], [lambda p, g: "b" in p, lambda p, g: g.ndim > 1])
+    o = optim.MultiOptimizer(
+        [optim.SGD(0.1), optim.Adam(0.2), optim.Lion(0.1)], [lambda p, g: "b" in p, lambda p, g: g.ndim > 1]
+    )
     g = {"b": mx.ones(2), "w": mx.ones((2, 2)), "c": {"d": mx.ones(3), "ab": [mx.ones(1)]}}
     new = o.apply_gradients(g, g)
     assert sorted(k for k, _ in tree_flatten(new)) == ["b", "c.ab.0", "c.d", "w"]

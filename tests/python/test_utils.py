@@ -1,4 +1,5 @@
 """mlx.utils: trees."""
+
 from collections import namedtuple
 
 import pytest

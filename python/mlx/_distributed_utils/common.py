@@ -1,4 +1,5 @@
 """Hosts: what a hostfile holds, and how commands reach them."""
+
 import ipaddress
 import json
 import shlex

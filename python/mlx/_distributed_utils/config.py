@@ -1,4 +1,5 @@
 """``mlx.distributed_config``: find out how hosts reach each other and write the hostfile for ``mlx.launch``."""
+
 import argparse
 import json
 import subprocess

@@ -1,4 +1,5 @@
 """``mlx.launch``: start one program as several processes that find each other, here or on other hosts."""
+
 import argparse
 import json
 import os
@@ -21,7 +22,9 @@ def _environment(args, hosts, rank):
     if args.backend == "nccl":
         env["NCCL_HOST_IP"] = (hosts[0].ips or [hosts[0].ssh_hostname])[0]
         env["NCCL_PORT"] = str(args.nccl_port)
-        env.setdefault("CUDA_VISIBLE_DEVICES", str(sum(h.ssh_hostname == hosts[rank].ssh_hostname for h in hosts[:rank])))
+        env.setdefault(
+            "CUDA_VISIBLE_DEVICES", str(sum(h.ssh_hostname == hosts[rank].ssh_hostname for h in hosts[:rank]))
+        )
     return env
 
 
@@ -45,7 +48,7 @@ def _copy(stream, target, prefix):
 
 
 def _run(args, hosts, command):
-    """Start every process, show what they print; if one fails, stop the others. The exit status is the first failure's."""
+    """Start every process and show what they print; if one fails, stop the others and return its exit status."""
     processes, files = [], []
     ring = json.dumps(_ring(args, hosts))
     for rank, host in enumerate(hosts):
@@ -60,16 +63,14 @@ def _run(args, hosts, command):
         else:
             if args.backend == "ring":
                 env["MLX_HOSTFILE"] = "/dev/fd/3"
-                inner = ["sh", "-c", 'exec 3<<END\n' + ring + '\nEND\nexec "$@"', "sh", *command]
+                inner = ["sh", "-c", "exec 3<<END\n" + ring + '\nEND\nexec "$@"', "sh", *command]
                 line = remote(host, inner, env, args.cwd)
             else:
                 line = remote(host, command, env, args.cwd)
             full, folder = None, None
         if args.verbose:
             print(f"[{rank}] {host.ssh_hostname}: {line}", file=sys.stderr)
-        processes.append(
-            subprocess.Popen(line, env=full, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        )
+        processes.append(subprocess.Popen(line, env=full, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
     readers = []
     for rank, p in enumerate(processes):
         prefix = f"[{rank}] ".encode() if args.verbose else b""
@@ -137,7 +138,9 @@ def main():
     parser.add_argument("--hosts", default="127.0.0.1", help="A comma separated list of hosts")
     parser.add_argument("--repeat-hosts", "-n", type=int, default=1, help="Processes on each host")
     parser.add_argument("--hostfile", help="The file that holds the hosts")
-    parser.add_argument("--backend", choices=("ring", "mpi", "nccl", "jaccl", "jaccl-ring"), help="How the processes talk")
+    parser.add_argument(
+        "--backend", choices=("ring", "mpi", "nccl", "jaccl", "jaccl-ring"), help="How the processes talk"
+    )
     parser.add_argument("--env", action="append", default=[], help="Set NAME=VALUE for the processes")
     parser.add_argument("--mpi-arg", action="append", default=[], help="Arguments for mpirun")
     parser.add_argument("--connections-per-ip", type=int, default=1, help="Connections of the ring backend per address")

@@ -2,6 +2,7 @@
 
 >>> model.apply(nn.init.he_uniform())
 """
+
 import math
 from typing import Callable, Literal
 

@@ -1,4 +1,5 @@
 """Losses. ``reduction`` says what becomes of the single losses: "none", "mean" or "sum"."""
+
 import math
 from typing import Literal, Optional, get_args
 
@@ -26,9 +27,7 @@ def _weigh(loss, weights):
     if weights is None:
         return loss
     if weights.shape != loss.shape:
-        raise ValueError(
-            f"Weights with shape {weights.shape} is not the same as output loss with shape {loss.shape}."
-        )
+        raise ValueError(f"Weights with shape {weights.shape} is not the same as output loss with shape {loss.shape}.")
     return loss * weights
 
 
@@ -152,7 +151,7 @@ def triplet_loss(
     eps: float = 1e-6,
     reduction: Reduction = "none",
 ) -> mx.array:
-    """How much nearer than ``margin`` the positives are to the anchors than the negatives, in the ``p`` norm, at least 0."""
+    """By how much the positives are not nearer to the anchors, by ``margin`` in the ``p`` norm, than the negatives."""
 
     def distance(a, b):
         d = a - b
@@ -168,9 +167,7 @@ def hinge_loss(inputs: mx.array, targets: mx.array, reduction: Reduction = "none
     return _reduce(mx.maximum(1 - inputs * targets, 0), reduction)
 
 
-def huber_loss(
-    inputs: mx.array, targets: mx.array, delta: float = 1.0, reduction: Reduction = "none"
-) -> mx.array:
+def huber_loss(inputs: mx.array, targets: mx.array, delta: float = 1.0, reduction: Reduction = "none") -> mx.array:
     """``d ** 2 / 2`` where the difference ``d`` is up to ``delta``, else ``delta * (d - delta / 2)``"""
     d = mx.abs(inputs - targets)
     inner = mx.minimum(d, delta)
@@ -186,7 +183,7 @@ def log_cosh_loss(inputs: mx.array, targets: mx.array, reduction: Reduction = "n
 def cosine_similarity_loss(
     x1: mx.array, x2: mx.array, axis: int = 1, eps: float = 1e-8, reduction: Reduction = "none"
 ) -> mx.array:
-    """The cosine of the angle between ``x1`` and ``x2`` along ``axis``; the product of lengths counts as at least ``eps``."""
+    """The cosine of the angle between ``x1`` and ``x2``; the product of their lengths counts as at least ``eps``."""
     lengths = mx.linalg.norm(x1, axis=axis) * mx.linalg.norm(x2, axis=axis)
     return _reduce(mx.sum(x1 * x2, axis=axis) / mx.maximum(lengths, eps), reduction)
 
@@ -194,7 +191,7 @@ def cosine_similarity_loss(
 def margin_ranking_loss(
     inputs1: mx.array, inputs2: mx.array, targets: mx.array, margin: float = 0.0, reduction: Reduction = "none"
 ) -> mx.array:
-    """``max(0, margin - targets * (inputs1 - inputs2))``: the first should be larger where the target is 1, smaller at -1."""
+    """``max(0, margin - targets * (inputs1 - inputs2))``: the first should be larger where the target is 1, not -1."""
     if not (inputs1.shape == inputs2.shape == targets.shape):
         raise ValueError(
             f"The shapes of the arguments do not match. The provided shapes are inputs1.shape={inputs1.shape}, "

@@ -1,4 +1,5 @@
 """Gradients with respect to a module, checkpoints of modules, gradients over several processes."""
+
 from __future__ import annotations
 
 from functools import reduce, wraps

@@ -1,4 +1,5 @@
 """Optimizers and the schedules of their settings."""
+
 from mlx.optimizers.optimizers import (
     SGD,
     AdaDelta,

@@ -4,6 +4,7 @@ An optimizer keeps its state, a tree with a dict for each parameter, in ``state`
 may change. ``apply_single`` is the mathematics for one parameter, a chain of element-wise operations that evaluation
 fuses into one pass over the parameter, its gradient and its state.
 """
+
 from typing import Callable, List, Optional, Tuple, Union
 
 import mlx.core as mx

@@ -1,4 +1,5 @@
 """Schedules: functions of the step that can stand wherever an optimizer takes a number that may change."""
+
 import math
 from typing import Callable, List
 

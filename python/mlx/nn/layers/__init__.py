@@ -1,4 +1,5 @@
 """The layers, one subject a file."""
+
 from mlx.nn.layers.activations import (
     CELU,
     ELU,

@@ -1,4 +1,5 @@
 """Activations, as functions and as layers. They are chains of element-wise operations, which evaluation fuses."""
+
 import math
 from typing import Any
 

@@ -4,6 +4,7 @@ Arrays, dicts, lists, tuples and modules that are set as attributes go into the 
 make the tree of parameters; everything else is a plain attribute. Names that start with an underscore are kept but are
 no parameters, and tuples are not walked.
 """
+
 from __future__ import annotations
 
 import textwrap
@@ -81,9 +82,7 @@ class Module(dict):
 
     # -- files ------------------------------------------------------------------------------------------------------
 
-    def load_weights(
-        self, file_or_weights: Union[str, List[Tuple[str, mx.array]]], strict: bool = True
-    ) -> Module:
+    def load_weights(self, file_or_weights: Union[str, List[Tuple[str, mx.array]]], strict: bool = True) -> Module:
         """Set the parameters from a file (npz, safetensors) or from pairs of name and array.
 
         With ``strict`` the names and shapes must be exactly those of :meth:`parameters`.
@@ -153,9 +152,7 @@ class Module(dict):
         Inside dicts and lists of a module a key is the path from the module ("blocks.0"), and what is filtered out
         leaves an empty dict in its place. By default a leaf is anything but a module, a dict or a list.
         """
-        return {
-            k: _walk(self, k, v, filter_fn, map_fn, is_leaf_fn) for k, v in self.items() if filter_fn(self, k, v)
-        }
+        return {k: _walk(self, k, v, filter_fn, map_fn, is_leaf_fn) for k, v in self.items() if filter_fn(self, k, v)}
 
     def parameters(self):
         """The tree of all arrays, those with names that start with an underscore left out."""
@@ -292,9 +289,7 @@ class Module(dict):
 
 def _own_parameters(module):
     """The names of a module's parameters, those of sub-modules left out."""
-    own = module.filter_and_map(
-        lambda m, k, v: not isinstance(v, Module) and Module.valid_parameter_filter(m, k, v)
-    )
+    own = module.filter_and_map(lambda m, k, v: not isinstance(v, Module) and Module.valid_parameter_filter(m, k, v))
     return [k for k, _ in tree_flatten(own)]
 
 
@@ -316,7 +311,11 @@ def _walk(module, key, value, filter_fn, map_fn, is_leaf_fn):
     if isinstance(value, _WALKED):
         pairs = value.items() if isinstance(value, dict) else enumerate(value)
         walked = {
-            k: _walk(module, f"{key}.{k}", v, filter_fn, map_fn, is_leaf_fn) if filter_fn(module, f"{key}.{k}", v) else {}
+            k: (
+                _walk(module, f"{key}.{k}", v, filter_fn, map_fn, is_leaf_fn)
+                if filter_fn(module, f"{key}.{k}", v)
+                else {}
+            )
             for k, v in pairs
         }
         return walked if isinstance(value, dict) else list(walked.values())

@@ -1,4 +1,5 @@
 """Containers of layers."""
+
 from mlx.nn.layers.base import Module
 
 

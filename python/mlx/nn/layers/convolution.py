@@ -1,4 +1,5 @@
 """Convolutions over channels-last inputs: ``(N, L, C)``, ``(N, H, W, C)``, ``(N, D, H, W, C)``."""
+
 import math
 from typing import Union
 
@@ -40,7 +41,9 @@ class Conv1d(Module):
     ):
         super().__init__()
         if in_channels % groups != 0:
-            raise ValueError(f"The number of input channels ({in_channels}) must be divisible by the number of groups ({groups})")
+            raise ValueError(
+                f"The number of input channels ({in_channels}) must be divisible by the number of groups ({groups})"
+            )
         init_conv(self, in_channels, out_channels, (kernel_size,), groups, bias)
         self.padding = padding
         self.dilation = dilation
@@ -55,9 +58,7 @@ class Conv1d(Module):
         )
 
     def __call__(self, x):
-        return with_bias(
-            self, mx.conv1d(x, self["weight"], self.stride, self.padding, self.dilation, self.groups)
-        )
+        return with_bias(self, mx.conv1d(x, self["weight"], self.stride, self.padding, self.dilation, self.groups))
 
 
 class Conv2d(Module):
@@ -76,7 +77,9 @@ class Conv2d(Module):
     ):
         super().__init__()
         if in_channels % groups != 0:
-            raise ValueError(f"The number of input channels ({in_channels}) must be divisible by the number of groups ({groups})")
+            raise ValueError(
+                f"The number of input channels ({in_channels}) must be divisible by the number of groups ({groups})"
+            )
         init_conv(self, in_channels, out_channels, as_tuple(kernel_size, 2), groups, bias)
         self.padding = as_tuple(padding, 2)
         self.stride = as_tuple(stride, 2)
@@ -91,9 +94,7 @@ class Conv2d(Module):
         )
 
     def __call__(self, x):
-        return with_bias(
-            self, mx.conv2d(x, self["weight"], self.stride, self.padding, self.dilation, self.groups)
-        )
+        return with_bias(self, mx.conv2d(x, self["weight"], self.stride, self.padding, self.dilation, self.groups))
 
 
 class Conv3d(Module):

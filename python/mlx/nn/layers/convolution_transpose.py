@@ -1,4 +1,5 @@
 """Transposed convolutions over channels-last inputs; weights ``(out, *kernel, in)``."""
+
 from typing import Union
 
 import mlx.core as mx
@@ -39,9 +40,7 @@ class ConvTranspose1d(Module):
         return _describe(self, self.weight.shape[1])
 
     def __call__(self, x):
-        y = mx.conv_transpose1d(
-            x, self["weight"], self.stride, self.padding, self.dilation, self.output_padding
-        )
+        y = mx.conv_transpose1d(x, self["weight"], self.stride, self.padding, self.dilation, self.output_padding)
         return with_bias(self, y)
 
 
@@ -70,9 +69,7 @@ class ConvTranspose2d(Module):
         return _describe(self, self.weight.shape[1:-1])
 
     def __call__(self, x):
-        y = mx.conv_transpose2d(
-            x, self["weight"], self.stride, self.padding, self.dilation, self.output_padding
-        )
+        y = mx.conv_transpose2d(x, self["weight"], self.stride, self.padding, self.dilation, self.output_padding)
         return with_bias(self, y)
 
 
@@ -101,7 +98,5 @@ class ConvTranspose3d(Module):
         return _describe(self, self.weight.shape[1:-1])
 
     def __call__(self, x):
-        y = mx.conv_transpose3d(
-            x, self["weight"], self.stride, self.padding, self.dilation, self.output_padding
-        )
+        y = mx.conv_transpose3d(x, self["weight"], self.stride, self.padding, self.dilation, self.output_padding)
         return with_bias(self, y)

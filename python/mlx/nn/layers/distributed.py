@@ -4,6 +4,7 @@ An *all-to-sharded* layer gets the same input everywhere and each process comput
 *sharded-to-all* layer gets a part of the input on each process and sums the results. One after the other they need a
 single exchange.
 """
+
 from __future__ import annotations
 
 import math
@@ -84,9 +85,7 @@ def _sharded_to_all(segments):
 
 def _check_sharding(sharding):
     if sharding not in ("all-to-sharded", "sharded-to-all"):
-        raise ValueError(
-            f"Sharding type {sharding=} not supported, choose one of 'all-to-sharded' or 'sharded-to-all'"
-        )
+        raise ValueError(f"Sharding type {sharding=} not supported, choose one of 'all-to-sharded' or 'sharded-to-all'")
 
 
 def shard_inplace(
@@ -395,9 +394,7 @@ class FullyShardedModule(Module):
         n, rank = group.size(), group.rank()
         self.module = module
         params = [
-            (path, p)
-            for path, p in tree_flatten(module.trainable_parameters())
-            if mx.issubdtype(p.dtype, mx.floating)
+            (path, p) for path, p in tree_flatten(module.trainable_parameters()) if mx.issubdtype(p.dtype, mx.floating)
         ]
         sizes = [-(-p.size // n) for _, p in params]
         if n > 1:
@@ -464,9 +461,9 @@ def fully_shard(
 
     leaves = module.filter_and_map(
         Module.valid_child_filter,
-        is_leaf_fn=lambda m, k, v: isinstance(v, FullyShardedModule) or _maybe_shard(m, k, v) or (
-            isinstance(v, Module) and not tree_flatten(v.children())
-        ),
+        is_leaf_fn=lambda m, k, v: isinstance(v, FullyShardedModule)
+        or _maybe_shard(m, k, v)
+        or (isinstance(v, Module) and not tree_flatten(v.children())),
     )
     module.update_modules(tree_map_with_path(wrap, leaves, is_leaf=Module.is_module))
     return module

@@ -1,4 +1,5 @@
 """Dropout: in training mode inputs become 0 with a probability and the others grow to keep the mean."""
+
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 

@@ -1,4 +1,5 @@
 """Embedding."""
+
 import math
 from typing import Optional
 

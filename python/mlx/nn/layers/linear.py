@@ -1,4 +1,5 @@
 """Linear layers."""
+
 import math
 from typing import Any, Optional
 

@@ -1,4 +1,5 @@
 """Normalisations."""
+
 from typing import Tuple
 
 import mlx.core as mx
@@ -108,7 +109,7 @@ class GroupNorm(Module):
 
 
 class BatchNorm(Module):
-    """Each channel to mean 0 and variance 1 over the batch and its places; input ``(N, C)``, ``(N, L, C)`` or ``(N, H, W, C)``.
+    """Each channel to mean 0 and variance 1 over the batch and its places; input ``(N, C)`` to ``(N, H, W, C)``.
 
     In training mode the batch's own statistics are used and, with ``track_running_stats``, averaged for later.
     """

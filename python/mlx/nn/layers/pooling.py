@@ -1,4 +1,5 @@
 """Pooling over channels-last inputs: ``(N, L, C)``, ``(N, H, W, C)``, ``(N, D, H, W, C)``."""
+
 from typing import Optional, Tuple, Union
 
 import mlx.core as mx
@@ -11,9 +12,7 @@ def _numbers(x, n, name, what):
         return (x,) * n
     if isinstance(x, (tuple, list)) and len(x) == n and all(isinstance(i, int) for i in x):
         return tuple(x)
-    raise ValueError(
-        f"[{name}] '{what}' must be an integer or a tuple containing {n} integer{'s' if n > 1 else ''}"
-    )
+    raise ValueError(f"[{name}] '{what}' must be an integer or a tuple containing {n} integer{'s' if n > 1 else ''}")
 
 
 def _windows(x, kernel, stride):

@@ -1,4 +1,5 @@
 """Layers whose weights are quantized: a few bits an element, with a scale for each group of them."""
+
 import math
 from typing import Callable, Optional, Union
 
@@ -51,9 +52,7 @@ def quantize(
             return m.to_quantized(**settings)
         if isinstance(answer, dict):
             return m.to_quantized(**answer)
-        raise ValueError(
-            "``class_predicate`` must return a bool or a dict of parameters to pass to ``to_quantized``"
-        )
+        raise ValueError("``class_predicate`` must return a bool or a dict of parameters to pass to ``to_quantized``")
 
     leaves = tree_map_with_path(replace, model.leaf_modules(), is_leaf=Module.is_module)
     model.update_modules(leaves)
@@ -62,9 +61,7 @@ def quantize(
 class QuantizedEmbedding(Module):
     """:class:`Embedding` with a quantized table, which is frozen."""
 
-    def __init__(
-        self, num_embeddings: int, dims: int, group_size: int = None, bits: int = None, mode: str = "affine"
-    ):
+    def __init__(self, num_embeddings: int, dims: int, group_size: int = None, bits: int = None, mode: str = "affine"):
         super().__init__()
         self.group_size, self.bits = _defaults_for_mode(mode, group_size, bits)
         self.mode = mode
@@ -98,14 +95,10 @@ class QuantizedEmbedding(Module):
         )
 
     def _extra_repr(self):
-        return (
-            f"{self.num_embeddings}, {self.dims}, group_size={self.group_size}, bits={self.bits}, mode={self.mode}"
-        )
+        return f"{self.num_embeddings}, {self.dims}, group_size={self.group_size}, bits={self.bits}, mode={self.mode}"
 
     @classmethod
-    def from_embedding(
-        cls, embedding_layer: Module, group_size: int = None, bits: int = None, mode: str = "affine"
-    ):
+    def from_embedding(cls, embedding_layer: Module, group_size: int = None, bits: int = None, mode: str = "affine"):
         """The layer with the table of ``embedding_layer``."""
         layer = cls(*embedding_layer.weight.shape, group_size, bits, mode=mode)
         _set_quantized(layer, embedding_layer.weight)
@@ -154,9 +147,7 @@ class QuantizedLinear(Module):
         return x + self["bias"] if "bias" in self else x
 
     @classmethod
-    def from_linear(
-        cls, linear_layer: Module, group_size: int = None, bits: int = None, mode: str = "affine"
-    ):
+    def from_linear(cls, linear_layer: Module, group_size: int = None, bits: int = None, mode: str = "affine"):
         """The layer with the weight and bias of ``linear_layer``; the bias stays trainable."""
         output_dims, input_dims = linear_layer.weight.shape
         layer = cls(input_dims, output_dims, False, group_size, bits, mode=mode)

@@ -2,6 +2,7 @@
 
 The part of a step that hangs on the input alone is one product for the whole sequence, before the loop.
 """
+
 import math
 from typing import Callable, Optional
 
@@ -18,9 +19,7 @@ def _uniform(hidden_size, *shape):
 class RNN(Module):
     """Elman's: ``h = f(Wxh x + Whh h + bias)``; returns all hidden states ``(..., L, H)``."""
 
-    def __init__(
-        self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: Optional[Callable] = None
-    ):
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: Optional[Callable] = None):
         super().__init__()
         self.nonlinearity = nonlinearity or tanh
         if not callable(self.nonlinearity):

@@ -1,4 +1,5 @@
 """Attention and transformers."""
+
 import math
 from typing import Any, Callable, Optional
 
@@ -30,7 +31,9 @@ class MultiHeadAttention(Module):
     ):
         super().__init__()
         if dims % num_heads != 0:
-            raise ValueError(f"The input feature dimensions should be divisible by the number of heads ({dims} % {num_heads}) != 0")
+            raise ValueError(
+                f"The input feature dimensions should be divisible by the number of heads ({dims} % {num_heads}) != 0"
+            )
         query_input_dims = query_input_dims or dims
         key_input_dims = key_input_dims or dims
         value_input_dims = value_input_dims or key_input_dims
@@ -99,7 +102,7 @@ class TransformerEncoderLayer(Module):
 
 
 class TransformerEncoder(Module):
-    """A stack of :class:`TransformerEncoderLayer` and a last layer norm; with ``checkpoint`` their inside is recomputed."""
+    """A stack of :class:`TransformerEncoderLayer` and a layer norm; with ``checkpoint`` their inside is recomputed."""
 
     def __init__(
         self,
@@ -127,7 +130,7 @@ class TransformerEncoder(Module):
 
 
 class TransformerDecoderLayer(Module):
-    """Self attention, attention to a memory and a two-layer perceptron, each with a residual connection and layer norm."""
+    """Self attention, attention to a memory and a perceptron, each with a residual connection and layer norm."""
 
     def __init__(
         self,
@@ -168,7 +171,7 @@ class TransformerDecoderLayer(Module):
 
 
 class TransformerDecoder(Module):
-    """A stack of :class:`TransformerDecoderLayer` and a last layer norm; with ``checkpoint`` their inside is recomputed."""
+    """A stack of :class:`TransformerDecoderLayer` and a layer norm; with ``checkpoint`` their inside is recomputed."""
 
     def __init__(
         self,
@@ -214,12 +217,8 @@ class Transformer(Module):
     ):
         super().__init__()
         settings = (dims, num_heads, mlp_dims, dropout, activation, norm_first, checkpoint)
-        self.encoder = (
-            TransformerEncoder(num_encoder_layers, *settings) if custom_encoder is None else custom_encoder
-        )
-        self.decoder = (
-            TransformerDecoder(num_decoder_layers, *settings) if custom_decoder is None else custom_decoder
-        )
+        self.encoder = TransformerEncoder(num_encoder_layers, *settings) if custom_encoder is None else custom_encoder
+        self.decoder = TransformerDecoder(num_decoder_layers, *settings) if custom_decoder is None else custom_decoder
 
     def __call__(self, src, tgt, src_mask, tgt_mask, memory_mask):
         return self.decoder(tgt, self.encoder(src, src_mask), tgt_mask, memory_mask)

@@ -2,6 +2,7 @@
 
 Each axis is resized on its own: an output place is a weighted sum of a few input places, its taps.
 """
+
 from typing import Literal, Tuple, Union
 
 import mlx.core as mx
