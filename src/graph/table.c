@@ -2,11 +2,11 @@
 #include "graph/graph.h"
 
 /* The rules that rows name. A rule that is not linked is NULL: an op without it says so when it is asked for. */
-#define INFER(f) int f(int, int, mx_array *const *, int, const int64_t *, int, mx_aval *) __attribute__((weak))
-#define VJP(f) int f(mx_scope *, const mx_array *, mx_array *const *, mx_array *const *, const bool *, mx_array **) __attribute__((weak))
-#define JVP(f) int f(mx_scope *, const mx_array *, mx_array *const *, mx_array *const *, mx_array **) __attribute__((weak))
-#define VMAP(f) int f(mx_scope *, const mx_array *, mx_array *const *, const int *, mx_array **, int *) __attribute__((weak))
-#define VIEW_RULE(f) bool f(const mx_array *, const mx_array *, int64_t *, int64_t *) __attribute__((weak))
+#define INFER(f) int f(int, int, mx_array *const *, int, const int64_t *, int, mx_aval *)
+#define VJP(f) int f(mx_scope *, const mx_array *, mx_array *const *, mx_array *const *, const bool *, mx_array **)
+#define JVP(f) int f(mx_scope *, const mx_array *, mx_array *const *, mx_array *const *, mx_array **)
+#define VMAP(f) int f(mx_scope *, const mx_array *, mx_array *const *, const int *, mx_array **, int *)
+#define VIEW_RULE(f) bool f(const mx_array *, const mx_array *, int64_t *, int64_t *)
 
 INFER(infer_elementwise);
 INFER(infer_reduce);
