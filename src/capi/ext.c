@@ -1,0 +1,64 @@
+/* The functions of ext.h, for the Python extension. */
+#include "capi/ext.h"
+
+#include "capi/handles.h"
+#include "core/alloc.h"
+#include "core/error.h"
+#include "graph/functions.h"
+
+int mlx_ext_error_kind(void) { return mx_error_kind(); }
+const char *mlx_ext_error_python(void) { return mx_error_python(mx_error_kind()); }
+const char *mlx_ext_error_message(void) { return mx_error_message(); }
+int mlx_ext_callback_failed(void) { return mx_fail(MX_ECALLBACK, "A callback failed."); }
+
+void mlx_ext_clear(mlx_array a) {
+  mx_array **box = a.ctx, *old = *box;
+  *box = NULL;
+  mx_release(old);
+}
+
+void *mlx_ext_data(mlx_array a) {
+  mx_array *x = mx_array_of(a);
+  return x && mx_is_available(x) ? x->data : NULL;
+}
+
+size_t mlx_ext_buffer_size(mlx_array a) {
+  mx_array *x = mx_array_of(a);
+  if (!x || !mx_is_available(x)) return 0;
+  return x->buf ? x->buf->size : mx_nbytes(x);
+}
+
+int mlx_ext_empty(mlx_array *res, int ndim, const int *shape, mlx_dtype dtype, void **data) {
+  mx_array *x = mx_array_empty((mx_dtype)dtype, ndim, shape);
+  if (!x) return MX_REPORT();
+  *data = x->data;
+  return MX_STATUS(mx_put(res, x));
+}
+
+int mlx_ext_foreign(mlx_array *res, void *data, size_t nbytes, int ndim, const int *shape, const int64_t *strides,
+                    mlx_dtype dtype, void (*dtor)(void *), void *payload) {
+  mx_array *x = mx_array_foreign((mx_dtype)dtype, ndim, shape, strides, data, nbytes, dtor, payload);
+  return x ? MX_STATUS(mx_put(res, x)) : MX_REPORT();
+}
+
+mlx_stream mlx_ext_default_stream(void) {
+  static _Thread_local mx_stream current;
+  current = mx_default_stream();
+  return (mlx_stream){&current};
+}
+
+mlx_dtype mlx_ext_promote(mlx_dtype a, mlx_dtype b) { return (mlx_dtype)mx_promote((mx_dtype)a, (mx_dtype)b); }
+
+int mlx_ext_random_state(mlx_array *key) {
+  mx_array *k = mx_random_state();
+  return k ? MX_STATUS(mx_put(key, mx_retain(k))) : MX_REPORT();
+}
+
+int mlx_ext_random_set_state(mlx_array key) {
+  mx_array *k = mx_array_of(key);
+  if (!k) return MX_REFUSE(MX_EVALUE, "[random] The state cannot be empty.");
+  return MX_STATUS(mx_random_set_state(k));
+}
+
+void mlx_ext_set_print_precision(int digits) { mx_set_print_precision(digits); }
+int mlx_ext_print_precision(void) { return mx_print_precision(); }
