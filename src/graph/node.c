@@ -14,6 +14,7 @@ static void fill(mx_array *a, mx_stream stream, int op, int nin, mx_array *const
   a->op = (uint16_t)op;
   a->stream = stream;
   a->flags = inherited(nin, in);
+  if (op == OP_stop_gradient) a->flags &= (uint8_t)~MX_TRACER; /* no gradient is wanted of what comes from it */
   for (int i = 0; i < nin; i++) a->in[i] = mx_retain(in[i]);
   if (np) memcpy(a->p, p, (size_t)np * sizeof *p);
 }

@@ -1,7 +1,7 @@
 /* mx_ops: the tables of ops/ as one record an op. */
 #include "graph/graph.h"
 
-/* The rules that rows name. A rule that is not linked is NULL: an op without it says so when it is asked for. */
+/* The rules that rows name. */
 #define INFER(f) int f(int, int, mx_array *const *, int, const int64_t *, int, mx_aval *)
 #define VJP(f) int f(mx_scope *, const mx_array *, mx_array *const *, mx_array *const *, const bool *, mx_array **)
 #define JVP(f) int f(mx_scope *, const mx_array *, mx_array *const *, mx_array *const *, mx_array **)

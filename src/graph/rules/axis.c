@@ -71,7 +71,7 @@ static mx_array *taken_from(mx_scope *s, const mx_array *n) {
   mx_array *hit = run ? mx_equal(s, n->in[0], run) : NULL;
   if (!hit) return NULL;
   at = mx_where(s, hit, at, mx_int(s, MX_I32, reverse ? dim - 1 : 0));
-  return mx_node1(s, reverse ? OP_cummin : OP_cummax, at, 3, (int64_t[]){axis, reverse, 1});
+  return mx_stop_gradient(s, mx_node1(s, reverse ? OP_cummin : OP_cummax, at, 3, (int64_t[]){axis, reverse, 1}));
 }
 
 /* x moved by one place along the axis, against the scan (or with it), zeros entering: what an exclusive scan shifts. */
@@ -122,19 +122,19 @@ static mx_array *lcse_forth(mx_scope *s, const mx_array *n, mx_array *x, mx_arra
   return sum ? mx_subtract(s, sum, r) : NULL;
 }
 
-/* An exclusive scan starts with -inf, on which nothing depends: a finite number there keeps NaN away. */
+/* A sum of nothing, or of exp(-inf), is -inf: a finite number there keeps NaN away. */
 static mx_array *finite(mx_scope *s, mx_array *r) {
   return mx_where(s, mx_equal(s, r, mx_const_like(s, r, -__builtin_inf())), mx_const_like(s, r, 0), r);
 }
 
 VJP(logcumsumexp) {
   (void)want;
-  mx_array *r = n->p[2] ? out[0] : finite(s, out[0]);
+  mx_array *r = finite(s, out[0]);
   res[0] = cot[0] ? by_sign(s, n, r, cot[0], lcse_back) : NULL;
   return s->rc;
 }
 JVP(logcumsumexp) {
-  mx_array *r = n->p[2] ? out[0] : finite(s, out[0]);
+  mx_array *r = finite(s, out[0]);
   res[0] = tan[0] ? by_sign(s, n, r, tan[0], lcse_forth) : NULL;
   return s->rc;
 }
@@ -169,7 +169,7 @@ INFER(argsort) {
 }
 
 static mx_array *order_of(mx_scope *s, const mx_array *n) {
-  return mx_node1(s, n->op == OP_sort ? OP_argsort : OP_argpartition, n->in[0], n->np, n->p);
+  return mx_stop_gradient(s, mx_node1(s, n->op == OP_sort ? OP_argsort : OP_argpartition, n->in[0], n->np, n->p));
 }
 
 VJP(sort) {
