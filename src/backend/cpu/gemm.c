@@ -3,35 +3,39 @@
 #include <string.h>
 
 #include "backend/cpu/blas.h"
+#include "backend/cpu/vec.h"
 #include "core/alloc.h"
 #include "core/error.h"
 #include "core/half.h"
 
-#define T float
-#define TAG f32
-#include "backend/cpu/gemm.inc.h"
-#undef T
-#undef TAG
-#define T double
-#define TAG f64
-#include "backend/cpu/gemm.inc.h"
-#undef T
-#undef TAG
-#define T mx_c64
-#define TAG c64
-#define IS_COMPLEX
-#include "backend/cpu/gemm.inc.h"
-#undef IS_COMPLEX
-#undef T
-#undef TAG
+/* Complex numbers: rows of b scaled and added up. */
+static int own_c64(int64_t m, int64_t n, int64_t k, double alpha, const mx_matrix *a, const mx_matrix *b, double beta, mx_c64 *c,
+                   int64_t ldc) {
+  const mx_c64 *pa = a->data, *pb = b->data;
+  for (int64_t i = 0; i < m; i++) {
+    float *o = (float *)(void *)&c[i * ldc];
+    for (int64_t j = 0; j < 2 * n; j++) o[j] = beta == 0 ? 0 : (float)beta * o[j];
+    for (int64_t p = 0; p < k; p++) {
+      mx_c64 x = pa[i * a->rs + p * a->cs];
+      float re = (float)alpha * crealf(x), im = (float)alpha * cimagf(x);
+      const float *row = (const float *)(const void *)&pb[p * b->rs];
+      for (int64_t j = 0; j < n; j++) {
+        float br = row[2 * j * b->cs], bi = row[2 * j * b->cs + 1];
+        o[2 * j] += re * br - im * bi;
+        o[2 * j + 1] += re * bi + im * br;
+      }
+    }
+  }
+  return 0;
+}
 
 int mx_gemm_own(mx_dtype t, int64_t m, int64_t n, int64_t k, double alpha, mx_matrix a, mx_matrix b, double beta, void *c,
                 int64_t ldc) {
   if (m == 0 || n == 0) return 0;
   switch (t) {
-    case MX_F64: return own_f64(m, n, k, alpha, &a, &b, beta, c, ldc);
+    case MX_F64: return mx_vec_now()->gemm_f64(m, n, k, alpha, &a, &b, beta, c, ldc);
     case MX_C64: return own_c64(m, n, k, alpha, &a, &b, beta, c, ldc);
-    default: return own_f32(m, n, k, alpha, &a, &b, beta, c, ldc);
+    default: return mx_vec_now()->gemm_f32(m, n, k, alpha, &a, &b, beta, c, ldc);
   }
 }
 

@@ -16,6 +16,9 @@ typedef struct mx_matrix {
  * without a message (report with mx_fail_memory): packing needs scratch. */
 int mx_gemm(mx_dtype t, int64_t m, int64_t n, int64_t k, double alpha, mx_matrix a, mx_matrix b, double beta, void *c, int64_t ldc);
 
+typedef int (*mx_gemm_fn)(int64_t m, int64_t n, int64_t k, double alpha, const mx_matrix *a, const mx_matrix *b, double beta, void *c,
+                          int64_t ldc);
+
 /* The same by our own kernel. */
 int mx_gemm_own(mx_dtype t, int64_t m, int64_t n, int64_t k, double alpha, mx_matrix a, mx_matrix b, double beta, void *c,
                 int64_t ldc);

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backend/cpu/gemm.h"
+
 typedef struct mx_vec {
   /* o may be x */
   void (*softmax)(int64_t n, const float *x, float *o);
@@ -16,6 +18,8 @@ typedef struct mx_vec {
   int64_t (*argmin)(int64_t n, const float *x), (*argmax)(int64_t n, const float *x);
   /* Threefry-2x32 of the n counters (c0 + i, c1 + i) into lo[i] and hi[i] */
   void (*threefry)(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, int64_t n, uint32_t *lo, uint32_t *hi);
+  /* mx_gemm_own of f32 and f64 */
+  mx_gemm_fn gemm_f32, gemm_f64;
 } mx_vec;
 
 /* Of the instruction set in use (isa.h). */
