@@ -84,7 +84,7 @@ static void transposed_matrices_need_no_copy_and_give_the_same(void **state) {
 
 static void our_own_product_matches_plain_sums(void **state) {
   (void)state;
-  static const int sizes[][3] = {{1, 1, 1}, {7, 5, 3}, {6, 16, 256}, {97, 513, 257}, {100, 30, 600}, {1, 1000, 300}, {300, 1, 1000}};
+  static const int sizes[][3] = {{1, 1, 1}, {7, 5, 3}, {6, 16, 256}, {97, 513, 257}, {100, 30, 600}, {1, 1000, 300}, {300, 1, 1000}, {14, 14, 300}, {6, 6, 40}};
   for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
     for (int t = 0; t < 2; t++) {
       int m = sizes[s][0], n = sizes[s][1], k = sizes[s][2];

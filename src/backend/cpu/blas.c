@@ -39,7 +39,7 @@ static void restore_variable(variable *v) {
   mx_free(v->old);
 }
 
-/* The core type of the kernels this CPU can run, for a build that does not know it. */
+/* The core type whose kernels this CPU can run, to be named when the build takes slower ones; NULL: it decides. */
 static const char *core_type(void) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
@@ -57,7 +57,7 @@ static void *symbol(void *lib, const char *pre, const char *name) {
   return dlsym(lib, full);
 }
 
-/* Opens the library; on success handle and prefix are set. force: say which core it is, whatever it detects. */
+/* Opens the library; on success handle and prefix are set. force: say which core it is, unless the user has said so. */
 static bool open_library(const char *file, bool force) {
   const char *core = force && !getenv("OPENBLAS_CORETYPE") ? core_type() : NULL;
   variable threads = {0}, type = {0};
@@ -78,17 +78,22 @@ static bool open_library(const char *file, bool force) {
   return false;
 }
 
-/* Whether the opened library took kernels far below what the CPU can do. */
+/* Whether the opened library took kernels that are as wide as the CPU is. */
 static bool knows_cpu(void) {
   const char *(*name)(void) = NULL;
   void *f = symbol(handle, prefix, "openblas_get_corename");
-  if (!f || !core_type()) return true;
+  const char *best = core_type();
+  if (!f || !best) return true;
   memcpy(&name, &f, sizeof f);
   const char *core = name();
-  static const char *const slow[] = {"Prescott", "Core2", "Penryn", "Dunnington", "Nehalem", "Katmai", "Coppermine",
-                                     "Northwood", "Banias", "Generic", "generic", "Sandybridge"};
-  for (size_t i = 0; i < sizeof slow / sizeof *slow; i++)
-    if (!strcasecmp(core, slow[i])) return false;
+  static const char *const narrow[] = {"Prescott", "Core2", "Penryn", "Dunnington", "Nehalem", "Katmai", "Coppermine", "Northwood",
+                                       "Banias", "Generic", "Sandybridge", "Athlon", "Opteron", "Opteron_SSE3", "Barcelona",
+                                       "Bobcat", "Bulldozer", "Piledriver", "Steamroller", "Atom", "Nano"};
+  static const char *const avx2[] = {"Haswell", "Zen", "Excavator"};
+  for (size_t i = 0; i < sizeof narrow / sizeof *narrow; i++)
+    if (!strcasecmp(core, narrow[i])) return false;
+  for (size_t i = 0; i < sizeof avx2 / sizeof *avx2; i++)
+    if (!strcasecmp(core, avx2[i])) return strcmp(best, "SkylakeX") != 0;
   return true;
 }
 
@@ -156,6 +161,7 @@ static void find(void) {
   memcpy(&set_threads, &f, sizeof f);
   if (f) set_threads(1);
   found.name = path;
+  found.narrow = !knows_cpu();
 #define GET(entry)                                                                                                           \
   f = symbol(handle, prefix, "cblas_" #entry);                                                                               \
   memcpy(&found.entry, &f, sizeof f)

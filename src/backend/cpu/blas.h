@@ -18,6 +18,7 @@ typedef struct mx_blas {
   void (*dgemv)(int order, int ta, int m, int n, double alpha, const double *a, int lda, const double *x, int incx, double beta,
                 double *y, int incy);
   const char *name;      /* the file */
+  bool narrow;           /* its kernels use narrower vectors than the CPU has (told so by OPENBLAS_CORETYPE, or it cannot be changed) */
 } mx_blas;
 
 /* NULL when there is none. */

@@ -31,6 +31,7 @@ typedef struct conv_job {
   operand x, w, y;         /* the result's is row-contiguous */
   int64_t pixels, block;   /* output pixels in all, and in a block */
   int64_t depth;           /* kernel taps times channels of a group */
+  bool runs;               /* the taps of a kernel row lie next to each other in x */
   int64_t parts;           /* conv_grad_weight: partial sums, one a range */
   char *partial;
   _Atomic int rc;
@@ -119,36 +120,66 @@ static void pixel_next(const mx_conv *g, pixel *p) {
   p->n++;
 }
 
-/* The body for every kernel tap of pixel p, in order: whether it is inside x, and where. */
-#define EACH_TAP(j, p, at, ...)                                                                                              \
+/* Where the taps of one kernel row of a pixel lie: `taps` of them from `first` on are inside x, at `at`; next to each other in memory
+ * when the job says so (j->runs), else there is one. */
+typedef struct run {
+  int64_t first, taps, at;
+} run;
+
+static inline run run_of(const conv_job *j, const pixel *p, int64_t base, int64_t k2) {
+  const mx_conv *g = &j->g;
+  const int64_t *s = j->x.s.s;
+  if (!j->runs) {
+    int64_t i2 = mx_conv_source(g, 2, p->o[2], k2);
+    return (run){0, i2 >= 0, base + i2 * s[3]};
+  }
+  int64_t start = p->o[2] * g->stride[2] - g->low[2], first = start < 0 ? -start : 0, last = g->in[2] - start;
+  if (last > g->kernel[2]) last = g->kernel[2];
+  return (run){first, last > first ? last - first : 0, base + (start + first) * s[3]};
+}
+
+/* The body for every kernel row of pixel p (every tap, without runs): a run r of it, and how many taps the row has. */
+#define EACH_RUN(j, p, ...)                                                                                                  \
   do {                                                                                                                       \
     const mx_conv *g_ = &(j)->g;                                                                                             \
     const int64_t *s_ = (j)->x.s.s;                                                                                          \
+    const int64_t taps = (j)->runs ? g_->kernel[2] : 1;                                                                      \
     for (int64_t k0 = 0; k0 < g_->kernel[0]; k0++) {                                                                         \
       int64_t i0 = mx_conv_source(g_, 0, (p)->o[0], k0);                                                                     \
       for (int64_t k1 = 0; k1 < g_->kernel[1]; k1++) {                                                                       \
-        int64_t i1 = mx_conv_source(g_, 1, (p)->o[1], k1);                                                                   \
-        for (int64_t k2 = 0; k2 < g_->kernel[2]; k2++) {                                                                     \
-          int64_t i2 = mx_conv_source(g_, 2, (p)->o[2], k2);                                                                 \
-          int64_t at = (p)->n * s_[0] + i0 * s_[1] + i1 * s_[2] + i2 * s_[3];                                                \
-          bool inside = i0 >= 0 && i1 >= 0 && i2 >= 0;                                                                       \
+        int64_t i1 = mx_conv_source(g_, 1, (p)->o[1], k1), base = (p)->n * s_[0] + i0 * s_[1] + i1 * s_[2];                  \
+        for (int64_t k2 = 0; k2 < g_->kernel[2]; k2 += taps) {                                                               \
+          run r = run_of(j, p, base, k2);                                                                                    \
+          if (i0 < 0 || i1 < 0) r.taps = 0;                                                                                  \
           __VA_ARGS__                                                                                                        \
         }                                                                                                                    \
       }                                                                                                                      \
     }                                                                                                                        \
   } while (0)
 
+/* Words of 4 bytes, few of them at a time. */
+static inline void copy_words(char *o, const char *x, int64_t words) {
+  if (words >= 32) {
+    memcpy(o, x, (size_t)words * 4);
+    return;
+  }
+  for (; words >= 4; words -= 4, o += 16, x += 16) memcpy(o, x, 16);
+  for (; words; words--, o += 4, x += 4) memcpy(o, x, 4);
+}
+static inline void zero_words(char *o, int64_t words) {
+  for (; words; words--, o += 4) memset(o, 0, 4);
+}
+
 /* columns (end - begin, depth) of group q. */
 static void gather_columns(const conv_job *j, int64_t begin, int64_t end, int64_t q, char *columns) {
-  int64_t cg = j->g.c / j->g.groups;
-  size_t item = j->item, run = (size_t)cg * item;
+  int64_t cg = j->g.c / j->g.groups, words = cg * (int64_t)j->item / 4;
   pixel p;
   pixel_seek(&j->g, &p, begin);
   for (int64_t i = begin; i < end; i++, pixel_next(&j->g, &p))
-    EACH_TAP(j, &p, at, {
-      if (inside) memcpy(columns, j->x.data + (at + q * cg) * (int64_t)item, run);
-      else memset(columns, 0, run);
-      columns += run;
+    EACH_RUN(j, &p, {
+      if (r.taps < taps) zero_words(columns, taps * words);
+      if (r.taps) copy_words(columns + r.first * words * 4, j->x.data + (r.at + q * cg) * (int64_t)j->item, r.taps * words);
+      columns += taps * words * 4;
     });
 }
 
@@ -158,17 +189,18 @@ static void scatter_columns(const conv_job *j, int64_t begin, int64_t end, int64
   pixel p;
   pixel_seek(&j->g, &p, begin);
   for (int64_t i = begin; i < end; i++, pixel_next(&j->g, &p))
-    EACH_TAP(j, &p, at, {
-      if (inside && j->t == MX_F32) {
-        float *o = (float *)(void *)j->x.data + at + q * cg;
-        const float *c = (const float *)(const void *)columns;
-        for (int64_t k = 0; k < cg; k++) o[k] += c[k];
-      } else if (inside) {
-        double *o = (double *)(void *)j->x.data + at + q * cg;
-        const double *c = (const double *)(const void *)columns;
-        for (int64_t k = 0; k < cg; k++) o[k] += c[k];
+    EACH_RUN(j, &p, {
+      int64_t n = r.taps * cg;
+      if (j->t == MX_F32) {
+        float *restrict o = (float *)(void *)j->x.data + r.at + q * cg;
+        const float *restrict c = (const float *)(const void *)columns + r.first * cg;
+        for (int64_t k = 0; k < n; k++) o[k] += c[k];
+      } else {
+        double *restrict o = (double *)(void *)j->x.data + r.at + q * cg;
+        const double *restrict c = (const double *)(const void *)columns + r.first * cg;
+        for (int64_t k = 0; k < n; k++) o[k] += c[k];
       }
-      columns += (size_t)cg * j->item;
+      columns += (size_t)(taps * cg) * j->item;
     });
 }
 
@@ -261,6 +293,13 @@ static void job_init(conv_job *j, const mx_call *c, const mx_view *x, const mx_v
   if (j->block > 1024) j->block = 1024;
 }
 
+/* Once x is known. */
+static void find_runs(conv_job *j) {
+  const mx_conv *g = &j->g;
+  j->runs = g->kernel_dilation[2] == 1 && g->input_dilation[2] == 1 && !g->flip && g->groups == 1 &&
+            (g->in[2] == 1 || j->x.s.s[3] == g->c);
+}
+
 static int finish(conv_job *j, const operand *result, const mx_view *out, int rc) {
   if (!rc && j->rc) rc = mx_fail_memory();
   if (!rc) operand_store(result, out);
@@ -280,6 +319,7 @@ int mx_cpu_conv(const mx_call *c) {
   if (!j.depth) return mx_fill(y, NULL);
   if ((rc = operand_init(&j.x, &j, x, false)) || (rc = operand_init(&j.w, &j, w, true)) || (rc = operand_result(&j.y, &j, y)))
     return finish(&j, &j.y, y, rc);
+  find_runs(&j);
   mx_parallel((j.pixels + j.block - 1) / j.block, 1, forward_range, &j);
   return finish(&j, &j.y, y, 0);
 }
@@ -294,6 +334,7 @@ int mx_cpu_conv_grad_input(const mx_call *c) {
   memset(j.x.data, 0, (size_t)x->size * j.item);
   if (!y->size || !w->size) return finish(&j, &j.x, x, 0);
   if ((rc = operand_init(&j.w, &j, w, true)) || (rc = operand_init(&j.y, &j, y, true))) return finish(&j, &j.x, x, rc);
+  find_runs(&j);
   int64_t image = j.pixels / j.g.batch, grain = j.block / image;
   mx_parallel(j.g.batch, grain ? grain : 1, input_range, &j);
   return finish(&j, &j.x, x, 0);
@@ -313,6 +354,7 @@ int mx_cpu_conv_grad_weight(const mx_call *c) {
   if ((rc = operand_init(&j.x, &j, x, false)) || (rc = operand_init(&j.y, &j, y, true)) || (rc = operand_result(&j.w, &j, w)))
     return finish(&j, &j.w, w, rc);
   if (!(j.partial = mx_malloc((size_t)(j.parts * w->size) * j.item))) return finish(&j, &j.w, w, mx_fail_memory());
+  find_runs(&j);
   mx_parallel(j.parts, 1, weight_range, &j);
   if (!j.rc)
     for (int64_t i = 0; i < w->size; i++) {

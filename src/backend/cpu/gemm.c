@@ -88,6 +88,8 @@ int mx_gemm(mx_dtype t, int64_t m, int64_t n, int64_t k, double alpha, mx_matrix
   const mx_blas *blas = mx_blas_get();
   if (m == 0 || n == 0) return 0;
   if (!blas || k == 0 || m * n * k <= 64 || ldc > INT32_MAX) return mx_gemm_own(t, m, n, k, alpha, a, b, beta, c, ldc);
+  /* a library with narrow kernels is slower than our own, but for vectors and what hardly fills a register block */
+  if (blas->narrow && t != MX_C64 && m >= 8 && n >= 16) return mx_gemm_own(t, m, n, k, alpha, a, b, beta, c, ldc);
   int ta, tb;
   int64_t lda, ldb;
   void *pa = NULL, *pb = NULL;

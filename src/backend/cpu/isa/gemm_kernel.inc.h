@@ -36,11 +36,17 @@ static __attribute__((noinline)) void NAME(micro_packed)(int64_t k, const T *a, 
 }
 
 /* n lines of k elements into panels `width` lines wide; lines that are missing in the last panel are zero. */
-static void NAME(pack)(int64_t n, int64_t k, int width, T alpha, const T *x, int64_t across, int64_t along, T *o) {
+static void NAME(pack)(int64_t n, int64_t k, int width, T alpha, const T *restrict x, int64_t across, int64_t along, T *restrict o) {
   for (int64_t i = 0; i < n; i += width, x += width * across, o += width * k) {
     int w = n - i < width ? (int)(n - i) : width;
     if (w < width) memset(o, 0, (size_t)(width * k) * sizeof(T));
-    if (across == 1) {
+    if (across == 1 && w == NAME(NR) && width == NAME(NR)) {
+      for (int64_t p = 0; p < k; p++)
+        for (int j = 0; j < NAME(NR); j++) o[p * NAME(NR) + j] = alpha * x[j + p * along];
+    } else if (across == 1 && w == MR && width == MR) {
+      for (int64_t p = 0; p < k; p++)
+        for (int j = 0; j < MR; j++) o[p * MR + j] = alpha * x[j + p * along];
+    } else if (across == 1) {
       for (int64_t p = 0; p < k; p++)
         for (int j = 0; j < w; j++) o[p * width + j] = alpha * x[j + p * along];
     } else if (w == NAME(NR) && width == NAME(NR)) {
@@ -57,11 +63,54 @@ static void NAME(pack)(int64_t n, int64_t k, int width, T alpha, const T *x, int
   }
 }
 
+/* y = alpha x B + beta y for a vector x; B (k, n). */
+static void NAME(vector)(int64_t n, int64_t k, T alpha, const T *x, int64_t sx, const T *b, int64_t rs, int64_t cs, T beta, T *y, int64_t sy) {
+  if (cs == 1 && sy == 1) { /* rows of B added up, four at a time */
+    for (int64_t j = 0; j < n; j++) y[j] = beta == 0 ? 0 : beta * y[j];
+    int64_t p = 0;
+    for (; p + 4 <= k; p += 4) {
+      T x0 = alpha * x[p * sx], x1 = alpha * x[(p + 1) * sx], x2 = alpha * x[(p + 2) * sx], x3 = alpha * x[(p + 3) * sx];
+      const T *b0 = b + p * rs, *b1 = b0 + rs, *b2 = b1 + rs, *b3 = b2 + rs;
+      MX_INDEPENDENT
+      for (int64_t j = 0; j < n; j++) y[j] += x0 * b0[j] + x1 * b1[j] + (x2 * b2[j] + x3 * b3[j]);
+    }
+    for (; p < k; p++) {
+      T xp = alpha * x[p * sx];
+      const T *bp = b + p * rs;
+      MX_INDEPENDENT
+      for (int64_t j = 0; j < n; j++) y[j] += xp * bp[j];
+    }
+    return;
+  }
+  for (int64_t j = 0; j < n; j++) {
+    enum { L = 4 * NAME(LANES) };
+    const T *bj = b + j * cs;
+    T lane[L] = {0}, s = 0;
+    int64_t p = 0;
+    if (rs == 1 && sx == 1)
+      for (; p + L <= k; p += L)
+        for (int q = 0; q < L; q++) lane[q] += x[p + q] * bj[p + q];
+    for (; p < k; p++) s += x[p * sx] * bj[p * rs];
+    for (int half = L / 2; half; half /= 2)
+      for (int q = 0; q < half; q++) lane[q] += lane[q + half];
+    s = alpha * (s + lane[0]);
+    y[j * sy] = beta == 0 ? s : s + beta * y[j * sy];
+  }
+}
+
 int GEMM(int64_t, int64_t, int64_t, double, const mx_matrix *, const mx_matrix *, double, void *, int64_t);
 int GEMM(int64_t m, int64_t n, int64_t k, double alpha, const mx_matrix *ma, const mx_matrix *mb, double beta, void *vc, int64_t ldc) {
   enum { NR = NAME(NR), KC = NAME(KC), NC = NAME(NC), MC = NAME(MC) };
   const T *a = ma->data, *b = mb->data;
   T *c = vc;
+  if (m == 1) {
+    NAME(vector)(n, k, (T)alpha, a, ma->cs, b, mb->rs, mb->cs, (T)beta, c, 1);
+    return 0;
+  }
+  if (n == 1) {
+    NAME(vector)(m, k, (T)alpha, b, mb->rs, a, ma->cs, ma->rs, (T)beta, c, ldc);
+    return 0;
+  }
   if (k == 0 || alpha == 0 || (beta != 0 && beta != 1)) {
     for (int64_t i = 0; i < m; i++)
       for (int64_t j = 0; j < n; j++) c[i * ldc + j] = beta == 0 ? 0 : (T)beta * c[i * ldc + j];
