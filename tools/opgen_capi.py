@@ -32,11 +32,8 @@ class Function:
         if not m:
             raise ValueError(f"{where}: not a prototype: {line}")
         self.name, self.where, self.doc = m.group(1), where, []
+        self.internal = "mx_" + self.name.removeprefix("mlx_")
         self.params = [Param(p) for p in m.group(2).split(",")]
-
-    @property
-    def internal(self):
-        return "mx_" + self.name.removeprefix("mlx_")
 
     @property
     def tag(self):
@@ -77,6 +74,8 @@ def read(ops):
         elif re.match(r"(todo )?int mlx_", line):
             fun = Function(line, where)
             sections[-1].functions.append(fun)
+        elif fun is not None and (m := re.fullmatch(r"    -> (mx_\w+)", line)):
+            fun.internal = m.group(1)
         elif fun is not None and line.startswith("    "):
             fun.doc.append(line.strip())
         elif fun is None and not sections[-1].functions:
@@ -141,26 +140,26 @@ def pass_on(f, params):
             pass                                            # mx_capi_begin has put it into the scope
         elif p.handle == "mlx_array":
             checks.append(f"  mx_array *x_{p.name} = "
-                          f"{'mx_capi_maybe' if p.optional else 'mx_capi_in'}(&c, {p.name}, \"{p.name}\");")
+                          f"{'mx_capi_maybe' if p.optional else 'mx_capi_in'}(&call, {p.name}, \"{p.name}\");")
             args.append(f"x_{p.name}")
         elif p.handle == "mlx_vector_array":
-            checks.append(f"  const mx_vector_array *v_{p.name} = mx_capi_vector(&c, {p.name}, \"{p.name}\");")
-            args += [f"v_{p.name}->n", f"v_{p.name}->items"]
+            checks.append(f"  const mx_list *v_{p.name} = mx_capi_vector(&call, {p.name}, \"{p.name}\");")
+            args += [f"v_{p.name}->n", f"v_{p.name}->at"]
         elif p.type in ("const int*", "const int64_t*") and after is not None and after.name == p.name + "_num":
-            checks.append(f"  mx_capi_need(&c, {p.name} != NULL || {after.name} == 0, \"{p.name}\");")
+            checks.append(f"  mx_capi_need(&call, {p.name} != NULL || {after.name} == 0, \"{p.name}\");")
             args += [p.name, after.name]
             i += 1
         elif p.type == "const char*":
             if not p.optional:
-                checks.append(f"  mx_capi_need(&c, {p.name} != NULL, \"{p.name}\");")
+                checks.append(f"  mx_capi_need(&call, {p.name} != NULL, \"{p.name}\");")
             args.append(p.name)
         elif p.type == "mlx_dtype":
-            checks.append(f"  mx_capi_dtype(&c, {p.name}, \"{p.name}\");")
+            checks.append(f"  mx_capi_dtype(&call, {p.name}, \"{p.name}\");")
             args.append(f"(mx_dtype){p.name}")
         elif p.type in ("mlx_optional_int", "mlx_optional_float"):
             args.append(f"{p.name}.has_value ? &{p.name}.value : NULL")
         elif p.type == "mlx_optional_dtype":
-            checks.append(f"  if ({p.name}.has_value) mx_capi_dtype(&c, {p.name}.value, \"{p.name}\");")
+            checks.append(f"  if ({p.name}.has_value) mx_capi_dtype(&call, {p.name}.value, \"{p.name}\");")
             args.append(f"{p.name}.has_value ? (const mx_dtype *)&{p.name}.value : NULL")
         elif p.type in PLAIN or p.type == "mlx_fft_norm":
             args.append(p.name)
@@ -171,27 +170,31 @@ def pass_on(f, params):
 
 
 def wrapper(f):
+    taken = {"call", "out", "rc"} & {p.name for p in f.params}
+    if taken:
+        raise ValueError(f"{f.where}: {f.name} has a parameter named like a variable of the wrapper: {taken}")
     results = [p for p in f.params if p.type in ("mlx_array*", "mlx_vector_array*")]
     rest = f.params[len(results):]
     if f.params[:len(results)] != results:
         raise ValueError(f"{f.where}: results come first in {f.name}")
     stream = next((p.name for p in rest if p.handle == "mlx_stream"), None)
     checks, args = pass_on(f, rest)
-    begin = f'mx_capi_begin(&c, "{f.tag}", {stream})' if stream else f'mx_capi_begin_no_stream(&c, "{f.tag}")'
-    body = ["  mx_capi c;", f"  {begin};"] + checks
-    call = f"{f.internal}({', '.join(['&c.scope'] + args)})"
+    begin = f'mx_capi_begin(&call, "{f.tag}", {stream})' if stream else f'mx_capi_begin_no_stream(&call, "{f.tag}")'
+    body = ["  mx_capi call;", f"  {begin};"] + checks
+    call = f"{f.internal}({', '.join(['&call.scope'] + args)})"
     if not results:                                          # acts on state: no node is built
-        body += [f"  return mx_capi_end_plain(&c, c.scope.rc ? c.scope.rc : {call.replace('&c.scope, ', '')});"]
+        body += [f"  return mx_capi_end_plain(&call, call.scope.rc ? call.scope.rc : {call.replace('&call.scope, ', '')});"]
     elif results[0].type == "mlx_vector_array*":
-        call = f"{f.internal}({', '.join(['&c.scope', '&c.list'] + args)})"
-        body += ["  if (!c.scope.rc)", f"    {call};", f"  return mx_capi_end_vector(&c, {results[0].name});"]
+        call = f"{f.internal}({', '.join(['&call.scope', '&out'] + args)})"
+        body += ["  mx_list out = {0};", f"  int rc = call.scope.rc ? call.scope.rc : {call};",
+                 f"  return mx_capi_end_vector(&call, rc, {results[0].name}, &out);"]
     elif len(results) == 1:
-        body += [f"  mx_array *r = c.scope.rc ? NULL : {call};", f"  return mx_capi_end(&c, {results[0].name}, r);"]
+        body += [f"  mx_array *out = call.scope.rc ? NULL : {call};", f"  return mx_capi_end(&call, {results[0].name}, out);"]
     else:
-        call = f"{f.internal}({', '.join(['&c.scope', 'r'] + args)})"
-        body += [f"  mx_array *r[{len(results)}] = {{NULL}};", "  if (!c.scope.rc)", f"    {call};",
-                 f"  return mx_capi_end_many(&c, {len(results)}, "
-                 f"(mlx_array *[]){{{', '.join(p.name for p in results)}}}, r);"]
+        call = f"{f.internal}({', '.join(['&call.scope', 'out'] + args)})"
+        body += [f"  mx_array *out[{len(results)}] = {{NULL}};", f"  int rc = call.scope.rc ? call.scope.rc : {call};",
+                 f"  return mx_capi_end_many(&call, rc, {len(results)}, "
+                 f"(mlx_array *[]){{{', '.join(p.name for p in results)}}}, out);"]
     return "\n".join([f.prototype(" {")] + body + ["}"])
 
 

@@ -101,16 +101,16 @@ int mx_capi_end_at(const char *file, int line, mx_capi *c, mlx_array *res, mx_ar
   return finish(file, line, c, rc);
 }
 
-int mx_capi_end_many_at(const char *file, int line, mx_capi *c, int n, mlx_array *const *res, mx_array *const *r) {
-  int rc = 0;
-  for (int i = 0; i < n && !c->scope.rc && !rc; i++)
+int mx_capi_end_many_at(const char *file, int line, mx_capi *c, int rc, int n, mlx_array *const *res, mx_array *const *r) {
+  if (c->scope.rc) rc = c->scope.rc;
+  for (int i = 0; i < n && !rc; i++)
     rc = r[i] ? mx_put(res[i], mx_retain(r[i])) : mx_fail(MX_ERUNTIME, "[%s] gave no result %d", c->tag, i);
   return finish(file, line, c, rc);
 }
 
-int mx_capi_end_vector_at(const char *file, int line, mx_capi *c, mlx_vector_array *res, mx_list *r) {
-  int rc = 0;
-  if (!c->scope.rc) rc = mx_put_list(res, r);
+int mx_capi_end_vector_at(const char *file, int line, mx_capi *c, int rc, mlx_vector_array *res, mx_list *r) {
+  if (c->scope.rc) rc = c->scope.rc;
+  if (!rc) rc = mx_put_list(res, r);
   mx_list_clear(r);
   return finish(file, line, c, rc);
 }

@@ -71,10 +71,11 @@ const mx_list *mx_capi_vector(mx_capi *c, mlx_vector_array h, const char *name);
 /* Errors for a pointer that must not be NULL and for a number that is no dtype. */
 void mx_capi_need(mx_capi *c, bool present, const char *name);
 void mx_capi_dtype(mx_capi *c, mlx_dtype t, const char *name);
-/* The result goes to res, or the error to the handler; the scope ends. 0 or 1. */
+/* The result goes to res, or the error to the handler; the scope ends. rc is what the graph function gave. 0 or 1. */
 int mx_capi_end_at(const char *file, int line, mx_capi *c, mlx_array *res, mx_array *r);
-int mx_capi_end_many_at(const char *file, int line, mx_capi *c, int n, mlx_array *const *res, mx_array *const *r);
-int mx_capi_end_vector_at(const char *file, int line, mx_capi *c, mlx_vector_array *res, mx_list *r);
+int mx_capi_end_many_at(const char *file, int line, mx_capi *c, int rc, int n, mlx_array *const *res,
+                        mx_array *const *r);
+int mx_capi_end_vector_at(const char *file, int line, mx_capi *c, int rc, mlx_vector_array *res, mx_list *r);
 int mx_capi_end_plain_at(const char *file, int line, mx_capi *c, int rc);
 #define mx_capi_end(...) mx_capi_end_at(__FILE__, __LINE__, __VA_ARGS__)
 #define mx_capi_end_many(...) mx_capi_end_many_at(__FILE__, __LINE__, __VA_ARGS__)

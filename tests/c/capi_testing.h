@@ -11,14 +11,7 @@
 
 #include <cmocka.h>
 
-#include "mlx/c/closure.h"
-#include "mlx/c/error.h"
-#include "mlx/c/last_error.h"
-#include "mlx/c/map.h"
-#include "mlx/c/memory.h"
-#include "mlx/c/metal.h"
-#include "mlx/c/stream.h"
-#include "mlx/c/version.h"
+#include "mlx/c/mlx.h"
 
 static char heard[4096]; /* the last message, "" when none since expect_* */
 static int heard_count;
