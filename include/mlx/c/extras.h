@@ -14,8 +14,73 @@
 extern "C" {
 #endif
 
+/** How many elements are non-zero, over some axes or, without any, all. i32. */
+int mlx_count_nonzero(
+    mlx_array* res,
+    const mlx_array a,
+    const int* axes /* may be empty */,
+    size_t axes_num,
+    bool keepdims,
+    const mlx_stream s);
+
+/** Differences of neighbours along `axis`, taken `n` times. */
+int mlx_diff(mlx_array* res, const mlx_array a, int n, int axis, const mlx_stream s);
+
+/** The order along some axes, or all, reversed. */
+int mlx_flip(
+    mlx_array* res,
+    const mlx_array a,
+    const int* axes /* may be empty */,
+    size_t axes_num,
+    const mlx_stream s);
+
+/** Where just one of both is non-zero. Bool. */
+int mlx_logical_xor(mlx_array* res, const mlx_array a, const mlx_array b, const mlx_stream s);
+
+/** The last two axes exchanged. Needs two dimensions. */
+int mlx_matrix_transpose(mlx_array* res, const mlx_array a, const mlx_stream s);
+
+/** Smallest and largest element over some axes or, without any, all. */
+int mlx_minmax(
+    mlx_array* res_0,
+    mlx_array* res_1,
+    const mlx_array a,
+    const int* axes /* may be empty */,
+    size_t axes_num,
+    bool keepdims,
+    const mlx_stream s);
+
+/**
+ * Where each value would be inserted into the 1-d array `sorted` to keep it so, before equal ones
+ * or behind. u32.
+ */
+int mlx_searchsorted(
+    mlx_array* res,
+    const mlx_array sorted,
+    const mlx_array values,
+    bool right,
+    const mlx_stream s);
+
 /** The whole number next to a towards zero. Keeps the type; complex is refused. */
 int mlx_trunc(mlx_array* res, const mlx_array a, const mlx_stream s);
+
+/**
+ * Four results of length `size`: the distinct elements of the flattened `a`, rising, filled up with
+ * `fill_value` (empty: the first); where each comes first; for every element of `a` its place among
+ * them; how often each occurs.
+ */
+int mlx_unique(
+    mlx_vector_array* res,
+    const mlx_array a,
+    int size,
+    const mlx_array fill_value /* may be empty */,
+    const mlx_stream s);
+
+/** The slices along `axis`, without that axis. */
+int mlx_unstack(mlx_vector_array* res, const mlx_array a, int axis, const mlx_stream s);
+
+/** Products summed along `axis`; the first operand conjugated. */
+int mlx_vecdot(mlx_array* res, const mlx_array a, const mlx_array b, int axis, const mlx_stream s);
 
 #ifdef __cplusplus
 }
