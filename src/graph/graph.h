@@ -94,6 +94,9 @@ static inline mx_dtype mx_result_dtype(int op, mx_dtype t) {
 /* Evaluates the arrays (and waits). The error of a failed computation is returned. */
 int mx_eval(int n, mx_array *const *a);
 int mx_async_eval(int n, mx_array *const *a);
+/* Set by functions that put a number made from a shape into the graph as a constant, as mean its divisor: what a shapeless compile
+ * traces then holds for these shapes only. */
+extern _Thread_local bool mx_shape_used;
 /* Whether a trace of vjp or jvp is open on this thread. */
 extern _Thread_local int mx_tracing;
 

@@ -154,6 +154,7 @@ mx_array *mx_masked_scatter(mx_scope *s, mx_array *a, mx_array *mask, mx_array *
   if (flat->size == 0) return a;
   /* the k-th true element takes src[k]; false ones and those without an element read some valid place */
   mx_array *rank = mx_cumsum(s, mx_astype(s, m, MX_I32), 0, false, false);
+  mx_shape_used = true;
   mx_array *last = mx_int(s, MX_I32, flat->size - 1);
   mx_array *value = mx_take_axis(s, flat, mx_stop_gradient(s, mx_minimum(s, rank, last)), 0);
   return mx_where(s, mask, mx_reshape_like(s, value, a), a);

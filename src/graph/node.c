@@ -3,6 +3,8 @@
 
 #include "graph/graph.h"
 
+_Thread_local bool mx_shape_used;
+
 /* What a node inherits from its inputs. */
 static uint8_t inherited(int nin, mx_array *const *in) {
   uint8_t f = 0;

@@ -42,6 +42,7 @@ mx_array *mx_mean_axes(mx_scope *s, mx_array *a, const int *axes, size_t n, bool
     if (rc) return mx_scope_error(s, rc);
     count *= a->shape[ax];
   }
+  mx_shape_used = true;
   return mx_mul_k(s, mx_sum_axes(s, mx_to_float(s, a), axes, n, keepdims), 1 / count);
 }
 mx_array *mx_mean_axis(mx_scope *s, mx_array *a, int axis, bool keepdims) { return mx_mean_axes(s, a, &axis, 1, keepdims); }

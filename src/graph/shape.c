@@ -245,6 +245,7 @@ mx_array *mx_number_of_elements(mx_scope *s, mx_array *a, const int *axes, size_
     if (rc) return mx_scope_error(s, rc);
     count *= a->shape[ax];
   }
+  mx_shape_used = true;
   if (mx_is_integer(dtype) && !inverted) return mx_int(s, dtype, (int64_t)count);
   return mx_scalar(s, dtype, inverted ? 1 / count : count);
 }

@@ -16,6 +16,7 @@ mx_array *mx_var_axes(mx_scope *s, mx_array *a, const int *axes, size_t n, bool 
     if (rc) return mx_scope_error(s, rc);
     count *= a->shape[ax];
   }
+  mx_shape_used = true;
   a = mx_to_float(s, a);
   mx_array *d = a ? mx_subtract(s, a, mx_mean_axes(s, a, axes, n, true)) : NULL;
   if (!d) return NULL;

@@ -1,7 +1,8 @@
 /* compile: a function is traced once for each signature of its arguments, simplified, and kept as a replay.
  *
  * The cache is one for the process, least recently used first out. Its keys are compared in full. A trace that captured values of
- * another trace (a tracer of grad, an argument of an outer compile or vmap) is good for that call only and is not kept. */
+ * another trace (a tracer of grad, an argument of an outer compile or vmap) is good for that call only and is not kept.
+ * A shapeless trace serves all shapes if nothing in it was made from a shape; else it is kept for its own shapes only. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,19 +34,19 @@ typedef struct compiled {
   uint64_t constants[];
 } compiled;
 
-static int key_make(key *k, const compiled *c, int n, mx_array *const *in, int mode) {
+static int key_make(key *k, const compiled *c, int n, mx_array *const *in, int mode, bool shapes) {
   size_t len = 4 + (size_t)c->nconst;
   for (int i = 0; i < n; i++) len += 1 + (size_t)in[i]->ndim;
   k->at = len <= sizeof k->small / sizeof *k->small ? k->small : mx_malloc(len * sizeof *k->at);
   if (!k->at) return mx_fail_memory();
   int64_t *p = k->at;
   *p++ = (int64_t)c->fun_id;
-  *p++ = (int64_t)c->shapeless << 48 | (int64_t)mode << 32 | (uint16_t)mx_default_stream();
+  *p++ = (int64_t)!shapes << 48 | (int64_t)mode << 32 | (uint16_t)mx_default_stream();
   *p++ = (int64_t)c->nconst << 32 | n;
   for (int i = 0; i < c->nconst; i++) *p++ = (int64_t)c->constants[i];
   for (int i = 0; i < n; i++) {
     *p++ = in[i]->dtype << 8 | in[i]->ndim;
-    for (int d = 0; d < in[i]->ndim; d++) *p++ = in[i]->shape[d];
+    for (int d = 0; shapes && d < in[i]->ndim; d++) *p++ = in[i]->shape[d];
   }
   k->n = (int)(p - k->at);
   k->hash = 0;
@@ -204,6 +205,28 @@ static bool keepable(const mx_replay *r) {
   return true;
 }
 
+/* Ops whose parameters do not depend on the shapes of their inputs. */
+static bool any_shape(int op) {
+  if (mx_is_elementwise(op) || mx_is_reduction(op)) return true;
+  switch (op) {
+    case OP_transpose: case OP_expand_dims: case OP_squeeze: case OP_copy: case OP_stop_gradient: case OP_contiguous: case OP_depends:
+    case OP_concatenate: case OP_pad: case OP_gather_axis: case OP_scatter_axis: case OP_argmin: case OP_argmax: case OP_cumsum:
+    case OP_cumprod: case OP_cummax: case OP_cummin: case OP_logcumsumexp: case OP_softmax: case OP_logsumexp: case OP_sort:
+    case OP_argsort: case OP_matmul: case OP_addmm: case OP_conv: case OP_rms_norm: case OP_layer_norm:
+      return true;
+    default: return false;
+  }
+}
+
+/* Rules of gradients use shapes freely, and so may what made a constant that is still to be computed. */
+static bool fits_all_shapes(const mx_replay *r) {
+  for (int i = 0; i < r->n; i++)
+    if (!any_shape(r->node[i].proto->op) || (r->node[i].proto->flags & MX_TRACER)) return false;
+  for (int i = 0; i < r->nconst; i++)
+    if (!mx_is_available(r->constant[i])) return false;
+  return true;
+}
+
 static int trace(const compiled *c, int n, mx_array *const *in, bool simplify, mx_replay **r) {
   mx_list out = {0};
   mx_scope s;
@@ -232,20 +255,41 @@ int mx_get_compile_mode(void) {
 }
 void mx_set_compile_mode(int mode) { compile_mode = mode; }
 
+/* Traces, and keeps the trace under k, or, if it serves all shapes, under `general` (NULL: no such wish). */
+static int trace_and_keep(const compiled *c, int n, mx_array *const *in, int mode, const key *k, const key *general, mx_replay **r) {
+  bool outer = mx_shape_used;
+  mx_shape_used = false;
+  int rc = trace(c, n, in, mode != MX_COMPILE_NO_SIMPLIFY, r);
+  if (!rc && keepable(*r)) cache_put(general && !mx_shape_used && fits_all_shapes(*r) ? general : k, *r);
+  mx_shape_used |= outer;
+  return rc;
+}
+
+static int find_or_trace(const compiled *c, int n, mx_array *const *in, int mode, mx_replay **r) {
+  key k, general;
+  int rc = 0;
+  *r = NULL;
+  if (c->shapeless) {
+    if ((rc = key_make(&general, c, n, in, mode, false))) return rc;
+    *r = cache_get(&general);
+  }
+  if (!*r && !(rc = key_make(&k, c, n, in, mode, true))) {
+    if (!(*r = cache_get(&k))) rc = trace_and_keep(c, n, in, mode, &k, c->shapeless ? &general : NULL, r);
+    key_free(&k);
+  }
+  if (c->shapeless) key_free(&general);
+  return rc;
+}
+
 static int compiled_call(void *payload, int n, mx_array *const *in, mx_list *out) {
   const compiled *c = payload;
   int mode = mx_get_compile_mode();
   if (mode == MX_COMPILE_DISABLED) return mx_closure_call(c->f, n, in, out);
-  key k;
-  int rc = key_make(&k, c, n, in, mode);
+  mx_replay *r;
+  int rc = find_or_trace(c, n, in, mode, &r);
   if (rc) return rc;
-  mx_replay *r = cache_get(&k);
-  if (!r && !(rc = trace(c, n, in, mode != MX_COMPILE_NO_SIMPLIFY, &r)) && keepable(r)) cache_put(&k, r);
-  if (!rc) {
-    rc = mx_replay_run(r, in, out);
-    mx_replay_release(r);
-  }
-  key_free(&k);
+  rc = mx_replay_run(r, in, out);
+  mx_replay_release(r);
   return rc;
 }
 

@@ -427,6 +427,33 @@ static void gradient_of_compiled_and_compiled_gradient(void **state) {
   drop(cd), drop(d), drop(c), drop(f);
 }
 
+static mx_array *row_sums(mx_scope *s, mx_array *const *in) { return mx_sum_axis(s, mx_exp(s, in[0]), -1, false); }
+static mx_array *row_means(mx_scope *s, mx_array *const *in) { return mx_mean_axis(s, in[0], -1, false); }
+static mx_array *flat(mx_scope *s, mx_array *const *in) { return mx_reshape(s, in[0], (int[]){(int)in[0]->size}, 1); }
+
+static void a_shapeless_trace_serves_other_shapes_where_it_can(void **state) {
+  (void)state;
+  const struct { formula f; int calls; float second; } cases[] = {{row_sums, 1, 3}, {row_means, 2, 0}, {flat, 2, 0}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    mx_closure *f = closure(cases[i].f), *c = mx_compile(f, 0, true, 0, NULL);
+    mx_array *x = mx_array_from_data(MX_F32, 2, (int32_t[]){1, 2}, (float[2]){0}), *v = VEC(0, 0);
+    mx_array *y = mx_array_from_data(MX_F32, 2, (int32_t[]){2, 3}, (float[6]){0});
+    mx_list out = {0};
+    calls = 0;
+    for (int k = 0; k < 2; k++) {
+      ok(mx_closure_call(c, 1, &x, &out));
+      ok(mx_closure_call(c, 1, &y, &out));
+    }
+    assert_int_equal(calls, cases[i].calls);
+    near(out.at[3], 1, cases[i].second);
+    ok(mx_closure_call(c, 1, &v, &out));
+    assert_int_equal(calls, cases[i].calls + 1); /* another number of dimensions */
+    mx_list_clear(&out);
+    mx_release(x), mx_release(y), mx_release(v);
+    drop(c), drop(f);
+  }
+}
+
 static mx_array *captured;
 static mx_array *with_captured(mx_scope *s, mx_array *const *in) { return mx_multiply(s, in[0], captured); }
 
@@ -659,6 +686,7 @@ int main(void) {
       cmocka_unit_test(compiled_functions_share_a_trace_by_id_and_constants),
       cmocka_unit_test(compile_merges_and_drops),
       cmocka_unit_test(gradient_of_compiled_and_compiled_gradient),
+      cmocka_unit_test(a_shapeless_trace_serves_other_shapes_where_it_can),
       cmocka_unit_test(what_a_compiled_function_captures),
       cmocka_unit_test(a_captured_tracer_keeps_its_gradient_and_is_not_kept),
       cmocka_unit_test(checkpoint_gives_the_same_gradients),
