@@ -31,6 +31,8 @@ typedef struct conv_job {
   operand x, w, y;         /* the result's is row-contiguous */
   int64_t pixels, block;   /* output pixels in all, and in a block */
   int64_t depth;           /* kernel taps times channels of a group */
+  bool direct;             /* 1 x 1 at stride 1: x itself is the columns */
+  char *w_columns;         /* conv: w as (groups, depth, O / groups) */
   bool runs;               /* the taps of a kernel row lie next to each other in x */
   int64_t parts;           /* conv_grad_weight: partial sums, one a range */
   char *partial;
@@ -212,6 +214,9 @@ static char *w_group(const conv_job *j, int64_t q) {
   return j->w.data + (size_t)(q * (j->g.o / j->g.groups) * j->depth) * j->item;
 }
 
+/* With `direct`: x's rows from a pixel on. */
+static char *x_block(const conv_job *j, int64_t begin) { return j->x.data + (size_t)(begin * j->depth) * j->item; }
+
 static void forward_range(void *ctx, int64_t begin, int64_t end) {
   conv_job *j = ctx;
   int64_t og = j->g.o / j->g.groups;
@@ -223,9 +228,10 @@ static void forward_range(void *ctx, int64_t begin, int64_t end) {
   for (int64_t b = begin; b < end; b++) {
     int64_t first = b * j->block, last = first + j->block < j->pixels ? first + j->block : j->pixels;
     for (int64_t q = 0; q < j->g.groups; q++) {
-      gather_columns(j, first, last, q, columns);
-      int rc = mx_gemm(j->t, last - first, og, j->depth, 1, (mx_matrix){columns, j->depth, 1}, (mx_matrix){w_group(j, q), 1, j->depth},
-                       0, y_block(j, first, q), j->g.o);
+      const char *from = j->direct ? x_block(j, first) : columns;
+      if (!j->direct) gather_columns(j, first, last, q, columns);
+      int rc = mx_gemm(j->t, last - first, og, j->depth, 1, (mx_matrix){from, j->depth, 1},
+                       (mx_matrix){j->w_columns + (size_t)(q * og * j->depth) * j->item, og, 1}, 0, y_block(j, first, q), j->g.o);
       if (rc) j->rc = rc;
     }
   }
@@ -245,9 +251,9 @@ static void input_range(void *ctx, int64_t begin, int64_t end) {
     int64_t last = first + j->block < end * image ? first + j->block : end * image;
     for (int64_t q = 0; q < j->g.groups; q++) {
       int rc = mx_gemm(j->t, last - first, j->depth, og, 1, (mx_matrix){y_block(j, first, q), j->g.o, 1},
-                       (mx_matrix){w_group(j, q), j->depth, 1}, 0, columns, j->depth);
+                       (mx_matrix){w_group(j, q), j->depth, 1}, 0, j->direct ? x_block(j, first) : columns, j->depth);
       if (rc) j->rc = rc;
-      else scatter_columns(j, first, last, q, columns);
+      else if (!j->direct) scatter_columns(j, first, last, q, columns);
     }
   }
   mx_free(columns);
@@ -269,9 +275,10 @@ static void weight_range(void *ctx, int64_t begin, int64_t end) {
     for (int64_t first = part * per; first < stop; first += j->block) {
       int64_t last = first + j->block < stop ? first + j->block : stop;
       for (int64_t q = 0; q < j->g.groups; q++) {
-        gather_columns(j, first, last, q, columns);
+        const char *from = j->direct ? x_block(j, first) : columns;
+        if (!j->direct) gather_columns(j, first, last, q, columns);
         int rc = mx_gemm(j->t, og, j->depth, last - first, 1, (mx_matrix){y_block(j, first, q), 1, j->g.o},
-                         (mx_matrix){columns, j->depth, 1}, first != part * per, res + (size_t)(q * og * j->depth) * j->item, j->depth);
+                         (mx_matrix){from, j->depth, 1}, first != part * per, res + (size_t)(q * og * j->depth) * j->item, j->depth);
         if (rc) j->rc = rc;
       }
     }
@@ -288,7 +295,7 @@ static void job_init(conv_job *j, const mx_call *c, const mx_view *x, const mx_v
   j->pixels = j->g.batch * out[0] * out[1] * out[2];
   j->depth = kernel[0] * kernel[1] * kernel[2] * (j->g.c / j->g.groups);
   /* a block of columns should stay in L2 */
-  j->block = (1 << 18) / (j->depth * (int64_t)j->item + 1);
+  j->block = (1 << 19) / (j->depth * (int64_t)j->item + 1);
   if (j->block < 32) j->block = 32;
   if (j->block > 1024) j->block = 1024;
 }
@@ -296,8 +303,26 @@ static void job_init(conv_job *j, const mx_call *c, const mx_view *x, const mx_v
 /* Once x is known. */
 static void find_runs(conv_job *j) {
   const mx_conv *g = &j->g;
+  const int64_t *s = j->x.s.s;
+  j->direct = g->groups == 1;
+  for (int64_t d = MX_CONV_DIMS - 1, step = g->c; d >= 0; step *= g->in[d--])
+    if (g->kernel[d] != 1 || g->stride[d] != 1 || g->low[d] || g->in[d] != g->out[d] || (g->in[d] != 1 && s[1 + d] != step))
+      j->direct = false;
+  if (g->batch != 1 && s[0] != g->in[0] * g->in[1] * g->in[2] * g->c) j->direct = false;
   j->runs = g->kernel_dilation[2] == 1 && g->input_dilation[2] == 1 && !g->flip && g->groups == 1 &&
-            (g->in[2] == 1 || j->x.s.s[3] == g->c);
+            (g->in[2] == 1 || s[3] == g->c);
+}
+
+/* (rows, cols) into (cols, rows), in squares that stay in L1. */
+static void transpose(const char *x, int64_t rows, int64_t cols, size_t item, char *o) {
+  enum { B = 16 };
+  for (int64_t r0 = 0; r0 < rows; r0 += B)
+    for (int64_t c0 = 0; c0 < cols; c0 += B)
+      for (int64_t r = r0; r < r0 + B && r < rows; r++)
+        for (int64_t c = c0; c < c0 + B && c < cols; c++) {
+          if (item == 4) memcpy(o + (c * rows + r) * 4, x + (r * cols + c) * 4, 4);
+          else memcpy(o + (c * rows + r) * 8, x + (r * cols + c) * 8, 8);
+        }
 }
 
 static int finish(conv_job *j, const operand *result, const mx_view *out, int rc) {
@@ -306,6 +331,7 @@ static int finish(conv_job *j, const operand *result, const mx_view *out, int rc
   mx_free(j->x.scratch);
   mx_free(j->w.scratch);
   mx_free(j->y.scratch);
+  mx_free(j->w_columns);
   mx_free(j->partial);
   return rc;
 }
@@ -319,6 +345,9 @@ int mx_cpu_conv(const mx_call *c) {
   if (!j.depth) return mx_fill(y, NULL);
   if ((rc = operand_init(&j.x, &j, x, false)) || (rc = operand_init(&j.w, &j, w, true)) || (rc = operand_result(&j.y, &j, y)))
     return finish(&j, &j.y, y, rc);
+  if (!(j.w_columns = mx_malloc((size_t)w->size * j.item))) return finish(&j, &j.y, y, mx_fail_memory());
+  int64_t og = j.g.o / j.g.groups;
+  for (int64_t q = 0; q < j.g.groups; q++) transpose(w_group(&j, q), og, j.depth, j.item, j.w_columns + (size_t)(q * og * j.depth) * j.item);
   find_runs(&j);
   mx_parallel((j.pixels + j.block - 1) / j.block, 1, forward_range, &j);
   return finish(&j, &j.y, y, 0);
