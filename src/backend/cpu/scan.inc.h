@@ -13,6 +13,30 @@
       a = (C)(expr);                                                                                                         \
       if (inclusive) o[i * so] = STORE(a);                                                                                   \
     }                                                                                                                        \
+  }                                                                                                                          \
+  /* SCAN_COLUMNS scans at once, next to each other in memory */                                                             \
+  static void CAT(name##_columns, TAG)(int64_t n, int64_t columns, const void *in, int64_t sx, void *out, int64_t so,        \
+                                       bool inclusive) {                                                                     \
+    C a[SCAN_COLUMNS];                                                                                                       \
+    for (int64_t k = 0; k < columns; k++) a[k] = (C)(start);                                                                 \
+    if (n && inclusive) {                                                                                                    \
+      for (int64_t k = 0; k < columns; k++) a[k] = LOAD(((const T *)in)[k]);                                                 \
+      for (int64_t k = 0; k < columns; k++) ((T *)out)[k] = STORE(a[k]);                                                     \
+    }                                                                                                                        \
+    for (int64_t i = inclusive; i < n; i++) {                                                                                \
+      const T *x = (const T *)in + i * sx;                                                                                   \
+      T *o = (T *)out + i * so;                                                                                              \
+      INDEPENDENT                                                                                                            \
+      for (int64_t k = 0; k < columns; k++) {                                                                                \
+        C b = LOAD(x[k]), before = a[k];                                                                                     \
+        {                                                                                                                    \
+          C a = before;                                                                                                      \
+          before = (C)(expr);                                                                                                \
+        }                                                                                                                    \
+        o[k] = STORE(inclusive ? before : a[k]);                                                                             \
+        a[k] = before;                                                                                                       \
+      }                                                                                                                      \
+    }                                                                                                                        \
   }
 
 BODY(cumsum, 0, ADD(a, b))
