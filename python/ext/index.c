@@ -1,0 +1,272 @@
+/* Reading elements: parsing an index, and x[...] as slice, squeeze, take, gather and expand_dims.
+ *
+ * NumPy's rules, but for what MLX refuses: masks when reading, NumPy arrays as indices. */
+#include "index.h"
+
+/* ---- parsing ---- */
+
+static int bad_index(void) {
+  PyErr_SetString(PyExc_ValueError, "Cannot index mlx array using the given type.");
+  return PX_ERROR;
+}
+
+void px_drop_index(px_index *x) {
+  for (int i = 0; i < x->n; i++) px_drop(&x->at[i].array);
+}
+
+static int parse_slice(px_part *it, PyObject *o, int size) {
+  static const char *const parts[] = {"start", "stop", "step"};
+  for (int i = 0; i < 3; i++) {
+    PyObject *v = PyObject_GetAttrString(o, parts[i]);
+    bool ok = v && (v == Py_None || (PyIndex_Check(v) && !px_is_array(v)));
+    Py_XDECREF(v);
+    if (ok) continue;
+    PyErr_SetString(PyExc_ValueError, "Slice indices must be integers or None.");
+    return PX_ERROR;
+  }
+  Py_ssize_t start, stop, step;
+  if (PySlice_Unpack(o, &start, &stop, &step)) return PX_ERROR;
+  Py_ssize_t n = PySlice_AdjustIndices(size, &start, &stop, step);
+  if (step > INT32_MAX) step = INT32_MAX;
+  if (step < -INT32_MAX) step = -INT32_MAX;
+  if (n == 0) start = stop = 0, step = 1;
+  else if (step < 0 && stop < 0) stop = -(Py_ssize_t)size - 1;
+  it->kind = PX_SLICE;
+  it->start = (int)start;
+  it->stop = (int)stop;
+  it->step = (int)step;
+  it->n = (int)n;
+  it->full = n == size && step == 1;
+  return 0;
+}
+
+static int parse_int(px_part *it, PyObject *o, int dim, int size) {
+  PyObject *i = PyNumber_Index(o);
+  int overflow = 0;
+  long long v = i ? PyLong_AsLongLongAndOverflow(i, &overflow) : 0;
+  Py_XDECREF(i);
+  if (!i) {
+    PyErr_Clear();
+    return bad_index();
+  }
+  if (overflow || v < -size || v >= size) {
+    PyErr_Format(PyExc_IndexError, "[index] index %S is out of bounds for axis %d with size %d", o, dim, size);
+    return PX_ERROR;
+  }
+  if (v < 0) v += size;
+  *it = (px_part){.kind = PX_INT, .dim = dim, .start = (int)v, .stop = (int)v + 1, .step = 1, .n = 1};
+  return 0;
+}
+
+static int parse_array(px_part *it, PyObject *o, bool writing) {
+  int rc;
+  it->kind = PX_ARRAY;
+  if (px_is_array(o)) {
+    it->array.h = px_handle(o);
+    rc = 0;
+  } else rc = px_from_object(o, PyList_Check(o) && PyList_Size(o) == 0 ? MLX_INT32 : -1, &it->array);
+  if (rc) return rc;
+  if (mlx_array_dtype(it->array.h) == MLX_BOOL) {
+    it->kind = PX_MASK;
+    if (!writing) {
+      PyErr_SetString(PyExc_ValueError, "boolean indices are not yet supported");
+      return PX_ERROR;
+    }
+  }
+  return 0;
+}
+
+static int consumed(PyObject *o) { /* dimensions that an element of the index stands for */
+  if (o == Py_None || o == Py_Ellipsis) return 0;
+  if (px_is_array(o) && mlx_array_dtype(px_handle(o)) == MLX_BOOL) return (int)mlx_array_ndim(px_handle(o));
+  return 1;
+}
+
+static int too_many(int ndim) {
+  if (ndim) PyErr_Format(PyExc_ValueError, "Too many indices for array with %d dimensions.", ndim);
+  else PyErr_SetString(PyExc_ValueError, "too many indices for array: array is 0-dimensional");
+  return PX_ERROR;
+}
+
+static void push_full(px_index *x, int *dim) {
+  int size = x->shape[*dim];
+  x->at[x->n++] = (px_part){.kind = PX_SLICE, .dim = (*dim)++, .stop = size, .step = 1, .n = size, .full = true};
+}
+
+static int parse_one(px_index *x, PyObject *o, int *dim, bool writing) {
+  px_part *it = &x->at[x->n];
+  *it = (px_part){.kind = PX_NONE, .dim = *dim};
+  int rc = 0;
+  if (x->n + 1 >= 2 * PX_MAX_NDIM) return too_many(x->ndim);
+  if (o == Py_None) {
+    x->nones++;
+    x->n++;
+    return 0;
+  }
+  x->n++; /* counted before it may fail, so that its array is dropped */
+  if (PySlice_Check(o)) rc = parse_slice(it, o, x->shape[*dim]);
+  else if (px_is_array(o) || PyList_Check(o)) rc = parse_array(it, o, writing);
+  else if (PyIndex_Check(o) && !PyBool_Check(o)) rc = parse_int(it, o, *dim, x->shape[*dim]);
+  else rc = bad_index();
+  if (rc) return rc;
+  it->dim = *dim;
+  x->ints += it->kind == PX_INT;
+  x->arrays += it->kind == PX_ARRAY;
+  x->masks += it->kind == PX_MASK;
+  *dim += it->kind == PX_MASK ? (int)mlx_array_ndim(it->array.h) : 1;
+  return *dim > x->ndim ? too_many(x->ndim) : 0;
+}
+
+int px_parse_index(px_index *x, mlx_array a, PyObject *key, bool writing) {
+  x->n = x->arrays = x->ints = x->nones = x->masks = 0;
+  x->ndim = (int)mlx_array_ndim(a);
+  x->shape = mlx_array_shape(a);
+  bool tuple = PyTuple_Check(key);
+  Py_ssize_t count = tuple ? PyTuple_Size(key) : 1;
+  int used = 0, ellipses = 0, dim = 0;
+  if (count > PX_MAX_NDIM) return too_many(x->ndim);
+  for (Py_ssize_t i = 0; i < count; i++) {
+    PyObject *o = tuple ? PyTuple_GetItem(key, i) : key;
+    used += consumed(o);
+    ellipses += o == Py_Ellipsis;
+  }
+  if (ellipses > 1) {
+    PyErr_SetString(PyExc_ValueError, "An index can only have a single ellipsis (...)");
+    return PX_ERROR;
+  }
+  if (used > x->ndim) return too_many(x->ndim);
+  for (Py_ssize_t i = 0; i < count; i++) {
+    PyObject *o = tuple ? PyTuple_GetItem(key, i) : key;
+    if (o == Py_Ellipsis)
+      for (int k = used; k < x->ndim; k++) push_full(x, &dim);
+    else if (parse_one(x, o, &dim, writing)) return PX_ERROR;
+  }
+  while (dim < x->ndim) push_full(x, &dim);
+  int groups = 0;
+  for (int i = 0, inside = 0; i < x->n; i++) {
+    int advanced = x->at[i].kind == PX_INT || x->at[i].kind == PX_ARRAY;
+    groups += advanced && !inside;
+    inside = advanced;
+  }
+  x->adjacent = groups <= 1;
+  return 0;
+}
+
+/* ---- reading ---- */
+
+static int check(int rc) {
+  if (!rc) return 0;
+  px_raise();
+  return PX_ERROR;
+}
+
+/* res = a with ints and slices taken; an int leaves a dimension of size 1. */
+static int take_slices(mlx_array *res, mlx_array a, const px_index *x, mlx_stream s) {
+  int start[PX_MAX_NDIM], stop[PX_MAX_NDIM], step[PX_MAX_NDIM];
+  bool any = false;
+  for (int d = 0; d < x->ndim; d++) start[d] = 0, stop[d] = x->shape[d], step[d] = 1;
+  for (int i = 0; i < x->n; i++) {
+    const px_part *it = &x->at[i];
+    if (it->kind != PX_INT && (it->kind != PX_SLICE || it->full)) continue;
+    start[it->dim] = it->start, stop[it->dim] = it->stop, step[it->dim] = it->step;
+    any = true;
+  }
+  size_t n = (size_t)x->ndim;
+  return check(any ? mlx_slice(res, a, start, n, stop, n, step, n, s) : mlx_array_set(res, a));
+}
+
+/* Drops the dimensions of ints (positions given) and adds those of None. */
+static int squeeze(mlx_array *res, const int *axes, int n, mlx_stream s) {
+  return n ? check(mlx_squeeze_axes(res, *res, axes, (size_t)n, s)) : 0;
+}
+
+static int read_basic(mlx_array *res, mlx_array a, const px_index *x, mlx_stream s) {
+  int drop[PX_MAX_NDIM], add[2 * PX_MAX_NDIM], ndrop = 0, nadd = 0, out = 0;
+  for (int i = 0; i < x->n; i++) {
+    if (x->at[i].kind == PX_INT) drop[ndrop++] = x->at[i].dim;
+    else if (x->at[i].kind == PX_NONE) add[nadd++] = out++;
+    else out++;
+  }
+  if (take_slices(res, a, x, s) || squeeze(res, drop, ndrop, s)) return PX_ERROR;
+  return nadd ? check(mlx_expand_dims_axes(res, *res, add, (size_t)nadd, s)) : 0;
+}
+
+/* res (sliced already) = its elements at the index arrays. The broadcast shape of the index arrays (nb dimensions) stands
+ * at dimension *at; dimensions of ints are still there, *shift tells how many places a dimension after them moved. */
+static int gather(mlx_array *res, const px_index *x, int *nb, mlx_stream s) {
+  mlx_vector_array indices = mlx_vector_array_new();
+  int axes[PX_MAX_NDIM], sizes[PX_MAX_NDIM], n = 0, rc = 0;
+  *nb = 0;
+  for (int d = 0; d < x->ndim; d++) sizes[d] = mlx_array_shape(*res)[d];
+  for (int i = 0; i < x->n && !rc; i++) {
+    const px_part *it = &x->at[i];
+    if (it->kind != PX_ARRAY) continue;
+    int ndim = (int)mlx_array_ndim(it->array.h);
+    if (ndim > *nb) *nb = ndim;
+    axes[n++] = it->dim;
+    sizes[it->dim] = sizes[it->dim] > 0 ? 1 : 0;
+    rc = mlx_vector_array_append_value(indices, it->array.h);
+  }
+  if (!rc) rc = mlx_gather(res, *res, indices, axes, (size_t)n, sizes, (size_t)x->ndim, s);
+  mlx_vector_array_free(indices);
+  return check(rc);
+}
+
+static int read_arrays(mlx_array *res, mlx_array a, const px_index *x, mlx_stream s) {
+  int nb = 0, place = 0, drop[PX_MAX_NDIM], ndrop = 0, one = -1;
+  if (take_slices(res, a, x, s)) return PX_ERROR;
+  for (int i = 0; i < x->n; i++)
+    if (x->at[i].kind == PX_ARRAY) one = one < 0 && x->arrays == 1 ? i : -1;
+  if (one >= 0) { /* take leaves the index's dimensions where the axis was */
+    const px_part *it = &x->at[one];
+    nb = (int)mlx_array_ndim(it->array.h);
+    if (check(mlx_take_axis(res, *res, it->array.h, it->dim, s))) return PX_ERROR;
+    for (int i = 0; i < x->n; i++) {
+      if (x->at[i].kind == PX_INT) drop[ndrop++] = x->at[i].dim + (x->at[i].dim > it->dim ? nb - 1 : 0);
+      place += x->at[i].kind == PX_SLICE && i < one;
+    }
+  } else { /* gather puts them first */
+    if (gather(res, x, &nb, s)) return PX_ERROR;
+    for (int i = 0; i < x->n; i++)
+      if (x->at[i].kind == PX_INT || x->at[i].kind == PX_ARRAY) drop[ndrop++] = x->at[i].dim + nb;
+  }
+  if (squeeze(res, drop, ndrop, s)) return PX_ERROR;
+  /* Where the index's dimensions belong: after the slices that precede the first int or array, or first. */
+  int target = 0, ndim = (int)mlx_array_ndim(*res), axes[2 * PX_MAX_NDIM], k = 0;
+  for (int i = 0; x->adjacent && i < x->n; i++) {
+    if (x->at[i].kind == PX_INT || x->at[i].kind == PX_ARRAY) break;
+    target += x->at[i].kind == PX_SLICE;
+  }
+  if (nb && place != target) {
+    int rest = 0;
+    for (int d = 0; d < ndim; d++) {
+      if (d >= target && d < target + nb) axes[k++] = place + d - target;
+      else {
+        if (rest == place) rest += nb;
+        axes[k++] = rest++;
+      }
+    }
+    if (check(mlx_transpose_axes(res, *res, axes, (size_t)ndim, s))) return PX_ERROR;
+  }
+  if (!x->nones) return 0;
+  int add[2 * PX_MAX_NDIM], nadd = 0, out = x->adjacent ? 0 : nb, done = !x->adjacent;
+  for (int i = 0; i < x->n; i++) {
+    if (x->at[i].kind == PX_NONE) add[nadd++] = out++;
+    else if (x->at[i].kind == PX_SLICE) out++;
+    else if (!done) out += nb, done = 1;
+  }
+  return check(mlx_expand_dims_axes(res, *res, add, (size_t)nadd, s));
+}
+
+PyObject *px_getitem(PyObject *self, PyObject *key) {
+  px_index x;
+  PyObject *r = NULL;
+  mlx_array a = px_handle(self);
+  if (!px_parse_index(&x, a, key, false) && (r = px_new())) {
+    mlx_array res = px_handle(r);
+    mlx_stream s = mlx_ext_default_stream();
+    if ((x.arrays ? read_arrays : read_basic)(&res, a, &x, s)) Py_CLEAR(r);
+  }
+  px_drop_index(&x);
+  return r;
+}

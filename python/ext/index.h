@@ -1,0 +1,31 @@
+/* A parsed index, shared by reading (index.c) and writing (assign.c). */
+#ifndef PX_INDEX_H
+#define PX_INDEX_H
+
+#include "px.h"
+
+typedef enum px_kind { PX_INT, PX_SLICE, PX_NONE, PX_ARRAY, PX_MASK } px_kind;
+
+/* One element of an index. Every one but PX_NONE stands for the dimension dim of the array (a mask: for several). */
+typedef struct px_part {
+  px_kind kind;
+  int dim;
+  int start, stop, step;   /* an int is start, start + 1, 1; of a negative step, stop is below -size where it ends before 0 */
+  int n;                   /* how many elements a slice takes */
+  bool full;               /* a slice of everything, in order */
+  px_arg array;
+} px_part;
+
+/* The index with its ellipsis expanded: full slices stand for all that was not mentioned. */
+typedef struct px_index {
+  int n, ndim;
+  int arrays, ints, nones, masks;
+  bool adjacent;           /* ints and arrays stand side by side: their dimensions stay there, else they come first */
+  const int *shape;
+  px_part at[2 * PX_MAX_NDIM];
+} px_index;
+
+int px_parse_index(px_index *x, mlx_array a, PyObject *key, bool writing);
+void px_drop_index(px_index *x);
+
+#endif

@@ -1,0 +1,195 @@
+/* Functions of the submodules fast, linalg, fft and einsum that need more than a conversion each. */
+#include "px_gen.h"
+#include "px_have.h"
+
+static inline int none(PyObject *o) { return !o || o == Py_None; }
+
+/* ---- fast ---- */
+#if __has_include("mlx/c/fast.h")
+
+int px_do_rope(PyObject **v, PyObject **out) { /* a, dims, traditional, base, scale, offset, freqs, stream */
+  int dims, offset = 0;
+  bool traditional;
+  mlx_optional_float base;
+  double scale;
+  PX_ARG(a);
+  PX_ARG(freqs);
+  PX_STREAM(s);
+  PX_TRY(px_to_any(v[0], &a));
+  PX_TRY(px_to_int(v[1], &dims));
+  PX_TRY(px_to_bool(v[2], &traditional));
+  PX_TRY(px_to_float_or_none(v[3], &base));
+  PX_TRY(px_to_double(v[4], &scale));
+  if (v[6]) PX_TRY(px_to_array_or_none(v[6], &freqs));
+  PX_TRY(px_stream_arg(v[7], &s));
+  if (px_is_array(v[5]))
+    PX_RESULT(out, mlx_fast_rope_dynamic(&res, a.h, dims, traditional, base, (float)scale, px_handle(v[5]), freqs.h, s.h));
+  PX_TRY(px_to_int(v[5], &offset));
+  PX_RESULT(out, mlx_fast_rope(&res, a.h, dims, traditional, base, (float)scale, offset, freqs.h, s.h));
+}
+
+int px_do_sdpa(PyObject **v, PyObject **out) { /* q, k, v, scale, mask, sinks, force_fused, stream */
+  double scale;
+  const char *mode = "";
+  bool fused = false;
+  PX_ARG(q);
+  PX_ARG(k);
+  PX_ARG(x);
+  PX_ARG(mask);
+  PX_ARG(sinks);
+  PX_STREAM(s);
+  PX_TRY(px_to_array(v[0], &q));
+  PX_TRY(px_to_array(v[1], &k));
+  PX_TRY(px_to_array(v[2], &x));
+  PX_TRY(px_to_double(v[3], &scale));
+  if (!none(v[4])) {
+    if (PyUnicode_Check(v[4])) {
+      PX_TRY(px_to_string(v[4], &mode));
+      if (strcmp(mode, "causal")) {
+        PyErr_Format(PyExc_ValueError, "[scaled_dot_product_attention] invalid mask option '%s'. mask must be 'causal', or an array.", mode);
+        return PX_ERROR;
+      }
+    } else if (px_to_array(v[4], &mask)) return PX_TYPE;
+    else mode = "array";
+  }
+  if (v[5]) PX_TRY(px_to_array_or_none(v[5], &sinks));
+  if (v[6]) PX_TRY(px_to_bool(v[6], &fused));
+  PX_TRY(px_stream_arg(v[7], &s));
+  if (fused) {
+    PyErr_SetString(PyExc_ValueError, "[scaled_dot_product_attention] force_fused=True but no fused kernel is available in CPU backend.");
+    return PX_ERROR;
+  }
+  PX_RESULT(out, mlx_fast_scaled_dot_product_attention(&res, q.h, k.h, x.h, (float)scale, mode, mask.h, sinks.h, s.h));
+}
+
+#endif
+
+/* ---- linalg ---- */
+#if __has_include("mlx/c/linalg.h")
+
+int px_do_norm(PyObject **v, PyObject **out) { /* a, ord, axis, keepdims, stream */
+  px_ints axis = {.n = -1};
+  bool keepdims = false;
+  const char *name;
+  double ord;
+  PX_ARG(a);
+  PX_STREAM(s);
+  PX_TRY(px_to_array(v[0], &a));
+  if (v[2]) PX_TRY(px_to_ints(v[2], &axis));
+  if (v[3]) PX_TRY(px_to_bool(v[3], &keepdims));
+  PX_TRY(px_stream_arg(v[4], &s));
+  const int *axes = axis.n < 0 ? NULL : axis.v;
+  size_t n = axis.n < 0 ? 0 : (size_t)axis.n;
+  if (none(v[1])) PX_RESULT(out, mlx_linalg_norm_l2(&res, a.h, axes, n, keepdims, s.h));
+  if (PyUnicode_Check(v[1])) {
+    PX_TRY(px_to_string(v[1], &name));
+    PX_RESULT(out, mlx_linalg_norm_matrix(&res, a.h, name, axes, n, keepdims, s.h));
+  }
+  PX_TRY(px_to_double(v[1], &ord));
+  PX_RESULT(out, mlx_linalg_norm(&res, a.h, ord, axes, n, keepdims, s.h));
+}
+
+#ifdef PX_HAVE_mlx_linalg_svd
+int px_do_svd(PyObject **v, PyObject **out) { /* a, compute_uv, stream */
+  bool uv = true;
+  PX_ARG(a);
+  PX_STREAM(s);
+  PX_TRY(px_to_array(v[0], &a));
+  if (v[1]) PX_TRY(px_to_bool(v[1], &uv));
+  PX_TRY(px_stream_arg(v[2], &s));
+  mlx_vector_array r = mlx_vector_array_new();
+  int rc = mlx_linalg_svd(&r, a.h, uv, s.h);
+  PyObject *t = rc ? NULL : px_vector_tuple(r);
+  mlx_vector_array_free(r);
+  if (rc) return px_failed();
+  if (t && !uv) {
+    *out = Py_NewRef(PyTuple_GetItem(t, 0));
+    Py_DECREF(t);
+  } else *out = t;
+  return *out ? 0 : PX_ERROR;
+}
+
+#endif
+#endif
+
+/* ---- fft ---- */
+#if __has_include("mlx/c/fft.h")
+
+static int to_norm(PyObject *o, mlx_fft_norm *norm) {
+  static const char *const names[] = {"backward", "ortho", "forward"};
+  *norm = MLX_FFT_NORM_BACKWARD;
+  if (!o) return 0;
+  const char *s;
+  PX_TRY(px_to_string(o, &s));
+  for (int i = 0; i < 3; i++)
+    if (strcmp(s, names[i]) == 0) {
+      *norm = (mlx_fft_norm)i;
+      return 0;
+    }
+  PyErr_Format(PyExc_ValueError, "[fft] Invalid norm '%s'; it must be backward, ortho or forward.", s);
+  return PX_ERROR;
+}
+
+int px_do_fft1(PyObject **v, PyObject **out, px_fft1 fn) { /* a, n, axis, norm, stream */
+  int axis = -1, at, n = 0;
+  mlx_fft_norm norm;
+  PX_ARG(a);
+  PX_STREAM(s);
+  PX_TRY(px_to_array(v[0], &a));
+  if (v[2]) PX_TRY(px_to_int(v[2], &axis));
+  PX_TRY(to_norm(v[3], &norm));
+  PX_TRY(px_stream_arg(v[4], &s));
+  PX_TRY(px_axis_in(axis, (int)mlx_array_ndim(a.h), "fft", &at));
+  if (!none(v[1])) PX_TRY(px_to_int(v[1], &n));
+  else n = fn == mlx_fft_irfft ? 2 * (mlx_array_shape(a.h)[at] - 1) : mlx_array_shape(a.h)[at];
+  PX_RESULT(out, fn(&res, a.h, n, axis, norm, s.h));
+}
+
+int px_do_fftn(PyObject **v, PyObject **out, px_fftn fn) { /* a, s, axes, norm, stream */
+  px_ints size = {.n = -1}, axes = {.n = -1};
+  mlx_fft_norm norm;
+  PX_ARG(a);
+  PX_STREAM(s);
+  PX_TRY(px_to_array(v[0], &a));
+  if (v[1]) PX_TRY(px_to_shape_or_none(v[1], &size));
+  if (v[2]) PX_TRY(px_to_shape_or_none(v[2], &axes));
+  else if (fn == mlx_fft_fft2 || fn == mlx_fft_ifft2 || fn == mlx_fft_rfft2 || fn == mlx_fft_irfft2) axes = (px_ints){.n = 2, .v = {-2, -1}};
+  PX_TRY(to_norm(v[3], &norm));
+  PX_TRY(px_stream_arg(v[4], &s));
+  int ndim = (int)mlx_array_ndim(a.h), at;
+  if (axes.n < 0) {
+    axes.n = size.n < 0 ? ndim : size.n;
+    for (int i = 0; i < axes.n; i++) axes.v[i] = i - axes.n;
+  }
+  if (size.n < 0) {
+    bool half = fn == mlx_fft_irfft2 || fn == mlx_fft_irfftn;
+    size.n = axes.n;
+    for (int i = 0; i < axes.n; i++) {
+      PX_TRY(px_axis_in(axes.v[i], ndim, "fftn", &at));
+      size.v[i] = mlx_array_shape(a.h)[at];
+      if (half && i == axes.n - 1) size.v[i] = 2 * (size.v[i] - 1);
+    }
+  }
+  PX_RESULT(out, fn(&res, a.h, size.v, (size_t)size.n, axes.v, (size_t)axes.n, norm, s.h));
+}
+
+#endif
+
+/* ---- einsum ---- */
+#ifdef PX_HAVE_mlx_einsum
+
+int px_do_einsum(PyObject **v, PyObject **out) { /* variadic: subscripts and operands; then stream */
+  Py_ssize_t n = PyTuple_Size(v[0]);
+  const char *text;
+  PX_ARRAYS(operands);
+  PX_STREAM(s);
+  if (n < 1) return PX_TYPE;
+  PX_TRY(px_to_string(PyTuple_GetItem(v[0], 0), &text));
+  PyObject *rest = PyTuple_GetSlice(v[0], 1, n);
+  int rc = rest ? px_to_arrays(rest, &operands) : PX_ERROR;
+  Py_XDECREF(rest);
+  PX_TRY(rc);
+  PX_TRY(px_stream_arg(v[1], &s));
+  PX_RESULT(out, mlx_einsum(&res, text, operands.h, s.h));
+}
+#endif
