@@ -3,6 +3,8 @@
 #include "px_gen.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 int px_axis_in(int axis, int ndim, const char *tag, int *v) {
   *v = axis < 0 ? axis + ndim : axis;
@@ -138,56 +140,6 @@ int px_do_from_dlpack(PyObject **v, PyObject **out) {
 }
 
 /* ---- shapes ---- */
-
-int px_do_flip(PyObject **v, PyObject **out) {
-  px_ints axis = {.n = -1};
-  int start[PX_MAX_NDIM], stop[PX_MAX_NDIM], step[PX_MAX_NDIM], at;
-  PX_ARG(a);
-  PX_STREAM(s);
-  PX_TRY(px_to_array(v[0], &a));
-  if (v[1]) PX_TRY(px_to_ints(v[1], &axis));
-  PX_TRY(px_stream_arg(v[2], &s));
-  size_t n = mlx_array_ndim(a.h);
-  const int *shape = mlx_array_shape(a.h);
-  for (size_t d = 0; d < n; d++) start[d] = 0, stop[d] = shape[d], step[d] = 1;
-  for (int i = 0; i < (axis.n < 0 ? (int)n : axis.n); i++) {
-    PX_TRY(px_axis_in(axis.n < 0 ? i : axis.v[i], (int)n, "flip", &at));
-    if (shape[at]) start[at] = shape[at] - 1, stop[at] = -shape[at] - 1, step[at] = -1;
-  }
-  PX_RESULT(out, mlx_slice(&res, a.h, start, n, stop, n, step, n, s.h));
-}
-
-int px_do_unstack(PyObject **v, PyObject **out) {
-  int axis, at;
-  PX_ARG(a);
-  PX_STREAM(s);
-  PX_TRY(px_to_array(v[0], &a));
-  PX_TRY(int_or(v[1], 0, &axis));
-  PX_TRY(px_stream_arg(v[2], &s));
-  PX_TRY(px_axis_in(axis, ndim(a.h), "unstack", &at));
-  int n = mlx_array_shape(a.h)[at];
-  mlx_vector_array parts = mlx_vector_array_new();
-  int rc = n ? mlx_split(&parts, a.h, n, at, s.h) : 0;
-  *out = rc ? NULL : px_vector_tuple(parts);
-  mlx_vector_array_free(parts);
-  for (int i = 0; *out && i < n && !rc; i++) {
-    mlx_array h = px_handle(PyTuple_GetItem(*out, i));
-    rc = mlx_squeeze_axis(&h, h, at, s.h);
-  }
-  return rc ? px_finish(out, rc) : *out ? 0 : PX_ERROR;
-}
-
-int px_do_matrix_transpose(PyObject **v, PyObject **out) {
-  PX_ARG(a);
-  PX_STREAM(s);
-  PX_TRY(px_to_array(v[0], &a));
-  PX_TRY(px_stream_arg(v[1], &s));
-  if (ndim(a.h) < 2) {
-    PyErr_SetString(PyExc_ValueError, "[matrix_transpose] The array must have at least 2 dimensions.");
-    return PX_ERROR;
-  }
-  PX_RESULT(out, mlx_swapaxes(&res, a.h, -1, -2, s.h));
-}
 
 int px_do_roll(PyObject **v, PyObject **out) {
   px_ints shift, axis = {.n = -1};
@@ -430,94 +382,7 @@ int px_do_scan(PyObject **v, PyObject **out, px_scan fn, bool typed) {
   PX_RESULT(out, fn(&res, x, axis, reverse, inclusive, s.h));
 }
 
-int px_do_count_nonzero(PyObject **v, PyObject **out) {
-  px_ints axis = {.n = -1};
-  bool keepdims = false;
-  PX_ARG(a);
-  PX_ARG(truth);
-  PX_STREAM(s);
-  PX_TRY(px_to_array(v[0], &a));
-  if (v[1]) PX_TRY(px_to_ints(v[1], &axis));
-  if (v[2]) PX_TRY(px_to_bool(v[2], &keepdims));
-  PX_TRY(px_stream_arg(v[3], &s));
-  mlx_array h = px_own(&truth);
-  PX_CHECK(mlx_astype(&h, a.h, MLX_BOOL, s.h));
-  PX_RESULT(out, px_reduce(&res, h, &axis, keepdims, s.h, mlx_sum, mlx_sum_axis, mlx_sum_axes));
-}
-
-int px_do_minmax(PyObject **v, PyObject **out) {
-  px_ints axis = {.n = -1};
-  bool keepdims = false;
-  PX_ARG(a);
-  PX_STREAM(s);
-  PX_TRY(px_to_array(v[0], &a));
-  if (v[1]) PX_TRY(px_to_ints(v[1], &axis));
-  if (v[2]) PX_TRY(px_to_bool(v[2], &keepdims));
-  PX_TRY(px_stream_arg(v[3], &s));
-  if (!(*out = px_new_tuple(2))) return PX_ERROR;
-  mlx_array lo = px_handle(PyTuple_GetItem(*out, 0)), hi = px_handle(PyTuple_GetItem(*out, 1));
-  return px_finish(out, px_reduce(&lo, a.h, &axis, keepdims, s.h, mlx_min, mlx_min_axis, mlx_min_axes) ||
-                            px_reduce(&hi, a.h, &axis, keepdims, s.h, mlx_max, mlx_max_axis, mlx_max_axes));
-}
-
-int px_do_diff(PyObject **v, PyObject **out) {
-  int n, axis, at, start[PX_MAX_NDIM], stop[PX_MAX_NDIM], step[PX_MAX_NDIM];
-  PX_ARG(a);
-  PX_ARG(x);
-  PX_ARG(y);
-  PX_STREAM(s);
-  PX_TRY(px_to_array(v[0], &a));
-  PX_TRY(int_or(v[1], 1, &n));
-  PX_TRY(int_or(v[2], -1, &axis));
-  PX_TRY(px_stream_arg(v[3], &s));
-  PX_TRY(px_axis_in(axis, ndim(a.h), "diff", &at));
-  if (n < 0) {
-    PyErr_SetString(PyExc_ValueError, "[diff] n must not be negative.");
-    return PX_ERROR;
-  }
-  mlx_array r = px_own(&x), tail = px_own(&y);
-  size_t k = mlx_array_ndim(a.h);
-  PX_CHECK(mlx_array_set(&r, a.h));
-  for (; n > 0 && mlx_array_shape(r)[at] > 0; n--) {
-    int size = mlx_array_shape(r)[at];
-    for (size_t d = 0; d < k; d++) start[d] = 0, stop[d] = mlx_array_shape(r)[d], step[d] = 1;
-    start[at] = 1;
-    PX_CHECK(mlx_slice(&tail, r, start, k, stop, k, step, k, s.h));
-    start[at] = 0;
-    stop[at] = size - 1;
-    PX_CHECK(mlx_slice(&r, r, start, k, stop, k, step, k, s.h));
-    PX_CHECK((mlx_array_dtype(r) == MLX_BOOL ? mlx_not_equal : mlx_subtract)(&r, tail, r, s.h));
-  }
-  PX_RESULT(out, mlx_array_set(&res, r));
-}
-
-int px_do_logical_xor(PyObject **v, PyObject **out) {
-  PX_ARG(a);
-  PX_ARG(b);
-  PX_STREAM(s);
-  PX_TRY(px_to_pair(v[0], v[1], &a, &b));
-  PX_TRY(px_stream_arg(v[2], &s));
-  mlx_array x = a.h, y = b.h, tx = px_own(&a), ty = px_own(&b);
-  PX_CHECK(mlx_astype(&tx, x, MLX_BOOL, s.h) || mlx_astype(&ty, y, MLX_BOOL, s.h));
-  PX_RESULT(out, mlx_not_equal(&res, tx, ty, s.h));
-}
-
 /* ---- products ---- */
-
-int px_do_vecdot(PyObject **v, PyObject **out) {
-  int axis;
-  PX_ARG(a);
-  PX_ARG(b);
-  PX_ARG(p);
-  PX_STREAM(s);
-  PX_TRY(px_to_array(v[0], &a));
-  PX_TRY(px_to_array(v[1], &b));
-  PX_TRY(int_or(v[2], -1, &axis));
-  PX_TRY(px_stream_arg(v[3], &s));
-  mlx_array h = px_own(&p);
-  PX_CHECK(mlx_conjugate(&h, a.h, s.h) || mlx_multiply(&h, h, b.h, s.h));
-  PX_RESULT(out, mlx_sum_axis(&res, h, axis, false, s.h));
-}
 
 int px_do_tensordot(PyObject **v, PyObject **out) {
   int n = 2;
@@ -543,6 +408,91 @@ int px_do_tensordot(PyObject **v, PyObject **out) {
   Py_XDECREF(y);
   PX_TRY(rc);
   PX_RESULT(out, mlx_tensordot(&res, a.h, b.h, left.v, (size_t)left.n, right.v, (size_t)right.n, s.h));
+}
+
+/* ---- searching ---- */
+
+int px_do_searchsorted(PyObject **v, PyObject **out) { /* sorted_sequence, values, side, stream */
+  const char *side = "left";
+  PX_ARG(a);
+  PX_ARG(x);
+  PX_STREAM(s);
+  PX_TRY(px_to_array(v[0], &a));
+  PX_TRY(px_to_array(v[1], &x));
+  if (v[2]) PX_TRY(px_to_string(v[2], &side));
+  PX_TRY(px_stream_arg(v[3], &s));
+  bool right = strcmp(side, "right") == 0;
+  if (!right && strcmp(side, "left")) {
+    PyErr_Format(PyExc_ValueError, "[searchsorted] Invalid side '%s'. Expected 'left' or 'right'.", side);
+    return PX_ERROR;
+  }
+  PX_RESULT(out, mlx_searchsorted(&res, a.h, x.h, right, s.h));
+}
+
+int px_do_unique(PyObject **v, PyObject **out) { /* a, size, return_index, return_inverse, return_counts, fill_value, stream */
+  int size;
+  bool want[4] = {true, false, false, false};
+  PX_ARG(a);
+  PX_ARG(fill);
+  PX_STREAM(s);
+  PX_TRY(px_to_array(v[0], &a));
+  PX_TRY(px_to_int(v[1], &size));
+  for (int i = 1; i < 4; i++)
+    if (v[i + 1]) PX_TRY(px_to_bool(v[i + 1], &want[i]));
+  if (v[5]) PX_TRY(px_to_weak_or_none(v[5], mlx_array_dtype(a.h), &fill));
+  PX_TRY(px_stream_arg(v[6], &s));
+  mlx_vector_array r = mlx_vector_array_new();
+  int rc = mlx_unique(&r, a.h, size, fill.h, s.h), n = 0;
+  PyObject *all = rc ? NULL : px_vector_list(r);
+  mlx_vector_array_free(r);
+  if (rc) return px_failed();
+  PyObject *chosen = all ? PyTuple_New(want[0] + want[1] + want[2] + want[3]) : NULL;
+  for (int i = 0; chosen && i < 4; i++)
+    if (want[i]) PyTuple_SetItem(chosen, n++, Py_NewRef(PyList_GetItem(all, i)));
+  if (chosen && n == 1) {
+    *out = Py_NewRef(PyTuple_GetItem(chosen, 0));
+    Py_DECREF(chosen);
+  } else *out = chosen;
+  Py_XDECREF(all);
+  return *out ? 0 : PX_ERROR;
+}
+
+/* ---- graphs ---- */
+
+int px_do_export_to_dot(PyObject **v, PyObject **out) { /* variadic: file, arrays; names as keywords are not kept */
+  (void)out;
+  Py_ssize_t n = PyTuple_Size(v[0]);
+  px_list l = {0};
+  if (n < 1) return PX_TYPE;
+  PyObject *rest = PyTuple_GetSlice(v[0], 1, n), *file = PyTuple_GetItem(v[0], 0);
+  int rc = rest ? px_tree_arrays(rest, &l, false) : PX_ERROR;
+  mlx_vector_array outputs = rc ? (mlx_vector_array){NULL} : px_list_vector(&l);
+  char *text = NULL;
+  size_t size = 0;
+  FILE *f = outputs.ctx ? open_memstream(&text, &size) : NULL;
+  if (f) {
+    mlx_node_namer namer = mlx_node_namer_new();
+    rc = mlx_export_to_dot(f, namer, outputs) ? px_failed() : 0;
+    mlx_node_namer_free(namer);
+    fclose(f);
+  } else rc = PX_ERROR;
+  PyObject *target = NULL, *r = NULL;
+  bool path = !PyObject_HasAttrString(file, "write");
+  if (!rc) {
+    PyObject *io = path ? PyImport_ImportModule("io") : NULL;
+    target = path ? io ? PyObject_CallMethod(io, "open", "Os", file, "w") : NULL : Py_NewRef(file);
+    Py_XDECREF(io);
+    if (target) r = PyObject_CallMethod(target, "write", "s#", text, (Py_ssize_t)size);
+    if (target && path) Py_XDECREF(PyObject_CallMethod(target, "close", NULL));
+    rc = r ? 0 : PX_ERROR;
+  }
+  Py_XDECREF(r);
+  Py_XDECREF(target);
+  Py_XDECREF(rest);
+  free(text);
+  if (outputs.ctx) mlx_vector_array_free(outputs);
+  px_list_clear(&l);
+  return rc;
 }
 
 /* ---- convolution ---- */

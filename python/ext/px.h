@@ -6,6 +6,7 @@
 #ifndef PX_H
 #define PX_H
 
+#define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <structmember.h>
 
@@ -15,6 +16,19 @@
 
 #include "capi/ext.h"
 #include "mlx/c/mlx.h"
+#if __has_include("mlx/c/fast.h")
+#include "mlx/c/fast.h"
+#endif
+#if __has_include("mlx/c/fft.h")
+#include "mlx/c/fft.h"
+#endif
+#if __has_include("mlx/c/linalg.h")
+#include "mlx/c/linalg.h"
+#endif
+#if __has_include("mlx/c/random.h")
+#include "mlx/c/random.h"
+#endif
+#include "px_have.h"
 
 #define PX_MAX_NDIM 32
 #define PX_REPLACE(var, value)                 \

@@ -67,7 +67,7 @@ mlx_dtype px_sum_dtype(mlx_array a);
 typedef int (*px_scan)(mlx_array *, mlx_array, int, bool, bool, mlx_stream);
 int px_do_scan(PyObject **v, PyObject **out, px_scan fn, bool typed);
 int px_do_atleast(PyObject **v, PyObject **out, px_plain fn);
-#if __has_include("mlx/c/fft.h")
+#ifdef PX_HAVE_mlx_fft_fft
 typedef int (*px_fft1)(mlx_array *, mlx_array, int, int, mlx_fft_norm, mlx_stream);
 typedef int (*px_fftn)(mlx_array *, mlx_array, const int *, size_t, const int *, size_t, mlx_fft_norm, mlx_stream);
 int px_do_fft1(PyObject **v, PyObject **out, px_fft1 fn);

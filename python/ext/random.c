@@ -4,7 +4,7 @@
 static PyTypeObject *state_type;
 static PyObject *state_object;
 
-#if __has_include("mlx/c/random.h")
+#ifdef PX_HAVE_mlx_random_key
 bool px_is_random_state(PyObject *o) { return state_type && Py_TYPE(o) == state_type; }
 
 int px_do_random_seed(PyObject **v, PyObject **out) {

@@ -1,11 +1,10 @@
 /* Functions of the submodules fast, linalg, fft and einsum that need more than a conversion each. */
 #include "px_gen.h"
-#include "px_have.h"
 
 static inline int none(PyObject *o) { return !o || o == Py_None; }
 
 /* ---- fast ---- */
-#if __has_include("mlx/c/fast.h")
+#ifdef PX_HAVE_mlx_fast_rope
 
 int px_do_rope(PyObject **v, PyObject **out) { /* a, dims, traditional, base, scale, offset, freqs, stream */
   int dims, offset = 0;
@@ -65,7 +64,7 @@ int px_do_sdpa(PyObject **v, PyObject **out) { /* q, k, v, scale, mask, sinks, f
 #endif
 
 /* ---- linalg ---- */
-#if __has_include("mlx/c/linalg.h")
+#ifdef PX_HAVE_mlx_linalg_norm
 
 int px_do_norm(PyObject **v, PyObject **out) { /* a, ord, axis, keepdims, stream */
   px_ints axis = {.n = -1};
@@ -113,7 +112,7 @@ int px_do_svd(PyObject **v, PyObject **out) { /* a, compute_uv, stream */
 #endif
 
 /* ---- fft ---- */
-#if __has_include("mlx/c/fft.h")
+#ifdef PX_HAVE_mlx_fft_fft
 
 static int to_norm(PyObject *o, mlx_fft_norm *norm) {
   static const char *const names[] = {"backward", "ortho", "forward"};
