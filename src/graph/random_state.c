@@ -1,10 +1,27 @@
 /* The random generator's state: one key a thread, from the clock until it is seeded. Each draw splits the key: the first half stays, the
  * second is used. A known key is split here, at once; one that is still to be computed (a compiled function's) by the graph. */
+#include <pthread.h>
 #include <time.h>
 
 #include "graph/build.h"
 
 static _Thread_local mx_array *state;
+
+/* A thread's state goes with it. */
+static pthread_key_t at_exit;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static void drop_state(void *unused) {
+  (void)unused;
+  mx_set(&state, NULL);
+}
+static void make_key(void) { pthread_key_create(&at_exit, drop_state); }
+
+/* Takes the reference to key. */
+static void set_state(mx_array *key) {
+  pthread_once(&once, make_key);
+  if (!state) pthread_setspecific(at_exit, &state);
+  mx_set(&state, key);
+}
 
 /* Threefry-2x32 with 20 rounds. */
 static void threefry(uint32_t k0, uint32_t k1, uint32_t *x0, uint32_t *x1) {
@@ -33,7 +50,7 @@ mx_array *mx_random_key(mx_scope *s, uint64_t seed) { return mx_own(s, key_of(se
 int mx_random_seed(uint64_t seed) {
   mx_array *k = key_of(seed);
   if (!k) return mx_error_kind();
-  mx_set(&state, k);
+  set_state(k);
   return 0;
 }
 
@@ -49,7 +66,7 @@ mx_array *mx_random_state(void) {
 int mx_random_set_state(mx_array *key) {
   if (!key || key->dtype != MX_U32 || key->ndim != 1 || key->shape[0] != 2)
     return mx_fail(MX_EVALUE, "[random] The state must be a key: uint32 of shape (2).");
-  mx_set(&state, mx_retain(key));
+  set_state(mx_retain(key));
   return 0;
 }
 
@@ -68,11 +85,11 @@ mx_array *mx_random_next(mx_scope *s) {
       mx_release(drawn);
       return mx_scope_error(s, mx_error_kind());
     }
-    mx_set(&state, rest);
+    set_state(rest);
     return mx_own(s, drawn);
   }
   mx_array *halves[2] = {NULL, NULL};
   if (mx_random_split(s, halves, key)) return NULL;
-  mx_set(&state, mx_retain(halves[0]));
+  set_state(mx_retain(halves[0]));
   return halves[1];
 }
