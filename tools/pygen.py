@@ -52,18 +52,26 @@ class Sig:
 
     @property
     def variadic(self):
-        return bool(self.params) and self.params[0].stars == "*"
+        return any(p.stars == "*" for p in self.params)
+
+    @property
+    def bound(self):
+        """What is bound one by one: *args takes the positional parameters before it along."""
+        if not self.variadic:
+            return self.params
+        first = next(i for i, p in enumerate(self.params) if p.stars == "*")
+        return [p for p in self.params[first:] if p.stars != "**"]
 
     def c(self, name, method):
         """The initializer of a px_sig."""
         npos = 0 if self.variadic else sum(not p.keyword_only for p in self.params)
-        required = sum(1 << i for i, p in enumerate(self.params) if p.required)
+        required = sum(1 << i for i, p in enumerate(self.bound) if p.required)
         first = max(self.npositional_only, 1 if method or self.variadic else 0)
-        names = ", ".join(f'"{p.name}"' for p in self.params)
+        names = ", ".join(f'"{p.name}"' for p in self.bound)
         text = self.text.replace('"', '\\"')
         if method:
             text = re.sub(r"^\(\w+: [^,)]*(, /)?", "(self", text)
-        return (f'{{"{name}", "{text}", {{{names}}}, {first}, {npos}, {len(self.params)}, '
+        return (f'{{"{name}", "{text}", {{{names}}}, {first}, {npos}, {len(self.bound)}, '
                 f'{"true" if self.variadic else "false"}, 0x{required:x}}}')
 
     def python(self, method):

@@ -291,11 +291,18 @@ static int arrays_of(PyObject *o, px_arrays *out, int (*convert)(PyObject *, px_
 int px_to_arrays(PyObject *o, px_arrays *out) { return arrays_of(o, out, px_to_array); }
 int px_to_any_arrays(PyObject *o, px_arrays *out) { return arrays_of(o, out, px_to_any); }
 
+/* Lists become arrays only where that is asked for. */
+static int no_list(PyObject *o) {
+  PyErr_Format(PyExc_ValueError, "Invalid type %s received in array initialization.", PyList_Check(o) ? "list" : "tuple");
+  return PX_ERROR;
+}
+
 int px_to_any(PyObject *o, px_arg *a) {
   if (px_is_array(o)) {
     a->h = px_handle(o);
     return 0;
   }
+  if (PyList_Check(o) || PyTuple_Check(o)) return no_list(o);
   return o == Py_None ? PX_TYPE : px_from_object(o, -1, a);
 }
 
@@ -316,10 +323,11 @@ int px_to_weak(PyObject *o, mlx_dtype like, px_arg *a) {
   if (o == Py_None) return PX_TYPE;
   if (PyLong_Check(o) || PyFloat_Check(o) || PyComplex_Check(o)) {
     mlx_dtype t = (mlx_dtype)weak_dtype(o, like);
-    if (PyBool_Check(o) || !PyLong_Check(o)) return px_from_object(o, t, a);
+    if (PyBool_Check(o) || !PyLong_Check(o) || like == MLX_BOOL) return px_from_object(o, t, a); /* beside bool, ints wrap */
     mlx_array h = px_own(a);
     return px_set_long(&h, o, (int)t);
   }
+  if (PyList_Check(o) || PyTuple_Check(o)) return no_list(o);
   if (px_is_foreign(o)) return px_from_object(o, (int)like, a);
   return px_from_object(o, -1, a);
 }

@@ -243,10 +243,6 @@ int px_updated(mlx_array *res, PyObject *array, PyObject *key, PyObject *value, 
   px_index x;
   px_arg v = {0};
   int rc = px_parse_index(&x, a, key, true);
-  if (!rc && (PyList_Check(value) || PyTuple_Check(value))) {
-    PyErr_Format(PyExc_ValueError, "Invalid type %s received in array initialization.", PyList_Check(value) ? "list" : "tuple");
-    rc = PX_ERROR;
-  }
   if (!rc) rc = PyLong_Check(value) ? px_from_object(value, (int)t, &v) : px_to_weak(value, t, &v);
   if (rc > 0) px_type_error(&sig, array, (PyObject *const[]){key, value}, 2, NULL);
   if (!rc && mlx_array_dtype(v.h) != t) {

@@ -189,8 +189,10 @@ int mlx_closure_value_and_grad_apply(mlx_vector_array *res_0, mlx_vector_array *
                                      const mlx_vector_array input) {
   mx_callback *c = need(cls.ctx);
   if (!c) return 1;
-  return applied(c->loaded ? ((value_and_grad_loaded *)c->fun)(res_0, res_1, input, c->payload)
-                           : ((value_and_grad_plain *)c->fun)(res_0, res_1, input));
+  mx_error_clear();
+  int rc = c->loaded ? ((value_and_grad_loaded *)c->fun)(res_0, res_1, input, c->payload)
+                     : ((value_and_grad_plain *)c->fun)(res_0, res_1, input);
+  return rc && mx_error_kind() ? 1 : applied(rc); /* what mlx_value_and_grad made has reported its own error */
 }
 
 #define CLS mlx_closure_custom
