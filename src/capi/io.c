@@ -108,7 +108,7 @@ static int begin_reading(own_reader *r, own *o, uint64_t *at, const char *tag) {
 
 static int begin_writing(own_writer *w, own *o, const char *tag) {
   if (!o) return mx_fail(MX_EVALUE, "[%s] empty writer given", tag);
-  *w = (own_writer){{own_write, writer_label}, o};
+  *w = (own_writer){{own_write, writer_label, false}, o};
   if ((o->v.is_open && !o->v.is_open(o->desc)) || !o->v.good(o->desc))
     return mx_fail(MX_ERUNTIME, "[%s] Failed to open %s", tag, own_label(o));
   return 0;

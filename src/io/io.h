@@ -16,9 +16,11 @@ typedef struct mx_reader {
 typedef struct mx_writer {
   int (*write)(struct mx_writer *w, const void *from, size_t n);
   const char *(*label)(struct mx_writer *w);
+  bool complete; /* set by a format when it has written all */
 } mx_writer;
 
-/* Files. `tag` is the function in messages: "[load] cannot open …". Close tells what a late write had to say. */
+/* Files. `tag` is the function in messages: "[load] cannot open …". What is written goes to another name beside the file's, which finish
+ * puts in its place when it is complete, else removes: a failure, or a reader at the same time, never sees half a file. */
 typedef struct mx_file_reader {
   mx_reader base;
   const char *name;
@@ -27,7 +29,8 @@ typedef struct mx_file_reader {
 typedef struct mx_file_writer {
   mx_writer base;
   const char *name;
-  void *file; /* FILE * */
+  char *target, *aside; /* the file to be replaced and what is written, or NULL: written directly (a device, a closed folder) */
+  void *file;           /* FILE * */
 } mx_file_writer;
 int mx_file_open(mx_file_reader *r, const char *name, const char *tag); /* keeps name */
 void mx_file_close(mx_file_reader *r);

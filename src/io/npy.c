@@ -209,5 +209,6 @@ int mx_npy_save(mx_writer *w, const mx_array *a) {
   int rc = w->write(w, head, sizeof head);
   if (!rc) rc = w->write(w, text, (size_t)length);
   if (!rc && a->size) rc = w->write(w, a->data, mx_nbytes(a));
+  w->complete = !rc;
   return rc;
 }

@@ -20,6 +20,7 @@ typedef struct load {
   mx_reader *r;
   mx_json j;
   uint64_t data; /* where the data begin in the file */
+  uint64_t total; /* bytes of the tensors so far */
   const mx_safetensors_sink *sink;
 } load;
 
@@ -124,6 +125,9 @@ static int load_tensor(load *l, const char *name) {
   if (t.end - t.begin != bytes)
     return mx_fail(MX_ERUNTIME, "[load_safetensors] Tensor '%.200s' invalid data offsets (%" PRIu64 ", %" PRIu64 "), its shape %s needs %" PRIu64 " bytes",
                    name, t.begin, t.end, mx_shape_str(t.ndim, t.shape), bytes);
+  if (bytes > room - l->total) /* tensors that overlap could ask for any amount of memory */
+    return mx_fail(MX_ERUNTIME, "[load_safetensors] Tensor '%.200s' overlaps others in %s", name, l->r->label(l->r));
+  l->total += bytes;
   mx_array *a = mx_array_empty((mx_dtype)t.dtype, t.ndim, t.shape);
   if (!a) return mx_error_kind();
   rc = mx_read(l->r, a->data, bytes, l->data + t.begin, "load_safetensors");
@@ -158,7 +162,7 @@ int mx_safetensors_load(mx_reader *r, uint64_t at, const mx_safetensors_sink *si
     return mx_fail(MX_ERUNTIME, "[load_safetensors] Invalid json header length in %s: %" PRIu64 " bytes", r->label(r), n);
   char *text = mx_malloc(n);
   if (!text) return mx_fail_memory();
-  load l = {r, {text, text + n}, at + 8 + n, sink};
+  load l = {r, {text, text + n}, at + 8 + n, 0, sink};
   rc = mx_read(r, text, n, at + 8, "load_safetensors");
   if (!rc) rc = read_entries(&l);
   mx_free(text);
@@ -218,5 +222,6 @@ int mx_safetensors_save(mx_writer *w, int n, const char *const *names, mx_array 
   mx_free(t.at);
   for (int i = 0; !rc && i < n; i++)
     if (arrays[i]->size) rc = w->write(w, arrays[i]->data, mx_nbytes(arrays[i]));
+  w->complete = !rc;
   return rc;
 }
