@@ -134,7 +134,7 @@ mx_array *mx_repeat_axis(mx_scope *s, mx_array *a, int repeats, int axis) {
 
 mx_array *mx_repeat(mx_scope *s, mx_array *a, int repeats) { return mx_repeat_axis(s, mx_flatten(s, a, 0, -1), repeats, 0); }
 
-/* Indices 0..dim-1 with the edge ("edge") or the mirror image without the edge ("symmetric" is that of MLX: with it). */
+/* The first and the last element repeated. */
 static mx_array *pad_edge(mx_scope *s, mx_array *a, int axis, int lo, int hi) {
   if (lo == 0 && hi == 0) return a;
   if (a->shape[axis] == 0) return mx_scope_fail(s, MX_EVALUE, "[pad] Cannot repeat the edge of an empty axis %d.", axis);
@@ -150,17 +150,23 @@ static mx_array *pad_edge(mx_scope *s, mx_array *a, int axis, int lo, int hi) {
   return mx_concatenate_axis(s, n, part, axis);
 }
 
-static mx_array *pad_reflect(mx_scope *s, mx_array *a, int axis, int lo, int hi) {
+/* The array read to and fro: with the edge twice (symmetric) or once. */
+static mx_array *pad_mirror(mx_scope *s, mx_array *a, int axis, int lo, int hi, bool symmetric) {
   if (lo == 0 && hi == 0) return a;
-  int dim = a->shape[axis];
-  if (lo >= dim || hi >= dim)
-    return mx_scope_fail(s, MX_EVALUE, "[pad] Padding %d and %d is too large to mirror axis %d of size %d.", lo, hi, axis, dim);
-  mx_array *part[3];
-  int n = 0;
-  if (lo) part[n++] = mx_flip(s, mx_slice_axis(s, a, axis, 1, lo + 1), &axis, 1);
-  part[n++] = a;
-  if (hi) part[n++] = mx_flip(s, mx_slice_axis(s, a, axis, dim - 1 - hi, dim - 1), &axis, 1);
-  return mx_concatenate_axis(s, n, part, axis);
+  int64_t dim = a->shape[axis], period = symmetric ? 2 * dim : dim > 1 ? 2 * dim - 2 : 1;
+  int32_t n = lo + a->shape[axis] + hi;
+  if (dim == 0)
+    return mx_scope_fail(s, MX_EVALUE, "[pad] Cannot pad empty axis %d using mode '%s'.", axis, symmetric ? "symmetric" : "reflect");
+  int32_t *from = mx_malloc(sizeof *from * (size_t)n);
+  if (!from) return mx_scope_error(s, mx_fail_memory());
+  for (int32_t i = 0; i < n; i++) {
+    int64_t at = ((int64_t)i - lo) % period;
+    if (at < 0) at += period;
+    from[i] = (int32_t)(at < dim ? at : symmetric ? period - 1 - at : period - at);
+  }
+  mx_array *index = mx_own(s, mx_array_from_data(MX_I32, 1, &n, from));
+  mx_free(from);
+  return mx_take_axis(s, a, index, axis);
 }
 
 mx_array *mx_pad(mx_scope *s, mx_array *a, const int *axes, size_t n, const int *low, size_t nlow, const int *high, size_t nhigh,
@@ -181,9 +187,9 @@ mx_array *mx_pad(mx_scope *s, mx_array *a, const int *axes, size_t n, const int 
     p[nd + ax[i]] = high[i];
     any = any || low[i] || high[i];
   }
-  bool constant = !strcmp(mode, "constant"), edge = !strcmp(mode, "edge"), reflect = !strcmp(mode, "reflect");
-  if (!constant && !edge && !reflect)
-    return mx_scope_fail(s, MX_EVALUE, "[pad] Invalid padding mode '%s': expected 'constant' or 'edge'.", mode);
+  bool constant = !strcmp(mode, "constant"), edge = !strcmp(mode, "edge"), symmetric = !strcmp(mode, "symmetric");
+  if (!constant && !edge && !symmetric && strcmp(mode, "reflect"))
+    return mx_scope_fail(s, MX_EVALUE, "[pad] Invalid padding mode (%s): expected 'constant', 'edge', 'reflect' or 'symmetric'.", mode);
   if (!any) return a;
   if (constant) {
     if (value->ndim) {
@@ -192,7 +198,10 @@ mx_array *mx_pad(mx_scope *s, mx_array *a, const int *axes, size_t n, const int 
     }
     return mx_node2(s, OP_pad, a, mx_astype(s, value, a->dtype), 2 * nd, p);
   }
-  for (int i = 0; i < nd && a; i++) a = (edge ? pad_edge : pad_reflect)(s, a, i, (int)p[i], (int)p[nd + i]);
+  for (int i = 0; i < nd && a; i++) {
+    if (p[i] + a->shape[i] + p[nd + i] > MX_MAX_DIM) return mx_scope_fail(s, MX_EVALUE, "[pad] A dimension of the result is too large.");
+    a = edge ? pad_edge(s, a, i, (int)p[i], (int)p[nd + i]) : pad_mirror(s, a, i, (int)p[i], (int)p[nd + i], symmetric);
+  }
   return a;
 }
 

@@ -124,7 +124,7 @@ mx_array *mx_tensordot(mx_scope *s, mx_array *a, mx_array *b, const int *axes_a,
   for (size_t i = 0; i < na && !rc; i++)
     if (a->shape[aa[i]] != b->shape[ab[i]])
       rc = mx_fail(MX_EVALUE, "[tensordot] a and b must have the same shape on the contracted axes: got %s and %s.", mx_shape_of(a), mx_shape_of(b));
-  if (!rc) rc = product_dtype(s, "tensordot", &a, &b, mx_promote(a->dtype, b->dtype));
+  if (!rc) rc = product_dtype(s, "matmul", &a, &b, mx_promote(a->dtype, b->dtype));
   if (rc) return mx_scope_error(s, rc);
   /* (free of a, contracted) by (contracted, free of b) */
   int pa[MX_MAX_NDIM], pb[MX_MAX_NDIM], shape[2 * MX_MAX_NDIM], n = 0, ka = 0, kb = 0;

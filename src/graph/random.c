@@ -45,7 +45,7 @@ static bool shape_covers(mx_scope *s, const int *shape, size_t n, const mx_array
 mx_array *mx_random_uniform(mx_scope *s, mx_array *low, mx_array *high, const int *shape, size_t n, mx_dtype dtype, mx_array *key) {
   if (!low || !high) return NULL;
   if (dtype != MX_F32 && dtype != MX_F16 && dtype != MX_BF16)
-    return mx_scope_fail(s, MX_EVALUE, "[uniform] Can only generate uniform numbers with real floating point type, not %s.", mx_dtype_name(dtype));
+    return mx_scope_fail(s, dtype == MX_F64 ? MX_ERUNTIME : MX_EVALUE, "[uniform] Can only generate uniform numbers with real floating point type, not %s.", mx_dtype_name(dtype));
   if (!shape_covers(s, shape, n, low) || !shape_covers(s, shape, n, high)) return NULL;
   mx_array *bits = mx_random_bits(s, shape, n, 4, key);
   /* below 1 also after rounding to dtype */
@@ -77,7 +77,9 @@ mx_array *mx_random_normal_broadcast(mx_scope *s, const int *shape, size_t n, mx
   } else {
     if (!mx_is_float(dtype)) return mx_scope_fail(s, MX_EVALUE, "[normal] Can only generate normal numbers with real floating point type, not %s.", mx_dtype_name(dtype));
     x = symmetric(s, shape, n, key);
-    x = x ? mx_mul_k(s, mx_astype(s, mx_erfinv(s, x), dtype), M_SQRT2) : NULL;
+    x = x ? mx_astype(s, mx_erfinv(s, x), dtype) : NULL;
+    mx_array *root = mx_scalar(s, dtype, M_SQRT2);
+    scale = scale ? mx_multiply(s, root, mx_astype(s, scale, dtype)) : root;
   }
   if (x && scale) x = mx_multiply(s, x, mx_astype(s, scale, dtype));
   if (x && loc) x = mx_add(s, x, mx_astype(s, loc, dtype));
@@ -85,7 +87,8 @@ mx_array *mx_random_normal_broadcast(mx_scope *s, const int *shape, size_t n, mx
 }
 
 mx_array *mx_random_normal(mx_scope *s, const int *shape, size_t n, mx_dtype dtype, float loc, float scale, mx_array *key) {
-  return mx_random_normal_broadcast(s, shape, n, dtype, loc != 0 ? mx_scalar(s, MX_F32, loc) : NULL, scale != 1 ? mx_scalar(s, MX_F32, scale) : NULL, key);
+  return mx_random_normal_broadcast(s, shape, n, dtype, loc != 0 ? mx_scalar(s, MX_F32, loc) : NULL,
+                                    scale != 1 ? mx_scalar(s, MX_F32, scale) : NULL, key);
 }
 
 mx_array *mx_random_randint(mx_scope *s, mx_array *low, mx_array *high, const int *shape, size_t n, mx_dtype dtype, mx_array *key) {
@@ -176,8 +179,10 @@ mx_array *mx_random_categorical_shape(mx_scope *s, mx_array *logits, int axis, c
   for (int i = 0; i < logits->ndim; i++)
     if (i != ax) rest[k++] = logits->shape[i];
   int32_t both[MX_MAX_NDIM];
-  int m = 0, rc = n > MX_MAX_NDIM ? 1 : mx_broadcast_shape((int)n, shape, k, rest, &m, both);
-  bool same = !rc && m == (int)n;
+  int m = 0, rc = n > MX_MAX_NDIM ? mx_fail(MX_EVALUE, "[categorical] Too many dimensions: %zu.", n)
+                                      : mx_broadcast_shape((int)n, shape, k, rest, &m, both);
+  if (rc) return mx_scope_error(s, rc);
+  bool same = m == (int)n;
   for (int i = 0; same && i < m; i++) same = both[i] == shape[i];
   if (!same)
     return mx_scope_fail(s, MX_EVALUE, "[categorical] Requested shape %s is not broadcast compatible with reduced logits shape %s.",

@@ -42,6 +42,13 @@ mx_array *mx_topk_axis(mx_scope *s, mx_array *a, int k, int axis) {
 
 mx_array *mx_topk(mx_scope *s, mx_array *a, int k) { return mx_topk_axis(s, mx_flatten(s, a, 0, -1), k, 0); }
 
+/* Where the value is NaN, and on the left side the probe is not. */
+static mx_array *after_all(mx_scope *s, mx_array *probe, mx_array *values, bool right) {
+  if (!probe || !values) return NULL;
+  mx_array *nan = mx_isnan(s, values);
+  return right ? nan : mx_logical_and(s, nan, mx_logical_not(s, mx_isnan(s, probe)));
+}
+
 /* Binary search of all values together: `at` is how many elements are known to stand before the value. */
 mx_array *mx_searchsorted(mx_scope *s, mx_array *sorted, mx_array *values, bool right) {
   if (!sorted || !values) return NULL;
@@ -58,6 +65,7 @@ mx_array *mx_searchsorted(mx_scope *s, mx_array *sorted, mx_array *values, bool 
     mx_array *next = mx_add(s, at, mx_int(s, MX_U32, step)), *size = mx_int(s, MX_U32, n);
     mx_array *probe = mx_take_axis(s, sorted, mx_minimum(s, mx_subtract(s, next, mx_int(s, MX_U32, 1)), mx_int(s, MX_U32, n - 1)), 0);
     mx_array *before = right ? mx_less_equal(s, probe, values) : mx_less(s, probe, values);
+    if (mx_is_inexact(t)) before = mx_logical_or(s, before, after_all(s, probe, values, right)); /* NaN is the largest */
     at = mx_where(s, mx_logical_and(s, mx_less_equal(s, next, size), before), next, at);
   }
   return at;
@@ -99,6 +107,7 @@ int mx_unique(mx_scope *s, mx_list *out, mx_array *a, int size, mx_array *fill_v
     mx_array *lead = mx_slice_axis(s, order, 0, 0, 1);
     first = mx_where(s, mx_equal(s, used, mx_int(s, MX_I32, 0)), lead, first);
     r[1] = fitted(s, first, size, mx_reshape(s, lead, NULL, 0));
+    rank = mx_minimum(s, rank, mx_int(s, MX_I32, size ? size - 1 : 0)); /* values that were cut: the last */
     r[2] = mx_put_along_axis(s, mx_zeros(s, &n, 1, MX_U32), order, rank, 0);
     r[3] = fitted(s, used, size, mx_int(s, MX_I32, 0));
   }
