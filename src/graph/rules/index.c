@@ -36,6 +36,7 @@ static bool any_wanted(const bool *want, int from, int to) {
 INFER(gather) {
   UNUSED;
   NEED(op, np, 1);
+  if (nin < 1) return mx_fail(MX_EVALUE, "[gather] There is no array.");
   int nd = in[0]->ndim, ni = nin > 1 ? in[1]->ndim : 0;
   int64_t k = p[0];
   if (k != nin - 1 || k > nd || np < 1 + k + nd) return mx_fail(MX_EVALUE, "[gather] %d index arrays do not fit shape %s.", nin - 1, mx_shape_of(in[0]));
@@ -135,9 +136,10 @@ VMAP(gather) {
 INFER(scatter) {
   UNUSED;
   NEED(op, np, 2);
+  if (nin < 2) return mx_fail(MX_EVALUE, "[scatter] There are no updates.");
   int nd = in[0]->ndim, ni = nin > 2 ? in[2]->ndim : 0;
   int64_t k = p[1];
-  if (nin < 2 || k != nin - 2 || k > nd || np < 2 + k) return mx_fail(MX_EVALUE, "[scatter] %d index arrays do not fit shape %s.", nin - 2, mx_shape_of(in[0]));
+  if (k != nin - 2 || k > nd || np < 2 + k) return mx_fail(MX_EVALUE, "[scatter] %d index arrays do not fit shape %s.", nin - 2, mx_shape_of(in[0]));
   if (p[0] < 0 || p[0] > MODE_MINIMUM) return mx_fail(MX_EVALUE, "[scatter] There is no mode %lld.", (long long)p[0]);
   if (in[0]->dtype != in[1]->dtype)
     return mx_fail(MX_EVALUE, "[scatter] The dtypes %s and %s differ.", mx_dtype_name(in[0]->dtype), mx_dtype_name(in[1]->dtype));
