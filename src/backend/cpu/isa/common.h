@@ -16,6 +16,8 @@
 #define MX_INDEPENDENT _Pragma("GCC ivdep")
 #endif
 
+#define MX_MAYBE_UNUSED __attribute__((unused)) /* replaced by an override */
+
 /* Rows of the tables whose dtypes do not hold the type vanish. */
 #define ON(...) __VA_ARGS__
 #define OFF(...)

@@ -9,7 +9,7 @@
 #endif
 
 #define LOOP(name, O, loads, body)                                                                     \
-  static void CAT(name, TAG)(size_t n, void *vo, const void *va, const void *vb, const void *vc) {     \
+  MX_MAYBE_UNUSED static void CAT(name, TAG)(size_t n, void *vo, const void *va, const void *vb, const void *vc) { \
     O *o = vo;                                                                                         \
     const T *a = va, *b = vb;                                                                          \
     (void)a, (void)b, (void)vc;                                                                        \

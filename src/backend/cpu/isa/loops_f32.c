@@ -2,7 +2,7 @@
 #include "backend/cpu/isa/common.h"
 #include "backend/cpu/isa/on_floats.h"
 
-#define OVERRIDES "backend/cpu/isa/trig.inc.h"
+#define OVERRIDES "backend/cpu/isa/overrides_f32.inc.h"
 #define T float
 #define TAG f32
 #define REAL_T float

@@ -1,3 +1,4 @@
+/* Loops of float that stand in the table instead of the plain ones. */
 /* The bodies of sin, cos and tan hold up to MX_TRIG_LIMIT_F32; blocks with larger arguments take libm's for those. */
 #define TRIG(name)                                                                                       \
   static void big_##name##_f32(size_t n, void *vo, const void *va, const void *vb, const void *vc) {     \
@@ -23,3 +24,7 @@ TRIG(tan)
 #define cos_f32 big_cos_f32
 #define tan_f32 big_tan_f32
 
+
+#ifdef __AVX512F__
+#include "backend/cpu/isa/avx512.inc.h"
+#endif
