@@ -46,12 +46,19 @@ typedef struct mx_halves {
   mx_loop load, store, round; /* half to float, float to half, float to the nearest half as float */
 } mx_halves;
 
+typedef struct mx_streamer {
+  void (*stream)(size_t lines, void *to, const void *from, const void *prefetch); /* lines of 64 bytes, `to` aligned to them */
+  void (*fence)(void);                                                          /* after the last of a thread's streams */
+} mx_streamer;
+
 typedef struct mx_isa {
   const char *name;
   const mx_loop *loops[MX_N_TAGS];           /* [OP_elementwise_end] of each compute type */
+  const mx_loop *right, *left;               /* f32: the second (first) operand is one number for all elements; of binary ops alone */
   const mx_loop (*casts)[MX_N_TAGS];         /* [from][to] */
   const mx_reducer *reducers[MX_N_TAGS];     /* [OP_reduce_end - OP_elementwise_end - 1] */
   const mx_halves *halves;                   /* 0: f16, 1: bf16 */
+  const mx_streamer *streamer;
 } mx_isa;
 
 extern const mx_isa *mx_isa_now;             /* the one in use */

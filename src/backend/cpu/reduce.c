@@ -240,7 +240,7 @@ static int reduce_plain(int op, int dtype, const void *data, int64_t A, int64_t 
   mx_bound b;
   g.in[0].dtype = g.out[0].dtype = (uint8_t)dtype;
   g.out[0].reduce = (uint16_t)op;
-  mx_tile_bind(&b, &g, 1, shape, &in, &out, 1, MX_REDUCE_ROW);
+  mx_tile_bind(&b, &g, 1, shape, &in, &out, 1, MX_REDUCE_ROW, false);
   const mx_reducer *r = mx_reducer_of(b.isa, op, mx_dtype_tags[dtype]);
   pass p = {.b = &b, .A = A, .R = R, .K = K, .n = 1, .t = {{r, 0, mx_tag_sizes[r->acc], dst, NULL}}};
   return run_pass(&p);
@@ -346,7 +346,7 @@ static int run_group(const mx_program *g, int ndim, const int32_t *shape, const 
   }
   if (!rc) {
     mx_bound b;
-    mx_tile_bind(&b, g, ndim, shape, in, out, only, MX_REDUCE_ROW);
+    mx_tile_bind(&b, g, ndim, shape, in, out, only, MX_REDUCE_ROW, false);
     p.b = &b;
     rc = run_pass(&p);
   }

@@ -8,7 +8,11 @@
 #include "backend/cpu/tile.h"
 #include "core/parallel.h"
 
-enum { SMALL = 128 }; /* domains up to this many elements run without binding */
+enum {
+  SMALL = 128,            /* domains up to this many elements run without binding */
+  L1_BYTES = 20 * 1024,
+  STREAM_BYTES = 16 << 20 /* outputs of this size are not expected to be found in a cache again */
+};
 
 static inline int half_of(int dtype) { return dtype == MX_F16 ? 1 : dtype == MX_BF16 ? 2 : 0; }
 
@@ -61,7 +65,27 @@ static int operands_of(int op) {
 
 /* ---- binding ---- */
 
-static bool fills_once(const mx_port *p, int nd) { return p->scalar || nd == 0; }
+/* Whether the instruction has a loop that takes register r as one number, and so needs no tile of it. */
+static mx_loop scalar_loop(const mx_isa *isa, const mx_instr *i, const bool *single) {
+  if (mx_dtype_tags[i->dtype] != MX_TAG_f32 || !isa->right[i->op]) return NULL;
+  return single[i->b] ? isa->right[i->op] : single[i->a] ? isa->left[i->op] : NULL;
+}
+/* Which registers hold one number for the whole domain, and which of these must be spread over a tile all the same. */
+static void find_singles(const mx_isa *isa, const mx_program *g, bool *single, bool *spread) {
+  memset(single, 0, MX_PROGRAM_REGS + 1);
+  memset(spread, 0, MX_PROGRAM_REGS + 1);
+  for (int i = 0; i < g->n_in; i++) single[g->in[i].reg] = g->in[i].scalar;
+  for (int i = 0; i < g->n_ins; i++) single[g->ins[i].dst] = false; /* written again: too rare to bother */
+  for (int i = 0; i < g->n_ins; i++) {
+    const mx_instr *x = &g->ins[i];
+    bool fits = scalar_loop(isa, x, single) != NULL;
+    int k = operands_of(x->op);
+    if (!fits || single[x->b]) spread[x->a] |= single[x->a] && !(fits && !single[x->b]);
+    if (k > 1 && !fits) spread[x->b] |= single[x->b];
+    if (k > 2) spread[x->c] |= single[x->c];
+  }
+  for (int o = 0; o < g->n_out; o++) spread[g->out[o].reg] = true;
+}
 
 /* Bytes of the widest register. */
 static int width_of(const mx_program *g) {
@@ -77,13 +101,29 @@ static int width_of(const mx_program *g) {
 }
 
 /* The scratch has two registers more: room for gathered halves. */
-int mx_tile_room(const mx_program *g) { return (MX_SCRATCH / (g->n_reg + 2) - 192) / width_of(g) & ~63; }
+static int room(const mx_program *g, int width, int extra) { return (MX_SCRATCH / (g->n_reg + 2 + extra) - 192) / width & ~63; }
+int mx_tile_room(const mx_program *g) { return room(g, width_of(g), 0); }
 
-static int tile_size(const mx_program *g, int want, int width, bool heavy) {
-  int tile = want ? want : heavy ? 1024 : MX_TILE_MAX;
-  if (width == 8 && !want) tile /= 2;
-  int most = mx_tile_room(g);
-  return tile < most ? tile : most;
+/* So that what a tile touches stays in L1, also when a core runs two threads. */
+static int tile_size(const mx_program *g, int width, const bool *spread) {
+  bool used[MX_PROGRAM_REGS + 1] = {false};
+  int n = 0;
+  for (int i = 0; i < g->n_in; i++) used[g->in[i].reg] = !g->in[i].scalar || spread[g->in[i].reg];
+  for (int i = 0; i < g->n_ins; i++) used[g->ins[i].dst] = true;
+  for (int r = 0; r < g->n_reg; r++) n += used[r];
+  int tile = L1_BYTES / (n + 1) / width & ~127;
+  return tile < MX_TILE_MIN ? MX_TILE_MIN : tile > MX_TILE_MAX ? MX_TILE_MAX : tile;
+}
+
+/* Streaming tiles: the work is cut into pieces, heavy steps into several, and after each some lines are moved. */
+enum { HEAVY_PIECES = 3 };
+static void plan_pieces(mx_bound *b) {
+  int64_t lines = 0;
+  b->pieces = 0;
+  for (int i = 0; i < b->n_steps; i++) b->pieces += b->steps[i].heavy ? HEAVY_PIECES : 1;
+  for (int i = 0; i < b->n_streams; i++) lines = lines < (int64_t)b->tile * b->streams[i].item / 64 ? (int64_t)b->tile * b->streams[i].item / 64 : lines;
+  for (int i = 0; i < b->n_ahead; i++) lines = lines < (int64_t)b->tile * b->ahead[i].scale / 64 ? (int64_t)b->tile * b->ahead[i].scale / 64 : lines;
+  b->piece_lines = b->pieces ? (int)((lines + b->pieces - 1) / b->pieces) : 0;
 }
 
 static bool overlap(const mx_view *a, const mx_view *b) {
@@ -92,16 +132,22 @@ static bool overlap(const mx_view *a, const mx_view *b) {
 }
 
 void mx_tile_bind(mx_bound *b, const mx_program *g, int ndim, const int32_t *shape, const mx_view *in, const mx_view *out,
-                  uint32_t only, int tile) {
+                  uint32_t only, int tile, bool stream) {
   mx_ref reg[MX_PROGRAM_REGS + 1];
   int8_t from[MX_PROGRAM_REGS + 1];   /* the input that a register is read from in place, or -1 */
   uint8_t dtype[MX_PROGRAM_REGS + 1]; /* of a register's value */
+  bool single[MX_PROGRAM_REGS + 1], spread[MX_PROGRAM_REGS + 1];
   const mx_isa *isa = b->isa = mx_isa_now;
+  find_singles(isa, g, single, spread);
   int width = width_of(g);
   b->heavy = false;
   for (int i = 0; i < g->n_ins; i++)
     if (!is_light(g->ins[i].op)) b->heavy = true;
-  b->tile = tile_size(g, tile, width, b->heavy);
+  if (stream && g->n_out > MX_STREAMS) stream = false;
+  b->tile = tile ? tile : tile_size(g, width, spread);
+  int most = room(g, width, stream ? 2 * g->n_out : 0);
+  if (b->tile > most) b->tile = most;
+  b->n_streams = b->n_ahead = 0;
   b->slot = (int64_t)b->tile * width + 192; /* registers do not start at the same address modulo 4096 */
   for (int r = 0; r < g->n_reg; r++) {
     reg[r] = (mx_ref){(r + 2) * b->slot, 0, false};
@@ -129,12 +175,17 @@ void mx_tile_bind(mx_bound *b, const mx_program *g, int ndim, const int32_t *sha
     if (plain && !half && !(any_over && is_out[p->reg])) {
       reg[p->reg] = (mx_ref){(intptr_t)in[i].data, (uint32_t)item, true};
       from[p->reg] = (int8_t)i;
+      if (stream && b->n_ahead < MX_STREAMS) b->ahead[b->n_ahead++] = reg[p->reg];
+      continue;
+    }
+    if (single[p->reg] && !spread[p->reg] && !half) {
+      reg[p->reg] = (mx_ref){(intptr_t)in[i].data, 0, true};
       continue;
     }
     l->data = in[i].data;
     l->item = (uint8_t)item;
     l->half = (uint8_t)half;
-    l->fixed = fills_once(p, l->nd);
+    l->fixed = l->nd == 0;
     for (int j = 0; j < g->n_ins && l->fixed; j++) /* a register that is written again must be filled each tile */
       if (g->ins[j].dst == p->reg) l->fixed = false;
     l->to = reg[p->reg];
@@ -175,18 +226,34 @@ void mx_tile_bind(mx_bound *b, const mx_program *g, int ndim, const int32_t *sha
     const mx_instr *x = &g->ins[i];
     mx_step *s = &b->steps[i];
     int k = operands_of(x->op);
-    s->fn = loop_of(isa, x);
+    mx_loop with_scalar = scalar_loop(isa, x, single);
+    s->fn = with_scalar ? with_scalar : loop_of(isa, x);
     s->round = round_of(isa, x);
     s->a = reg[x->a];
     s->b = k > 1 ? reg[x->b] : slot0;
     s->c = k > 2 ? reg[x->c] : slot0;
     if (last[x->dst] == i && direct[x->dst] >= 0) {
       const mx_view *v = &out[(int)direct[x->dst]];
-      reg[x->dst] = (mx_ref){(intptr_t)v->data, mx_dtype_sizes[v->dtype], true};
+      uint8_t item = mx_dtype_sizes[v->dtype];
+      bool fresh = true; /* over an input, ordinary stores find their lines in the cache */
+      for (int k2 = 0; k2 < g->n_in; k2++) fresh = fresh && in[k2].data != v->data;
+      if (stream && fresh && !((uintptr_t)v->data & 63)) {
+        reg[x->dst] = (mx_ref){(g->n_reg + 2 + 2 * b->n_streams) * b->slot, (uint32_t)b->slot, false};
+        b->streams[b->n_streams++] = (mx_streamed){v->data, reg[x->dst], item};
+      } else
+        reg[x->dst] = (mx_ref){(intptr_t)v->data, mx_dtype_sizes[v->dtype], true};
     } else {
       reg[x->dst] = (mx_ref){(x->dst + 2) * b->slot, 0, false};
     }
     s->d = reg[x->dst];
+    s->heavy = !is_light(x->op);
+    s->wd = mx_tag_sizes[mx_dtype_tags[x->out_dtype]];
+    s->wa = mx_tag_sizes[mx_dtype_tags[x->op == OP_select ? MX_BOOL : x->dtype]];
+    s->wb = s->wc = mx_tag_sizes[mx_dtype_tags[x->dtype]];
+    if (with_scalar && single[x->b])
+      s->wb = 0;
+    else if (with_scalar)
+      s->wa = 0;
     dtype[x->dst] = x->out_dtype;
   }
 
@@ -205,6 +272,7 @@ void mx_tile_bind(mx_bound *b, const mx_program *g, int ndim, const int32_t *sha
     b->saves[b->n_saves++] =
         (mx_saver){half ? isa->halves[half - 1].store : NULL, {(intptr_t)out[o].data, item, true}, reg[p->reg], item};
   }
+  plan_pieces(b);
 }
 
 /* ---- execution ---- */
@@ -226,6 +294,17 @@ void mx_tile_begin(const mx_bound *b, char *scratch) {
     if (b->loads[i].fixed) load(b, &b->loads[i], scratch, 0, b->tile);
 }
 
+static void save(const mx_bound *b, char *scratch, int64_t start, int n, int turn) {
+  for (int i = 0; i < b->n_saves; i++) {
+    const mx_saver *s = &b->saves[i];
+    void *to = mx_tile_at(s->to, scratch, start), *from = mx_tile_turn(s->from, scratch, start, turn);
+    if (s->fn)
+      s->fn((size_t)n, to, from, NULL, NULL);
+    else if (to != from)
+      memcpy(to, from, (size_t)n * s->item);
+  }
+}
+
 void mx_tile_exec(const mx_bound *b, char *scratch, int64_t start, int n) {
   for (int i = 0; i < b->n_loads; i++)
     if (!b->loads[i].fixed) load(b, &b->loads[i], scratch, start, n);
@@ -235,14 +314,86 @@ void mx_tile_exec(const mx_bound *b, char *scratch, int64_t start, int n) {
     s->fn((size_t)n, d, mx_tile_at(s->a, scratch, start), mx_tile_at(s->b, scratch, start), mx_tile_at(s->c, scratch, start));
     if (s->round) s->round((size_t)n, d, d, NULL, NULL);
   }
-  for (int i = 0; i < b->n_saves; i++) {
-    const mx_saver *s = &b->saves[i];
-    void *to = mx_tile_at(s->to, scratch, start), *from = mx_tile_at(s->from, scratch, start);
-    if (s->fn)
-      s->fn((size_t)n, to, from, NULL, NULL);
-    else if (to != from)
-      memcpy(to, from, (size_t)n * s->item);
+  save(b, scratch, start, n, 0);
+}
+
+/* ---- streaming: while a tile is computed, the one before is written out and the inputs of the next are fetched ---- */
+
+typedef struct pump {
+  int n;
+  struct {
+    char *to;          /* NULL: fetch only */
+    const char *from, *fetch;
+    int lines;         /* left of the tile */
+  } at[2 * MX_STREAMS];
+} pump;
+
+static void pump_lines(const mx_bound *b, pump *p, int lines) {
+  for (int i = 0; i < p->n; i++) {
+    int now = p->at[i].lines < lines ? p->at[i].lines : lines;
+    if (now <= 0) continue;
+    p->at[i].lines -= now;
+    b->isa->streamer->stream((size_t)now, p->at[i].to, p->at[i].from, p->at[i].fetch);
+    if (p->at[i].to) p->at[i].to += now * 64, p->at[i].from += now * 64;
+    if (p->at[i].fetch) p->at[i].fetch += now * 64;
   }
+}
+
+/* The outputs of the tile at `done` (n elements, NULL scratch: none) are to go out, the inputs of the tile at `next` (-1: none) to come. */
+static void pump_aim(const mx_bound *b, pump *p, char *scratch, int64_t done, int n, int turn, int64_t next) {
+  int fetches = next < 0 ? 0 : b->n_ahead, k = 0;
+  p->n = 0;
+  for (int i = 0; i < b->n_streams && n; i++, p->n++) {
+    const mx_streamed *s = &b->streams[i];
+    int64_t bytes = (int64_t)n * s->item;
+    p->at[i].to = s->to + done * s->item;
+    p->at[i].from = mx_tile_turn(s->from, scratch, 0, turn);
+    p->at[i].lines = (int)(bytes / 64);
+    memcpy(p->at[i].to + bytes / 64 * 64, p->at[i].from + bytes / 64 * 64, (size_t)(bytes % 64));
+    bool same = k < fetches && b->ahead[k].scale == s->item;
+    p->at[i].fetch = same ? mx_tile_at(b->ahead[k++], NULL, next) : NULL;
+  }
+  for (; k < fetches; k++, p->n++) {
+    p->at[p->n].to = NULL;
+    p->at[p->n].from = NULL;
+    p->at[p->n].fetch = mx_tile_at(b->ahead[k], NULL, next);
+    p->at[p->n].lines = (int)((int64_t)b->tile * b->ahead[k].scale / 64);
+  }
+}
+
+static void exec_streaming(const mx_bound *b, char *scratch, int64_t start, int n, int turn, pump *p) {
+  for (int i = 0; i < b->n_loads; i++)
+    if (!b->loads[i].fixed) load(b, &b->loads[i], scratch, start, n);
+  for (int i = 0; i < b->n_steps; i++) {
+    const mx_step *s = &b->steps[i];
+    char *d = mx_tile_turn(s->d, scratch, start, turn), *x = mx_tile_turn(s->a, scratch, start, turn);
+    char *y = mx_tile_turn(s->b, scratch, start, turn), *z = mx_tile_turn(s->c, scratch, start, turn);
+    int part = s->heavy ? (b->tile / HEAVY_PIECES + 63) & ~63 : b->tile;
+    for (int at = 0; at < n; at += part) {
+      size_t m = (size_t)(n - at < part ? n - at : part);
+      s->fn(m, d + at * s->wd, x + at * s->wa, y + at * s->wb, z + at * s->wc);
+      if (s->round) s->round(m, d + at * s->wd, d + at * s->wd, NULL, NULL);
+      pump_lines(b, p, b->piece_lines);
+    }
+  }
+  save(b, scratch, start, n, turn);
+}
+
+static void run_streaming(void *ctx, int64_t begin, int64_t end) {
+  const mx_bound *b = ctx;
+  alignas(64) char scratch[MX_SCRATCH];
+  pump p;
+  int turn = 0, n = 0;
+  mx_tile_begin(b, scratch);
+  for (int64_t s = begin; s < end; s += b->tile, turn ^= 1) {
+    pump_aim(b, &p, scratch, s - b->tile, n, turn ^ 1, s + 2 * b->tile <= end ? s + b->tile : -1);
+    n = end - s < b->tile ? (int)(end - s) : b->tile;
+    exec_streaming(b, scratch, s, n, turn, &p);
+    pump_lines(b, &p, b->tile); /* what is left */
+  }
+  pump_aim(b, &p, scratch, begin + (end - begin - 1) / b->tile * b->tile, n, turn ^ 1, -1);
+  pump_lines(b, &p, b->tile);
+  b->isa->streamer->fence();
 }
 
 static void run_range(void *ctx, int64_t begin, int64_t end) {
@@ -319,9 +470,12 @@ int mx_cpu_run(const mx_program *g, int ndim, const int32_t *shape, const mx_vie
     return 0;
   }
   mx_bound b;
-  mx_tile_bind(&b, g, ndim, shape, in, out, ~0u, 0);
+  int64_t bytes = 0;
+  for (int o = 0; o < g->n_out; o++) bytes += n * mx_dtype_sizes[g->out[o].dtype];
+  bool stream = g->n_ins && bytes >= STREAM_BYTES;
+  mx_tile_bind(&b, g, ndim, shape, in, out, ~0u, 0, stream);
   int64_t grain = b.heavy ? 8192 : 32768;
   if (grain < n / 256) grain = n / 256; /* long ranges of large arrays: what is filled once a range costs nothing */
-  mx_parallel(n, (grain + b.tile - 1) / b.tile * b.tile, run_range, &b);
+  mx_parallel(n, (grain + b.tile - 1) / b.tile * b.tile, b.n_streams ? run_streaming : run_range, &b);
   return 0;
 }

@@ -12,10 +12,12 @@ int mx_copy_view(const mx_view *in, const mx_view *out);
 
 enum {
   MX_SCRATCH = 112 * 1024, /* bytes of tile registers, on the stack of the thread that runs */
-  MX_TILE_MAX = 4096,      /* elements */
+  MX_TILE_MIN = 512,       /* elements */
+  MX_TILE_MAX = 2048,
 };
 
-/* Where an operand of a tile that starts at element s stands: scratch + off, or off + s * scale as an address. */
+/* Where an operand of a tile that starts at element s stands: off + s * scale as an address, or scratch + off, where tiles take turns
+ * between two places `scale` bytes apart if their content is still to be written out during the next tile. */
 typedef struct mx_ref {
   intptr_t off;
   uint32_t scale;
@@ -35,6 +37,8 @@ typedef struct mx_loader {
 typedef struct mx_step {
   mx_loop fn, round;       /* round: after f16 and bf16 instructions */
   mx_ref d, a, b, c;
+  uint8_t wd, wa, wb, wc;  /* bytes an element */
+  bool heavy;
 } mx_step;
 
 typedef struct mx_saver { /* an output that no instruction writes itself */
@@ -43,12 +47,23 @@ typedef struct mx_saver { /* an output that no instruction writes itself */
   uint8_t item;
 } mx_saver;
 
+enum { MX_STREAMS = 4 };
+typedef struct mx_streamed { /* an output that is written past the caches, a tile late */
+  char *to;
+  mx_ref from;
+  uint8_t item;
+} mx_streamed;
+
 typedef struct mx_bound {
   const mx_isa *isa;
   int n_steps, n_loads, n_saves;
   int tile;                /* largest number of elements of a tile */
   int64_t slot;            /* bytes between registers */
   bool heavy;
+  int n_streams, n_ahead;
+  int pieces, piece_lines;         /* of streamed tiles: how many parts a tile's work has, and the lines moved after each */
+  mx_streamed streams[MX_STREAMS];
+  mx_ref ahead[MX_STREAMS];        /* inputs in memory, fetched a tile ahead */
   mx_ref value[MX_PROGRAM_IO];     /* where a reduced output's values stand after exec */
   uint8_t value_tag[MX_PROGRAM_IO];
   mx_saver saves[MX_PROGRAM_IO];
@@ -58,7 +73,7 @@ typedef struct mx_bound {
 
 /* `only`: bit o set: output o is taken part in. tile: largest tile wanted, or 0. */
 void mx_tile_bind(mx_bound *b, const mx_program *g, int ndim, const int32_t *shape, const mx_view *in, const mx_view *out,
-                  uint32_t only, int tile);
+                  uint32_t only, int tile, bool stream);
 /* The largest tile for which the registers of g fit the scratch. */
 int mx_tile_room(const mx_program *g);
 /* Fills the fixed inputs; once before the tiles of a thread's range. */
@@ -68,6 +83,9 @@ void mx_tile_exec(const mx_bound *b, char *scratch, int64_t start, int n);
 
 static inline void *mx_tile_at(mx_ref r, char *scratch, int64_t start) {
   return (void *)(r.memory ? (uintptr_t)r.off + (uintptr_t)start * r.scale : (uintptr_t)scratch + (uintptr_t)r.off);
+}
+static inline char *mx_tile_turn(mx_ref r, char *scratch, int64_t start, int turn) {
+  return (char *)mx_tile_at(r, scratch, start) + (r.memory ? 0 : (uint32_t)turn * r.scale);
 }
 
 /* Programs with outputs to reduce (reduce.c). */

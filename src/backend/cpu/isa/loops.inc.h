@@ -42,6 +42,45 @@
 #undef BINARY
 #undef TERNARY
 
+#ifdef SCALARS /* the same with one number instead of the second (right) or the first (left) operand */
+#define LOOP_SCALAR(name, O, loads, always, body)                                                      \
+  static void CAT(name, TAG)(size_t n, void *vo, const void *va, const void *vb, const void *vc) {     \
+    O *o = vo;                                                                                         \
+    const T *a = va, *b = vb;                                                                          \
+    always;                                                                                            \
+    (void)vc;                                                                                          \
+    MX_INDEPENDENT                                                                                     \
+    for (size_t i = 0; i < n; i++) {                                                                   \
+      loads;                                                                                           \
+      o[i] = STORE(O, body);                                                                           \
+    }                                                                                                  \
+  }
+#define UNARY(...)
+#define UNARY_OWN(...)
+#define TERNARY(...)
+#define BINARY(name, label, types, result, dx, dy, body, doc)                                          \
+  ON_##types(LOOP_SCALAR(name##_right, OUT_##result, T x = a[i], T y = *b, body)                       \
+             LOOP_SCALAR(name##_left, OUT_##result, T y = b[i], T x = *a, body))
+#include "elementwise.def"
+#undef BINARY
+#define BINARY(name, label, types, ...) ON_##types([OP_##name] = CAT(name##_right, TAG), )
+extern const mx_loop CAT(CAT(mx_right, TAG), MX_ISA)[OP_elementwise_end];
+const mx_loop CAT(CAT(mx_right, TAG), MX_ISA)[OP_elementwise_end] = {
+#include "elementwise.def"
+};
+#undef BINARY
+#define BINARY(name, label, types, ...) ON_##types([OP_##name] = CAT(name##_left, TAG), )
+extern const mx_loop CAT(CAT(mx_left, TAG), MX_ISA)[OP_elementwise_end];
+const mx_loop CAT(CAT(mx_left, TAG), MX_ISA)[OP_elementwise_end] = {
+#include "elementwise.def"
+};
+#undef UNARY
+#undef UNARY_OWN
+#undef BINARY
+#undef TERNARY
+#undef LOOP_SCALAR
+#endif
+
 #ifdef OVERRIDES /* loops that stand in the table instead of the plain ones */
 #include OVERRIDES
 #endif

@@ -2,6 +2,7 @@
 #include "backend/cpu/isa/common.h"
 #include "backend/cpu/isa/on_floats.h"
 
+#define SCALARS
 #define OVERRIDES "backend/cpu/isa/overrides_f32.inc.h"
 #define T float
 #define TAG f32
