@@ -279,7 +279,8 @@ static int start_of_nothing(const mx_reducer *r, const mx_view *out, const mx_is
 
 /* Programs of so many registers that a block does not fit: what is to be reduced is written out first. */
 static int run_unfused(const mx_program *g, int ndim, const int32_t *shape, const mx_view *in, const mx_view *out, const uint8_t *tags) {
-  mx_program all = *g;
+  mx_program all; /* plans keep no more of a program than its instructions */
+  memcpy(&all, g, offsetof(mx_program, ins) + g->n_ins * sizeof *g->ins);
   mx_view to[MX_PROGRAM_IO];
   int64_t n = 1, strides[MX_MAX_NDIM];
   int rc = 0;
