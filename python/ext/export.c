@@ -101,6 +101,18 @@ typedef struct exported {
   Py_ssize_t dims[2 * PX_MAX_NDIM];
 } exported;
 
+/* A broadcast array has fewer elements in memory than it shows: a writer would change several at once. */
+static bool is_broadcast(mlx_array h) {
+  const int64_t *strides = (const int64_t *)mlx_array_strides(h);
+  for (int i = 0; i < (int)mlx_array_ndim(h); i++)
+    if (strides[i] == 0 && mlx_array_shape(h)[i] > 1) return true;
+  return false;
+}
+static int unbroadcast(mlx_array *h) {
+  if (mlx_contiguous(h, *h, false, mlx_ext_default_stream())) return px_raise(), PX_ERROR;
+  return px_eval(*h);
+}
+
 int px_getbuffer(PyObject *self, Py_buffer *view, int flags) {
   view->obj = NULL;
   mlx_array h = px_handle(self);
@@ -114,13 +126,8 @@ int px_getbuffer(PyObject *self, Py_buffer *view, int flags) {
     px_raise();
     goto drop;
   }
-  if (!row && (flags & PyBUF_STRIDES) != PyBUF_STRIDES) { /* a consumer that wants plain bytes */
-    if (mlx_contiguous(&hold, hold, false, mlx_ext_default_stream())) {
-      px_raise();
-      goto drop;
-    }
-    if (px_eval(hold)) goto drop;
-  }
+  /* the second: a consumer that wants plain bytes */
+  if (!row && (is_broadcast(hold) || (flags & PyBUF_STRIDES) != PyBUF_STRIDES) && unbroadcast(&hold)) goto drop;
   int ndim = (int)mlx_array_ndim(hold);
   Py_ssize_t size = (Py_ssize_t)mlx_array_itemsize(hold);
   for (int i = 0; i < ndim; i++) {
@@ -253,6 +260,7 @@ PyObject *px_dlpack(PyObject *self, PyObject *args, PyObject *kwargs) {
   if (!rc && copy == Py_True) rc = mlx_copy(&hold, h, mlx_ext_default_stream());
   if (rc) px_raise();
   else if (copy == Py_True) rc = px_eval(hold);
+  else if (is_broadcast(hold)) rc = unbroadcast(&hold);
   if (rc) goto drop;
   PyObject *capsule;
   if (major >= 1) {

@@ -65,6 +65,25 @@ static int add_array_like(PyObject *m) {
   return rc;
 }
 
+/* ---- what stands in Python files of the package ---- */
+
+static PyObject *namespace_info(PyObject *m, PyObject *unused) {
+  (void)m;
+  (void)unused;
+  PyObject *file = PyImport_ImportModule("mlx.__array_api_info");
+  PyObject *r = file ? PyObject_CallMethod(file, "__array_namespace_info__", NULL) : NULL;
+  Py_XDECREF(file);
+  return r;
+}
+static PyMethodDef package_functions[] = {
+    {"__array_namespace_info__", namespace_info, METH_NOARGS, "__array_namespace_info__($module, /)\n--\n\nWhat the Python array API asks of a namespace."}, {0}};
+
+static void fix_reprlib(void) { /* the extension works without the package around it */
+  PyObject *fix = PyImport_ImportModule("mlx._reprlib_fix");
+  if (!fix) PyErr_Clear();
+  Py_XDECREF(fix);
+}
+
 /* ---- set up ---- */
 
 static PyObject *add_submodule(PyObject *m, const char *name, const char *full, PyMethodDef *functions) {
@@ -89,7 +108,8 @@ static int add_constants(PyObject *m) {
 
 static int fill(PyObject *m) {
   if (px_init_dtype(m) || px_init_device(m) || px_init_array(m) || px_init_transforms(m) || px_init_compile(m) || px_init_custom(m) ||
-      px_init_print(m) || add_array_like(m) || add_constants(m) || PyModule_AddFunctions(m, archive_functions))
+      px_init_print(m) || add_array_like(m) || add_constants(m) || PyModule_AddFunctions(m, archive_functions) ||
+      PyModule_AddFunctions(m, package_functions))
     return -1;
   PyObject *random = add_submodule(m, "random", "mlx.core.random", px_random_functions);
   if (!random || px_init_random(m, random)) return -1;
@@ -107,5 +127,6 @@ PyMODINIT_FUNC PyInit_core(void) {
   definition.m_methods = px_core_functions;
   px_module = PyModule_Create(&definition);
   if (px_module && fill(px_module)) Py_CLEAR(px_module);
+  if (px_module) fix_reprlib();
   return px_module;
 }
