@@ -6,7 +6,7 @@ from functools import reduce, wraps
 from typing import Any, Callable, Optional
 
 import mlx.core as mx
-from mlx.nn.layers.base import Module
+from mlx.nn.layers.base import Module, put_back
 from mlx.utils import tree_flatten, tree_map, tree_reduce, tree_unflatten
 
 
@@ -20,7 +20,7 @@ def value_and_grad(model: Module, fn: Callable):
     """
 
     def inner_fn(params, *args, **kwargs):
-        model.update(params)
+        put_back(model, params)
         return fn(*args, **kwargs)
 
     value_grad_fn = mx.value_and_grad(inner_fn)
@@ -31,7 +31,7 @@ def value_and_grad(model: Module, fn: Callable):
         try:
             return value_grad_fn(params, *args, **kwargs)
         finally:
-            model.update(params)  # the function has put traced ones in their place
+            put_back(model, params)  # the function has left traced ones in their place
 
     return wrapped_value_grad_fn
 
@@ -45,7 +45,7 @@ def checkpoint(module: Module, fn: Optional[Callable] = None):
         fn = module.__call__  # also of a class that is called with further arguments
 
     def inner_fn(params, *args, **kwargs):
-        module.update(params)
+        put_back(module, params)
         return fn(*args, **kwargs)
 
     checkpointed_fn = mx.checkpoint(inner_fn)
@@ -56,7 +56,7 @@ def checkpoint(module: Module, fn: Optional[Callable] = None):
         try:
             return checkpointed_fn(params, *args, **kwargs)
         finally:
-            module.update(params)
+            put_back(module, params)
 
     return wrapped_checkpointed_fn
 

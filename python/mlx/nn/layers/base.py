@@ -16,6 +16,7 @@ from mlx.utils import tree_flatten, tree_unflatten
 _IN_TREE = (mx.array, dict, list, tuple)
 _WALKED = (dict, list)
 _PARAMETERS = (mx.array, dict, list)
+_ABSENT = object()
 
 
 class Module(dict):
@@ -160,7 +161,7 @@ class Module(dict):
 
     def trainable_parameters(self):
         """The tree of the parameters that are not frozen."""
-        return self.filter_and_map(self.trainable_parameter_filter)
+        return _trainable(self.items(), self._no_grad, "")
 
     def children(self):
         """The tree of the direct sub-modules."""
@@ -322,15 +323,57 @@ def _walk(module, key, value, filter_fn, map_fn, is_leaf_fn):
     raise RuntimeError("Unexpected leaf found while traversing the module")
 
 
-def _update(dst, new, strict):
-    for k, value in _places(dst, new, strict, "parameter"):
-        old = dst[k]
-        if not isinstance(old, mx.array):
-            _update(old, value, strict)
-        elif isinstance(value, mx.array) or not strict:
-            dst[k] = value
+def _trainable(pairs, frozen, path):
+    """filter_and_map with trainable_parameter_filter, written out: every training step does it.
+
+    ``pairs`` are those of a module, or of a dict or list inside the one that ``frozen`` belongs to, at ``path``.
+    """
+    found = {}
+    for k, v in pairs:
+        name = f"{path}{k}" if path else k
+        if name[0] == "_" or name in frozen or not isinstance(v, _PARAMETERS):
+            if path:
+                found[k] = {}
+        elif isinstance(v, mx.array):
+            found[k] = v
+        elif isinstance(v, Module):
+            found[k] = _trainable(v.items(), v._no_grad, "")
+        elif isinstance(v, dict):
+            found[k] = _trainable(v.items(), frozen, name + ".")
         else:
-            raise ValueError(f"Received invalid type: {type(value).__name__}.")
+            found[k] = list(_trainable(enumerate(v), frozen, name + ".").values())
+    return found
+
+
+def put_back(dst, parameters):
+    """Module.update with a tree that came from the module: nothing to check, no place to miss."""
+    for k, v in parameters.items() if isinstance(parameters, dict) else enumerate(parameters):
+        if isinstance(v, mx.array):
+            dst[k] = v
+        elif v:
+            put_back(dst[k], v)
+
+
+def _update(dst, new, strict):
+    if isinstance(new, dict) and isinstance(dst, dict):
+        for k, value in new.items():
+            old = dst.get(k, _ABSENT)
+            if old is _ABSENT:
+                _no_place(k, strict, "parameter")
+            else:
+                _update_one(dst, k, old, value, strict)
+    else:
+        for k, value in _places(dst, new, strict, "parameter"):
+            _update_one(dst, k, dst[k], value, strict)
+
+
+def _update_one(dst, k, old, value, strict):
+    if not isinstance(old, mx.array):
+        _update(old, value, strict)
+    elif isinstance(value, mx.array) or not strict:
+        dst[k] = value
+    else:
+        raise ValueError(f"Received invalid type: {type(value).__name__}.")
 
 
 def _update_modules(dst, new, strict):
@@ -347,12 +390,10 @@ def _update_modules(dst, new, strict):
 def _places(dst, new, strict, what):
     """The pairs of key and value of the dict or list ``new`` that have a place in ``dst``."""
     if isinstance(new, dict):
-        if new.keys() <= dst.keys() if isinstance(dst, dict) else not new:
-            return new.items()
-        if strict:
-            missing = next(k for k in new if k not in dst)
-            raise ValueError(f'Module does not have {what} named "{missing}".')
-        return [(k, v) for k, v in new.items() if k in dst]
+        for k in new:
+            if not isinstance(dst, dict) or k not in dst:
+                _no_place(k, strict, what)
+        return [(k, v) for k, v in new.items() if isinstance(dst, dict) and k in dst]
     if isinstance(new, list):
         if len(new) > len(dst) and strict:
             raise ValueError(f"List index {len(dst)} is out of bounds for destination of length {len(dst)}.")
@@ -360,3 +401,8 @@ def _places(dst, new, strict, what):
     if strict:
         raise ValueError(f"Received invalid type: {type(new).__name__}.")
     return ()
+
+
+def _no_place(k, strict, what):
+    if strict:
+        raise ValueError(f'Module does not have {what} named "{k}".')

@@ -21,10 +21,6 @@ def init_conv(layer, in_channels, out_channels, kernel, groups, bias):
         layer.bias = mx.zeros((out_channels,))
 
 
-def with_bias(layer, y):
-    return y + layer["bias"] if "bias" in layer else y
-
-
 class Conv1d(Module):
     """``mx.conv1d`` with a learned weight and bias."""
 
@@ -58,7 +54,8 @@ class Conv1d(Module):
         )
 
     def __call__(self, x):
-        return with_bias(self, mx.conv1d(x, self["weight"], self.stride, self.padding, self.dilation, self.groups))
+        y = mx.conv1d(x, self["weight"], self.stride, self.padding, self.dilation, self.groups)
+        return y + self["bias"] if "bias" in self else y
 
 
 class Conv2d(Module):
@@ -94,7 +91,8 @@ class Conv2d(Module):
         )
 
     def __call__(self, x):
-        return with_bias(self, mx.conv2d(x, self["weight"], self.stride, self.padding, self.dilation, self.groups))
+        y = mx.conv2d(x, self["weight"], self["stride"], self["padding"], self.dilation, self.groups)
+        return y + self["bias"] if "bias" in self else y
 
 
 class Conv3d(Module):
@@ -124,4 +122,5 @@ class Conv3d(Module):
         )
 
     def __call__(self, x):
-        return with_bias(self, mx.conv3d(x, self["weight"], self.stride, self.padding, self.dilation))
+        y = mx.conv3d(x, self["weight"], self.stride, self.padding, self.dilation)
+        return y + self["bias"] if "bias" in self else y

@@ -4,7 +4,7 @@ from typing import Union
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module
-from mlx.nn.layers.convolution import as_tuple, init_conv, with_bias
+from mlx.nn.layers.convolution import as_tuple, init_conv
 
 
 def _describe(layer, kernel):
@@ -41,7 +41,7 @@ class ConvTranspose1d(Module):
 
     def __call__(self, x):
         y = mx.conv_transpose1d(x, self["weight"], self.stride, self.padding, self.dilation, self.output_padding)
-        return with_bias(self, y)
+        return y + self["bias"] if "bias" in self else y
 
 
 class ConvTranspose2d(Module):
@@ -70,7 +70,7 @@ class ConvTranspose2d(Module):
 
     def __call__(self, x):
         y = mx.conv_transpose2d(x, self["weight"], self.stride, self.padding, self.dilation, self.output_padding)
-        return with_bias(self, y)
+        return y + self["bias"] if "bias" in self else y
 
 
 class ConvTranspose3d(Module):
@@ -99,4 +99,4 @@ class ConvTranspose3d(Module):
 
     def __call__(self, x):
         y = mx.conv_transpose3d(x, self["weight"], self.stride, self.padding, self.dilation, self.output_padding)
-        return with_bias(self, y)
+        return y + self["bias"] if "bias" in self else y

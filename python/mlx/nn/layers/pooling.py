@@ -31,10 +31,14 @@ def _windows(x, kernel, stride):
 
 def _tiles(x, kernel):
     """Windows that lie side by side, ``(N, place, kernel, place, kernel, ..., C)``: nothing is read twice."""
-    places = [s // k for s, k in zip(x.shape[1:-1], kernel)]
-    if any(p * k != s for p, k, s in zip(places, kernel, x.shape[1:-1])):
-        x = x[(slice(None), *(slice(p * k) for p, k in zip(places, kernel)))]
-    return x.reshape(x.shape[0], *(n for pair in zip(places, kernel) for n in pair), x.shape[-1])
+    size = x.shape
+    shape, cut = [size[0]], [slice(None)]
+    for s, k in zip(size[1:-1], kernel):
+        shape += (s // k, k)
+        cut.append(slice(s - s % k))
+    if any(s % k for s, k in zip(size[1:-1], kernel)):
+        x = x[tuple(cut)]
+    return x.reshape(*shape, size[-1])
 
 
 class _Pool(Module):
@@ -52,15 +56,15 @@ class _Pool(Module):
         return f"kernel_size={self._kernel_size}, stride={self._stride}, padding={self._padding}"
 
     def __call__(self, x):
-        kernel, stride = self._kernel_size, self._stride
+        kernel, stride = self["_kernel_size"], self["_stride"]
         n = len(kernel)
         if x.ndim != n + 2:
             raise ValueError(
                 f"[{type(self).__name__}] The input must have a batch, {n} spatial and a channel dimension, "
                 f"but its shape is {x.shape}."
             )
-        if any(self._padding):
-            edges = [(0, 0), *((p, p) for p in self._padding), (0, 0)]
+        if any(self["_padding"]):
+            edges = [(0, 0), *((p, p) for p in self["_padding"]), (0, 0)]
             x = mx.pad(x, edges, constant_values=self._padding_value)
         if kernel == stride:
             return self._pool(_tiles(x, kernel), list(range(2, 2 * n + 1, 2)))
