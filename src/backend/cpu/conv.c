@@ -12,8 +12,8 @@
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/rows.h"
+#include "backend/cpu/scratch.h"
 #include "backend/cpu/walk.h"
-#include "core/alloc.h"
 #include "core/error.h"
 #include "core/parallel.h"
 
@@ -74,7 +74,7 @@ static int operand_init(operand *o, const conv_job *j, const mx_view *v, bool wh
   }
   int64_t strides[MX_CONV_DIMS + 2], size = 1, s[MX_WALK_OPERANDS];
   for (int d = v->ndim - 1; d >= 0; d--) strides[d] = size, size *= v->shape[d];
-  if (!(o->scratch = mx_malloc((size_t)size * j->item))) return mx_fail_memory();
+  if (!(o->scratch = mx_scratch((size_t)size * j->item))) return mx_fail_memory();
   o->data = o->scratch;
   mx_view res = *v;
   res.strides = strides;
@@ -93,7 +93,7 @@ static int operand_result(operand *o, const conv_job *j, const mx_view *v) {
   o->data = v->data;
   mx_conv_view(&j->g, v, v->ndim, &o->s);
   if (v->dtype == j->t) return 0;
-  if (!(o->scratch = mx_malloc((size_t)v->size * j->item))) return mx_fail_memory();
+  if (!(o->scratch = mx_scratch((size_t)v->size * j->item))) return mx_fail_memory();
   o->data = o->scratch;
   return 0;
 }
@@ -220,7 +220,7 @@ static char *x_block(const conv_job *j, int64_t begin) { return j->x.data + (siz
 static void forward_range(void *ctx, int64_t begin, int64_t end) {
   conv_job *j = ctx;
   int64_t og = j->g.o / j->g.groups;
-  char *columns = mx_malloc((size_t)(j->block * j->depth) * j->item);
+  char *columns = mx_scratch((size_t)(j->block * j->depth) * j->item);
   if (!columns) {
     j->rc = MX_EMEMORY;
     return;
@@ -235,14 +235,14 @@ static void forward_range(void *ctx, int64_t begin, int64_t end) {
       if (rc) j->rc = rc;
     }
   }
-  mx_free(columns);
+  mx_scratch_free(columns);
 }
 
 /* Ranges are of images: two ranges never add to the same one. */
 static void input_range(void *ctx, int64_t begin, int64_t end) {
   conv_job *j = ctx;
   int64_t og = j->g.o / j->g.groups, image = j->pixels / j->g.batch;
-  char *columns = mx_malloc((size_t)(j->block * j->depth) * j->item);
+  char *columns = mx_scratch((size_t)(j->block * j->depth) * j->item);
   if (!columns) {
     j->rc = MX_EMEMORY;
     return;
@@ -256,14 +256,14 @@ static void input_range(void *ctx, int64_t begin, int64_t end) {
       else if (!j->direct) scatter_columns(j, first, last, q, columns);
     }
   }
-  mx_free(columns);
+  mx_scratch_free(columns);
 }
 
 /* A range sums its pixels into its own partial result. */
 static void weight_range(void *ctx, int64_t begin, int64_t end) {
   conv_job *j = ctx;
   int64_t og = j->g.o / j->g.groups, per = (j->pixels + j->parts - 1) / j->parts;
-  char *columns = mx_malloc((size_t)(j->block * j->depth) * j->item);
+  char *columns = mx_scratch((size_t)(j->block * j->depth) * j->item);
   if (!columns) {
     j->rc = MX_EMEMORY;
     return;
@@ -283,7 +283,7 @@ static void weight_range(void *ctx, int64_t begin, int64_t end) {
       }
     }
   }
-  mx_free(columns);
+  mx_scratch_free(columns);
 }
 
 static void job_init(conv_job *j, const mx_call *c, const mx_view *x, const mx_view *w, const mx_view *y) {
@@ -328,11 +328,11 @@ static void transpose(const char *x, int64_t rows, int64_t cols, size_t item, ch
 static int finish(conv_job *j, const operand *result, const mx_view *out, int rc) {
   if (!rc && j->rc) rc = mx_fail_memory();
   if (!rc) operand_store(result, out);
-  mx_free(j->x.scratch);
-  mx_free(j->w.scratch);
-  mx_free(j->y.scratch);
-  mx_free(j->w_columns);
-  mx_free(j->partial);
+  mx_scratch_free(j->x.scratch);
+  mx_scratch_free(j->w.scratch);
+  mx_scratch_free(j->y.scratch);
+  mx_scratch_free(j->w_columns);
+  mx_scratch_free(j->partial);
   return rc;
 }
 
@@ -345,7 +345,7 @@ int mx_cpu_conv(const mx_call *c) {
   if (!j.depth) return mx_fill(y, NULL);
   if ((rc = operand_init(&j.x, &j, x, false)) || (rc = operand_init(&j.w, &j, w, true)) || (rc = operand_result(&j.y, &j, y)))
     return finish(&j, &j.y, y, rc);
-  if (!(j.w_columns = mx_malloc((size_t)w->size * j.item))) return finish(&j, &j.y, y, mx_fail_memory());
+  if (!(j.w_columns = mx_scratch((size_t)w->size * j.item))) return finish(&j, &j.y, y, mx_fail_memory());
   int64_t og = j.g.o / j.g.groups;
   for (int64_t q = 0; q < j.g.groups; q++) transpose(w_group(&j, q), og, j.depth, j.item, j.w_columns + (size_t)(q * og * j.depth) * j.item);
   find_runs(&j);
@@ -382,7 +382,7 @@ int mx_cpu_conv_grad_weight(const mx_call *c) {
   if (j.parts < 1) j.parts = 1;
   if ((rc = operand_init(&j.x, &j, x, false)) || (rc = operand_init(&j.y, &j, y, true)) || (rc = operand_result(&j.w, &j, w)))
     return finish(&j, &j.w, w, rc);
-  if (!(j.partial = mx_malloc((size_t)(j.parts * w->size) * j.item))) return finish(&j, &j.w, w, mx_fail_memory());
+  if (!(j.partial = mx_scratch((size_t)(j.parts * w->size) * j.item))) return finish(&j, &j.w, w, mx_fail_memory());
   find_runs(&j);
   mx_parallel(j.parts, 1, weight_range, &j);
   if (!j.rc)

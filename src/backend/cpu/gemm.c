@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "backend/cpu/blas.h"
+#include "backend/cpu/scratch.h"
 #include "backend/cpu/vec.h"
-#include "core/alloc.h"
 #include "core/error.h"
 #include "core/half.h"
 
@@ -61,7 +61,7 @@ static bool blas_matrix(const mx_matrix *x, int64_t rows, int64_t cols, int *tra
 /* A row-contiguous copy. */
 static void *pack(mx_dtype t, int64_t rows, int64_t cols, mx_matrix *x) {
   size_t item = mx_dtype_sizes[t];
-  char *p = mx_malloc((size_t)rows * (size_t)cols * item);
+  char *p = mx_scratch((size_t)rows * (size_t)cols * item);
   if (!p) return NULL;
   for (int64_t i = 0; i < rows; i++) {
     const char *row = (const char *)x->data + i * x->rs * (int64_t)item;
@@ -124,7 +124,7 @@ int mx_gemm(mx_dtype t, int64_t m, int64_t n, int64_t k, double alpha, mx_matrix
     blas->cgemm(ROW_MAJOR, ta, tb, (int)m, (int)n, (int)k, za, a.data, (int)lda, b.data, (int)ldb, zb, c, (int)ldc);
   }
 done:
-  mx_free(pa);
-  mx_free(pb);
+  mx_scratch_free(pa);
+  mx_scratch_free(pb);
   return rc;
 }

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/scratch.h"
 #include "backend/cpu/walk.h"
-#include "core/alloc.h"
 #include "core/error.h"
 #include "core/parallel.h"
 
@@ -194,12 +194,11 @@ static void sort_range(void *ctx, int64_t begin, int64_t end) {
   sort_job *j = ctx;
   int64_t n = j->rows.n[0], so = j->rows.stride[1];
   size_t item = mx_dtype_sizes[j->out->dtype];
-  mx_buffer *buffer = mx_buffer_new(ROW_SCRATCH(n) + (so == 1 ? 0 : (size_t)n * item));
-  if (!buffer) {
+  char *scratch = mx_scratch(ROW_SCRATCH(n) + (so == 1 ? 0 : (size_t)n * item));
+  if (!scratch) {
     j->no_memory = true;
     return;
   }
-  char *scratch = buffer->ptr;
   mx_cursor at;
   mx_walk_seek(&j->rows.walk, &at, begin);
   for (int64_t i = begin; i < end; i++, mx_walk_next(&j->rows.walk, &at)) {
@@ -208,7 +207,7 @@ static void sort_range(void *ctx, int64_t begin, int64_t end) {
     if (so != 1)
       for (int64_t k = 0; k < n; k++) memcpy(out + (size_t)(k * so) * item, row + (size_t)k * item, item);
   }
-  mx_buffer_release(buffer);
+  mx_scratch_free(scratch);
 }
 
 #define TABLE(fn)                                                                                                            \

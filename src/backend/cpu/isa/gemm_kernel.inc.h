@@ -4,62 +4,38 @@
 typedef T NAME(vec) __attribute__((vector_size(VECTOR), aligned(sizeof(T)), may_alias));
 enum { NAME(LANES) = VECTOR / sizeof(T), NAME(NR) = NV * VECTOR / sizeof(T), NAME(KC) = 256, NAME(NC) = 4096 / sizeof(T), NAME(MC) = 20 * MR };
 
-/* c (MR, NR) = or += a b. Element (i, p) of a is at a[i * rs + p * cs], b is a packed panel. */
-static inline __attribute__((always_inline)) void NAME(micro)(int64_t k, const T *a, int64_t rs, int64_t cs, const T *b, T *c, int64_t ldc,
-                                                             bool add) {
-  NAME(vec) acc[MR][NV];
-  /* three rows a pointer: more pointers than that do not fit the registers */
-  const T *row[(MR + 2) / 3];
-  UNROLL for (int i = 0; i < (MR + 2) / 3; i++) row[i] = a + 3 * i * rs;
-  UNROLL for (int i = 0; i < MR; i++) UNROLL for (int j = 0; j < NV; j++) acc[i][j] = (NAME(vec)){0};
-  for (int64_t p = 0; p < k; p++) {
-    NAME(vec) vb[NV];
-    UNROLL for (int j = 0; j < NV; j++) vb[j] = *(const NAME(vec) *)(b + j * NAME(LANES));
-    UNROLL for (int i = 0; i < MR; i++) {
-      NAME(vec) va = SPREAD(row[i / 3][i % 3 * rs]);
-      UNROLL for (int j = 0; j < NV; j++) acc[i][j] = FMA(va, vb[j], acc[i][j]);
-    }
-    UNROLL for (int i = 0; i < (MR + 2) / 3; i++) row[i] += cs;
-    b += NAME(NR);
-  }
-  UNROLL for (int i = 0; i < MR; i++) UNROLL for (int j = 0; j < NV; j++) {
-    NAME(vec) *o = (NAME(vec) *)(c + i * ldc + j * NAME(LANES));
-    if (add) acc[i][j] += *o;
-    *o = acc[i][j];
-  }
-}
-static __attribute__((noinline)) void NAME(micro_rows)(int64_t k, const T *a, int64_t rs, const T *b, T *c, int64_t ldc, bool add) {
-  NAME(micro)(k, a, rs, 1, b, c, ldc, add);
-}
-static __attribute__((noinline)) void NAME(micro_packed)(int64_t k, const T *a, const T *b, T *c, int64_t ldc, bool add) {
-  NAME(micro)(k, a, 1, MR, b, c, ldc, add);
-}
+/* One for every number of rows and vectors. */
+#define V 1
+#include "backend/cpu/isa/gemm_micros.inc.h"
+#undef V
+#define V 2
+#include "backend/cpu/isa/gemm_micros.inc.h"
+#undef V
+typedef void (*NAME(micro_fn))(int64_t k, const T *a, int64_t rs, int64_t cs, const T *b, T *c, int64_t ldc, bool add);
+#define MICROS(R) {MICRO(R, 1), MICRO(R, 2)},
+static const NAME(micro_fn) NAME(micros)[MR][NV] = {EACH_ROWS(MICROS)};
+#undef MICROS
 
 /* n lines of k elements into panels `width` lines wide; lines that are missing in the last panel are zero. */
 static void NAME(pack)(int64_t n, int64_t k, int width, T alpha, const T *restrict x, int64_t across, int64_t along, T *restrict o) {
   for (int64_t i = 0; i < n; i += width, x += width * across, o += width * k) {
-    int w = n - i < width ? (int)(n - i) : width;
+    int w = n - i < width ? (int)(n - i) : width, j = 0;
     if (w < width) memset(o, 0, (size_t)(width * k) * sizeof(T));
-    if (across == 1 && w == NAME(NR) && width == NAME(NR)) {
-      for (int64_t p = 0; p < k; p++)
-        for (int j = 0; j < NAME(NR); j++) o[p * NAME(NR) + j] = alpha * x[j + p * along];
-    } else if (across == 1 && w == MR && width == MR) {
-      for (int64_t p = 0; p < k; p++)
-        for (int j = 0; j < MR; j++) o[p * MR + j] = alpha * x[j + p * along];
-    } else if (across == 1) {
-      for (int64_t p = 0; p < k; p++)
-        for (int j = 0; j < w; j++) o[p * width + j] = alpha * x[j + p * along];
-    } else if (w == NAME(NR) && width == NAME(NR)) {
-      enum { B = 8 }; /* lines are read a few elements at a time, so that what is written stays in L1 */
-      for (int64_t p0 = 0; p0 < k; p0 += B) {
-        int64_t p1 = p0 + B < k ? p0 + B : k;
-        for (int j = 0; j < NAME(NR); j++)
-          for (int64_t p = p0; p < p1; p++) o[p * NAME(NR) + j] = alpha * x[j * across + p * along];
-      }
-    } else {
-      for (int j = 0; j < w; j++)
-        for (int64_t p = 0; p < k; p++) o[p * width + j] = alpha * x[j * across + p * along];
+    if (across == 1) { /* what is constant lets the compiler unroll */
+      if (w == NAME(NR) && width == NAME(NR))
+        for (int64_t p = 0; p < k; p++)
+          for (int q = 0; q < NAME(NR); q++) o[p * NAME(NR) + q] = alpha * x[q + p * along];
+      else if (w == MR && width == MR)
+        for (int64_t p = 0; p < k; p++)
+          for (int q = 0; q < MR; q++) o[p * MR + q] = alpha * x[q + p * along];
+      else
+        for (int64_t p = 0; p < k; p++)
+          for (int q = 0; q < w; q++) o[p * width + q] = alpha * x[q + p * along];
+      continue;
     }
+    if (along == 1 && width == NAME(NR)) j = NAME(transpose)(w, k, alpha, x, across, o);
+    for (; j < w; j++)
+      for (int64_t p = 0; p < k; p++) o[p * width + j] = alpha * x[j * across + p * along];
   }
 }
 
@@ -117,9 +93,9 @@ int GEMM(int64_t m, int64_t n, int64_t k, double alpha, const mx_matrix *ma, con
     if (k == 0 || alpha == 0) return 0;
     beta = 1;
   }
-  bool rows = ma->cs == 1; /* the rows of a are read in place, but for the last, incomplete panel */
-  int64_t kc = k < KC ? k : KC, nc = n < NC ? (n + NR - 1) / NR * NR : NC, mc = m < MC ? (m + MR - 1) / MR * MR : MC;
-  T *panel_b = mx_malloc((size_t)(kc * (nc + mc)) * sizeof(T)), *panel_a = panel_b + kc * nc;
+  bool rows = ma->cs == 1; /* the rows of a are read in place */
+  int64_t kc = k < KC ? k : KC, nc = n < NC ? (n + NR - 1) / NR * NR : NC, mc = rows ? 0 : m < MC ? (m + MR - 1) / MR * MR : MC;
+  T *panel_b = mx_scratch((size_t)(kc * (nc + mc)) * sizeof(T)), *panel_a = panel_b + kc * nc;
   if (!panel_b) return MX_EMEMORY;
   for (int64_t j0 = 0; j0 < n; j0 += NC) {
     int64_t nj = n - j0 < NC ? n - j0 : NC;
@@ -128,26 +104,27 @@ int GEMM(int64_t m, int64_t n, int64_t k, double alpha, const mx_matrix *ma, con
       bool add = beta != 0 || p0 > 0;
       NAME(pack)(nj, np, NR, (T)alpha, b + p0 * mb->rs + j0 * mb->cs, mb->cs, mb->rs, panel_b);
       for (int64_t i0 = 0; i0 < m; i0 += MC) {
-        int64_t ni = m - i0 < MC ? m - i0 : MC, whole = rows ? ni / MR * MR : 0;
-        if (whole < ni)
-          NAME(pack)(ni - whole, np, MR, 1, a + (i0 + whole) * ma->rs + p0 * ma->cs, ma->rs, ma->cs, panel_a);
-        for (int64_t j = 0; j < nj; j += NR)
+        int64_t ni = m - i0 < MC ? m - i0 : MC;
+        if (!rows) NAME(pack)(ni, np, MR, 1, a + i0 * ma->rs + p0 * ma->cs, ma->rs, ma->cs, panel_a);
+        for (int64_t j = 0; j < nj; j += NR) {
+          int64_t width = nj - j < NR ? nj - j : NR;
+          int vectors = width > NAME(LANES) ? 2 : 1;
+          bool whole = width == vectors * NAME(LANES);
           for (int64_t i = 0; i < ni; i += MR) {
+            int64_t height = ni - i < MR ? ni - i : MR;
+            const T *pa = rows ? a + (i0 + i) * ma->rs + p0 : panel_a + i * np;
             T *o = c + (i0 + i) * ldc + j0 + j, edge[MR * NR];
-            bool inside = i + MR <= ni && j + NR <= nj;
-            T *to = inside ? o : edge;
-            int64_t ld = inside ? ldc : NR;
-            const T *pb = panel_b + j * np;
-            if (i < whole) NAME(micro_rows)(np, a + (i0 + i) * ma->rs + p0, ma->rs, pb, to, ld, inside && add);
-            else NAME(micro_packed)(np, panel_a + (i - whole) * np, pb, to, ld, inside && add);
-            if (inside) continue;
-            for (int r = 0; r < MR && i + r < ni; r++)
-              for (int q = 0; q < NR && j + q < nj; q++) o[r * ldc + q] = add ? o[r * ldc + q] + edge[r * NR + q] : edge[r * NR + q];
+            NAME(micros)[height - 1][vectors - 1](np, pa, rows ? ma->rs : 1, rows ? 1 : MR, panel_b + j * np, whole ? o : edge,
+                                                  whole ? ldc : NR, whole && add);
+            if (whole) continue;
+            for (int64_t r = 0; r < height; r++)
+              for (int64_t q = 0; q < width; q++) o[r * ldc + q] = add ? o[r * ldc + q] + edge[r * NR + q] : edge[r * NR + q];
           }
+        }
       }
     }
   }
-  mx_free(panel_b);
+  mx_scratch_free(panel_b);
   return 0;
 }
 #undef FMA

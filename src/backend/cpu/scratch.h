@@ -1,0 +1,10 @@
+/* Scratch memory of kernels, from the caching allocator: large blocks of malloc would be mapped, zeroed and unmapped at each call. */
+#ifndef MX_CPU_SCRATCH_H
+#define MX_CPU_SCRATCH_H
+
+#include <stddef.h>
+
+void *mx_scratch(size_t bytes); /* 64-byte aligned; NULL when there is no memory */
+void mx_scratch_free(void *p);  /* NULL is fine */
+
+#endif
