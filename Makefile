@@ -14,7 +14,7 @@ help:
 	@echo "deps        install what is missing: packages of the distribution, Python packages into $(VENV)"
 	@echo "build       $(BUILD)/libcmlx.so, and the package mlx installed into $(VENV)"
 	@echo "demo        train two real models on real data"
-	@echo "test        build, then the tests of C and of Python"
+	@echo "test        build, then the tests of C and of Python (LONG=1: fuzzing for a minute a format, too)"
 	@echo "test-asan   the same under address and undefined-behaviour sanitizers;  test-tsan: threads"
 	@echo "bench       speeds against NumPy, PyTorch, JAX and MLX (bench-deps fetches them)"
 	@echo "format      clang-format;  symbols: what the library exports;  docs-check: documents against code"
@@ -43,21 +43,21 @@ demo: build
 	$(PY) examples/python/text.py
 
 test: build
-	ctest --test-dir $(BUILD) --parallel $(JOBS) --no-tests=error
-	$(PY) -m pytest -q -n $(JOBS)
+	ctest --test-dir $(BUILD) --parallel $(JOBS) --no-tests=error $(if $(LONG),,-LE slow)
+	$(if $(LONG),CMLX_LONG=1) $(PY) -m pytest -q -n $(JOBS)
 
 # The Python tests run on an unsanitized interpreter, so the runtime is preloaded and leaks are not counted.
 test-asan: deps
 	$(CONFIGURE) -B $(BUILD)/asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMLX_SANITIZE=address
 	ninja -C $(BUILD)/asan -j $(JOBS)
-	ctest --test-dir $(BUILD)/asan --parallel $(JOBS)
+	ctest --test-dir $(BUILD)/asan --parallel $(JOBS) $(if $(LONG),,-LE slow)
 	LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libstdc++.so.6)" \
 	  ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(abspath $(BUILD)/asan/pkg) PYTHONMALLOC=malloc \
 	  $(PY) -m pytest -q -x -m "not slow"
 test-tsan: deps
 	$(CONFIGURE) -B $(BUILD)/tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMLX_SANITIZE=thread
 	ninja -C $(BUILD)/tsan -j $(JOBS)
-	TSAN_OPTIONS=halt_on_error=1 ctest --test-dir $(BUILD)/tsan
+	TSAN_OPTIONS=halt_on_error=1 ctest --test-dir $(BUILD)/tsan $(if $(LONG),,-LE slow)
 
 bench: build
 	$(PY) bench/run.py

@@ -458,7 +458,7 @@ int px_do_fast_precompiled_cuda_kernel(PyObject **v, PyObject **out) { return px
 
 int px_init_device(PyObject *m) {
   static const char *const names[] = {"cpu", "gpu"};
-  device_enum = px_make_enum("DeviceType", names, 2);
+  device_enum = px_make_enum("DeviceType", names, 2, "Kinds of devices.");
   if (!device_enum || PyModule_AddObjectRef(m, "DeviceType", device_enum)) return -1;
   for (int i = 0; i < 2; i++) {
     kinds[i] = PyObject_GetAttrString(device_enum, names[i]);

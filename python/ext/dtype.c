@@ -231,13 +231,13 @@ int px_do_isdtype(PyObject **v, PyObject **out) {
 /* ---- set up ---- */
 
 /* enum.Enum(name, members) whose members print as "Name.member". */
-PyObject *px_make_enum(const char *name, const char *const *members, int n) {
+PyObject *px_make_enum(const char *name, const char *const *members, int n, const char *doc) {
   static const char code[] =
       "import enum\n"
-      "def make(name, members):\n"
+      "def make(name, members, doc):\n"
       "    kind, base = type(enum.Enum), (enum.Enum,)\n"
       "    ns = kind.__prepare__(name, base)\n"
-      "    ns['__module__'], ns['__qualname__'] = 'mlx.core', name\n"
+      "    ns['__module__'], ns['__qualname__'], ns['__doc__'] = 'mlx.core', name, doc\n"
       "    ns['__repr__'] = lambda self: f'{name}.{self.name}'\n"
       "    for i, k in enumerate(members): ns[k] = i\n"
       "    return kind(name, base, ns)\n";
@@ -245,7 +245,7 @@ PyObject *px_make_enum(const char *name, const char *const *members, int n) {
   for (int i = 0; list && i < n; i++) PyList_SetItem(list, i, PyUnicode_FromString(members[i]));
   if (compiled && ns && list && !PyDict_SetItemString(ns, "__builtins__", PyEval_GetBuiltins())) {
     PyObject *done = PyEval_EvalCode(compiled, ns, ns), *make = done ? PyDict_GetItemString(ns, "make") : NULL;
-    r = make ? PyObject_CallFunction(make, "sO", name, list) : NULL;
+    r = make ? PyObject_CallFunction(make, "sOs", name, list, doc) : NULL;
     Py_XDECREF(done);
   }
   Py_XDECREF(compiled);
@@ -288,7 +288,7 @@ int px_init_dtype(PyObject *m) {
     objects[t] = (PyObject *)o;
     if (PyModule_AddObjectRef(m, dtypes[t].python, objects[t])) return -1;
   }
-  category_type = px_make_enum("DtypeCategory", category_names, NCATEGORIES);
+  category_type = px_make_enum("DtypeCategory", category_names, NCATEGORIES, "Kinds of dtypes, for issubdtype.");
   if (!category_type || PyModule_AddObjectRef(m, "DtypeCategory", category_type)) return -1;
   for (int i = 0; i < NCATEGORIES; i++) {
     PyObject *c = PyObject_GetAttrString(category_type, category_names[i]);

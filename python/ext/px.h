@@ -205,7 +205,7 @@ int px_init_io(PyObject *m);
 int px_init_misc(PyObject *m);
 int px_init_print(PyObject *m);
 
-PyObject *px_make_enum(const char *name, const char *const *members, int n);
+PyObject *px_make_enum(const char *name, const char *const *members, int n, const char *doc);
 PyObject *px_dtype_object(mlx_dtype t);                    /* borrowed */
 const char *px_dtype_name(mlx_dtype t);
 char px_dtype_kind(mlx_dtype t);                           /* b u i f c */
