@@ -76,6 +76,7 @@ mx_array *mx_conv3d(mx_scope *s, mx_array *input, mx_array *weight, int stride_0
 
 /* The weight of the convolution whose transpose this is: (C, kernel..., O / groups). */
 static mx_array *exchanged(mx_scope *s, mx_array *w, int groups) {
+  if (!w) return NULL;
   int nd = w->ndim, perm[MAX_SPATIAL + 3], k = 0;
   mx_array *x = mx_unflatten(s, w, 0, (int[]){groups, w->shape[0] / groups}, 2); /* (g, O/g, kernel..., C/g) */
   perm[k++] = 0;

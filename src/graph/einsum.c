@@ -232,7 +232,10 @@ static void contract(mx_scope *s, sum *e, int i, int k) {
   set keep = needed(e, i, k), la = set_of(a->label, a->n), lb = set_of(b->label, b->n);
   sum_private(s, a, either(keep, lb));
   sum_private(s, b, either(keep, la));
-  if (!a->x || !b->x) return;
+  if (!a->x || !b->x) {
+    e->n--; /* failed: the scope says so */
+    return;
+  }
   la = set_of(a->label, a->n);
   lb = set_of(b->label, b->n);
   uint8_t batch[LABELS], fa[LABELS], fb[LABELS], in[LABELS], all[2 * LABELS];

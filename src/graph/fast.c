@@ -1,4 +1,4 @@
-/* Normalisation and rotary position encoding. */
+/* Normalisation, cross entropy and rotary position encoding. */
 #include <math.h>
 
 #include "graph/build.h"
@@ -28,6 +28,23 @@ static mx_array *norm(mx_scope *s, mx_opcode op, mx_array *x, mx_array *weight, 
 mx_array *mx_fast_rms_norm(mx_scope *s, mx_array *x, mx_array *weight, float eps) { return norm(s, OP_rms_norm, x, weight, NULL, eps); }
 mx_array *mx_fast_layer_norm(mx_scope *s, mx_array *x, mx_array *weight, mx_array *bias, float eps) {
   return norm(s, OP_layer_norm, x, weight, bias, eps);
+}
+
+/* logsumexp(logits) - logits[target] over the last axis, in f32 (f64 for f64). */
+mx_array *mx_fast_cross_entropy(mx_scope *s, mx_array *logits, mx_array *targets) {
+  if (!logits || !targets) return NULL;
+  if (!mx_is_float(logits->dtype))
+    return mx_scope_fail(s, MX_EVALUE, "[cross_entropy] Received unsupported logits type %s.", mx_dtype_name(logits->dtype));
+  if (!mx_is_integer(targets->dtype))
+    return mx_scope_fail(s, MX_EVALUE, "[cross_entropy] targets must be integer class indices but got %s.", mx_dtype_name(targets->dtype));
+  bool fits = logits->ndim == targets->ndim + 1;
+  for (int i = 0; fits && i < targets->ndim; i++) fits = logits->shape[i] == targets->shape[i];
+  if (!fits)
+    return mx_scope_fail(s, MX_EVALUE, "[cross_entropy] targets shape %s does not match logits shape %s with the last axis removed.",
+                         mx_shape_of(targets), mx_shape_of(logits));
+  mx_array *x = mx_astype(s, logits, logits->dtype == MX_F64 ? MX_F64 : MX_F32), *total = mx_logsumexp_axis(s, x, -1, true);
+  mx_array *chosen = mx_take_along_axis(s, x, mx_expand_dims(s, targets, -1), -1);
+  return total && chosen ? mx_squeeze_axis(s, mx_subtract(s, total, chosen), -1) : NULL;
 }
 
 /* ---- rope: x (B, ..., T, D) ---- */

@@ -42,6 +42,7 @@ MOMENT(std)
 
 /* The axes ax[n] moved behind the others and joined into one. */
 static mx_array *joined_last(mx_scope *s, mx_array *a, const int *ax, size_t n) {
+  if (!a) return NULL;
   int perm[MX_MAX_NDIM], shape[MX_MAX_NDIM], k = 0;
   int64_t run = 1;
   uint32_t mask = 0;

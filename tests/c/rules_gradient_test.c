@@ -1,5 +1,5 @@
 /* Every structured op and reduction: vjp and jvp against finite differences, the gradient of the gradient against differences of the
- * gradient, and vmap against a loop. One table names a function of f64 arrays for each op; a test fails when an op has none. */
+ * gradient, vmap against a loop, and no crash when an allocation fails. One table names a function of f64 arrays for each op; a test fails when an op has none. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -305,8 +305,8 @@ static int call_row(void *payload, int nin, mx_array *const *in, mx_list *out) {
   mx_scope s;
   mx_scope_begin(&s, 0);
   mx_array *y = r->f(&s, in);
-  if (y) mx_list_push(out, y);
-  return mx_scope_end(&s);
+  int pushed = y ? mx_list_push(out, y) : 0, rc = mx_scope_end(&s);
+  return rc ? rc : pushed;
 }
 
 static mx_array *apply(const row *r, mx_array *const *x) {
@@ -513,8 +513,7 @@ static void test_batching(void **state) {
   mx_array *x[MAX_IN];
   int n = inputs_of(r, x, 0, 0);
   release_all(n, x);
-  int first = r->op == OP_depends ? 1 : 1;
-  for (int choice = first; choice < 1 << n; choice++)
+  for (int choice = 1; choice < 1 << n; choice++)
     for (int axis = -1; axis <= 0; axis++) {
       if (r->op == OP_depends && !(choice & 1)) continue; /* the result would not be mapped */
       check_batched(r, f, choice, axis, -1 - axis);
@@ -522,19 +521,72 @@ static void test_batching(void **state) {
   mx_object_release(&f->base);
 }
 
+/* ---- each allocation fails in turn: an error every time, and success in the end ---- */
+
+static int build_all(mx_closure *f, int n, mx_array *const *x, mx_array *const *batched, mx_array *cot) {
+  mx_list out = {0}, more = {0}, res = {0};
+  int axes[MAX_IN] = {0}, rc = mx_vjp(f, n, x, 1, &cot, &out, &more);
+  mx_list_clear(&out);
+  mx_list_clear(&more);
+  if (!rc) rc = mx_jvp(f, n, x, n, x, &out, &more);
+  mx_list_clear(&out);
+  mx_list_clear(&more);
+  if (!rc) rc = mx_vmap_trace(f, n, batched, axes, &out, &more);
+  if (!rc) rc = mx_vmap_replace(n, batched, out.at, axes, 1, more.at, axes, &res);
+  mx_list_clear(&out);
+  mx_list_clear(&more);
+  mx_list_clear(&res);
+  return rc;
+}
+
+static void test_failing_allocations(void **state) {
+  const row *r = *state;
+  mx_array *x[MAX_IN], *batched[MAX_IN];
+  seed = 3;
+  int n = inputs_of(r, x, 0, 0), rc = 1;
+  inputs_of(r, batched, 0, 2);
+  mx_closure *f = mx_closure_new(call_row, (void *)(uintptr_t)r, NULL);
+  mx_array *y = apply(r, x), *cot = sample(y->ndim, y->shape, 0);
+  for (int64_t k = 0; rc; k++) {
+    if (k > 100000) fail_msg("%s: never succeeds", r->name);
+    mx_error_clear();
+    mx_alloc_fail_after(k);
+    rc = build_all(f, n, x, batched, cot);
+    mx_alloc_fail_after(-1);
+    if (rc && mx_error_kind() != MX_EMEMORY) fail_msg("%s, allocation %d: %s", r->name, (int)k, mx_error_message());
+  }
+  for (int64_t k = 0; k < 200; k++) { /* of integers: casts come in, or a refusal */
+    mx_scope s;
+    mx_list out = {0};
+    mx_scope_begin(&s, 0);
+    mx_array *ints[MAX_IN];
+    for (int i = 0; i < n; i++) ints[i] = mx_astype(&s, x[i], MX_I16);
+    mx_alloc_fail_after(k);
+    call_row((void *)(uintptr_t)r, n, ints, &out);
+    mx_alloc_fail_after(-1);
+    mx_list_clear(&out);
+    mx_scope_end(&s);
+  }
+  mx_release(y);
+  mx_release(cot);
+  release_all(n, x);
+  release_all(n, batched);
+  mx_object_release(&f->base);
+}
+
 int main(void) {
-  static struct CMUnitTest tests[1 + 3 * ROWS];
-  static char names[3 * ROWS][64];
+  static struct CMUnitTest tests[1 + 4 * ROWS];
+  static char names[4 * ROWS][64];
   size_t n = 0;
   tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_every_op_has_a_row);
-  CMUnitTestFunction f[3] = {test_gradients, test_second_gradients, test_batching};
-  const char *what[3] = {"gradients", "second gradients", "batching"};
+  CMUnitTestFunction f[4] = {test_gradients, test_second_gradients, test_batching, test_failing_allocations};
+  const char *what[4] = {"gradients", "second gradients", "batching", "failing allocations"};
   const char *only = getenv("RULES_ONLY");
   for (size_t i = 0; i < ROWS; i++)
-    for (int k = 0; k < 3; k++) {
+    for (int k = 0; k < 4; k++) {
       if (only && strcmp(only, rows[i].name)) continue;
-      snprintf(names[3 * i + k], sizeof *names, "%s: %s", rows[i].name, what[k]);
-      tests[n++] = (struct CMUnitTest){names[3 * i + k], f[k], NULL, NULL, (void *)(uintptr_t)&rows[i]};
+      snprintf(names[4 * i + k], sizeof *names, "%s: %s", rows[i].name, what[k]);
+      tests[n++] = (struct CMUnitTest){names[4 * i + k], f[k], NULL, NULL, (void *)(uintptr_t)&rows[i]};
     }
   return _cmocka_run_group_tests("rules", tests, n, NULL, NULL);
 }

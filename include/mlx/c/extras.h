@@ -26,6 +26,16 @@ int mlx_count_nonzero(
 /** Differences of neighbours along `axis`, taken `n` times. */
 int mlx_diff(mlx_array* res, const mlx_array a, int n, int axis, const mlx_stream s);
 
+/**
+ * logsumexp(logits) - logits[target] over the last axis, in f32. `targets` are class indices, of
+ * the shape of the rest.
+ */
+int mlx_fast_cross_entropy(
+    mlx_array* res,
+    const mlx_array logits,
+    const mlx_array targets,
+    const mlx_stream s);
+
 /** The order along some axes, or all, reversed. */
 int mlx_flip(
     mlx_array* res,
