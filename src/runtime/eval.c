@@ -275,6 +275,9 @@ int mx_async_eval(int n, mx_array *const *a) {
 
 int mx_wait(mx_array *a) { return mx_eval(1, &a); }
 
+void mx_graph_hold(void) { pthread_mutex_lock(&graph_lock); }
+void mx_graph_let_go(void) { pthread_mutex_unlock(&graph_lock); }
+
 int mx_synchronize(mx_stream s) { return mx_queue_wait(s); }
 
 void mx_get_plan_stats(mx_plan_stats *st) {

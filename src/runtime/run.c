@@ -198,9 +198,9 @@ static void run_single(const mx_step *s, const mx_piece *p, const mx_backend *b,
   mx_array *n = p->node[s->node];
   int rc = single_failure(n);
   if (!rc) rc = s->kind == MX_STEP_VIEW ? run_view(n, b) : run_kernel(n, b, keep);
+  detach(n, keep); /* first: the inputs of a node that others see computed do not change any more */
   if (rc) fail_with(n, rc);
   else set_available(n);
-  detach(n, keep);
 }
 
 /* ---- groups ---- */
@@ -255,12 +255,12 @@ static int run_program(const mx_group *g, const mx_piece *p, const mx_backend *b
 
 static void run_group(const mx_group *g, const mx_piece *p, const mx_backend *b, bool keep) {
   int rc = run_program(g, p, b, keep);
+  for (int i = 0; i < g->n_out; i++) detach(p->node[g->out[i]], keep);
   for (int i = 0; i < g->n_out; i++) {
     mx_array *o = p->node[g->out[i]];
     if (rc) fail_with(o, rc);
     else set_available(o);
   }
-  for (int i = 0; i < g->n_out; i++) detach(p->node[g->out[i]], keep);
 }
 
 void mx_run(const mx_plan *plan, const mx_piece *p, const mx_backend *b, bool keep) {

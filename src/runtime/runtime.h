@@ -9,6 +9,11 @@ int mx_wait(mx_array *a);
 /* Waits for all work queued on a stream. */
 int mx_synchronize(mx_stream s);
 
+/* While a thread holds the graph, no node is claimed for evaluation: the inputs of nodes that are not SCHEDULED stay as they are.
+ * Nothing that could wait or call back is done meanwhile. */
+void mx_graph_hold(void);
+void mx_graph_let_go(void);
+
 /* For tests and the profiler. */
 typedef struct mx_plan_stats {
   uint64_t evals, plans_made, plan_hits, programs_run, kernels_run, donations;

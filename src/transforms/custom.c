@@ -26,9 +26,12 @@ mx_custom *mx_custom_new(const mx_custom_rules *rules) {
 static mx_custom *custom_of(const mx_array *node) { return (mx_custom *)node->object; }
 static int primals_of(const mx_array *node) { return node->nin - node->nout; }
 
-int mx_custom_follow_vjp(const mx_array *n) { return n->op == OP_custom && custom_of(n)->rules.vjp ? primals_of(n) : n->nin; }
-int mx_custom_follow_jvp(const mx_array *n) { return n->op == OP_custom && custom_of(n)->rules.jvp ? primals_of(n) : n->nin; }
-int mx_custom_follow_vmap(const mx_array *n) { return n->op == OP_custom && custom_of(n)->rules.vmap ? primals_of(n) : n->nin; }
+/* One that is evaluated has let its rules go. */
+static bool is_custom(const mx_array *n) { return n->op == OP_custom && n->object; }
+
+int mx_custom_follow_vjp(const mx_array *n) { return is_custom(n) && custom_of(n)->rules.vjp ? primals_of(n) : n->nin; }
+int mx_custom_follow_jvp(const mx_array *n) { return is_custom(n) && custom_of(n)->rules.jvp ? primals_of(n) : n->nin; }
+int mx_custom_follow_vmap(const mx_array *n) { return is_custom(n) && custom_of(n)->rules.vmap ? primals_of(n) : n->nin; }
 
 /* ---- the closure ---- */
 

@@ -1,6 +1,8 @@
 /* Collecting a tape. */
 #include "transforms/tape.h"
 
+#include "runtime/runtime.h"
+
 #include <string.h>
 
 /* ---- map ---- */
@@ -127,9 +129,11 @@ typedef struct frame {
   int next, follow;
 } frame;
 
+/* Nodes that are visited are kept until the end: what is not part of the trace could be evaluated, and let go of, by others. */
 typedef struct walk {
   frame *at;
   int n, cap;
+  mx_list visited;
 } walk;
 
 static int push(walk *w, mx_array *a, mx_follow *follow) {
@@ -138,15 +142,31 @@ static int push(walk *w, mx_array *a, mx_follow *follow) {
     if (rc) return rc;
     w->cap = cap;
   }
-  w->at[w->n++] = (frame){a, 0, follow(a)};
-  return 0;
+  int rc = mx_list_push(&w->visited, a);
+  if (!rc) w->at[w->n++] = (frame){a, 0, follow(a)};
+  return rc;
+}
+
+/* Someone computes a, and takes its inputs away meanwhile. */
+static void wait_for(mx_array *a) {
+  mx_graph_let_go();
+  if (mx_wait(a)) mx_error_clear(); /* whoever needs its value will hear of it */
+  mx_graph_hold();
 }
 
 static bool to_visit(const mx_tape *t, const mx_array *a, uint8_t flag) { return (a->flags & flag) && !mx_index_find(&t->slots, a); }
 
+static int enter(walk *w, mx_array *a, mx_follow *follow) {
+  int rc = push(w, a, follow);
+  if (rc || atomic_load_explicit(&a->status, memory_order_acquire) != MX_SCHEDULED) return rc;
+  wait_for(a);
+  w->at[w->n - 1].follow = follow(a);
+  return 0;
+}
+
 static int collect(mx_tape *t, walk *w, mx_array *root, uint8_t flag, mx_follow *follow) {
   if (!to_visit(t, root, flag)) return 0;
-  int rc = push(w, root, follow);
+  int rc = enter(w, root, follow);
   while (!rc && w->n) {
     frame *f = &w->at[w->n - 1];
     mx_array *a = f->a, *deeper = NULL;
@@ -154,7 +174,7 @@ static int collect(mx_tape *t, walk *w, mx_array *root, uint8_t flag, mx_follow 
       mx_array *x = a->in[f->next++];
       if (to_visit(t, x, flag)) deeper = x;
     }
-    if (deeper) rc = push(w, deeper, follow);
+    if (deeper) rc = enter(w, deeper, follow);
     else {
       rc = add_node(t, a, f->follow);
       w->n--;
@@ -175,8 +195,11 @@ int mx_tape_build(mx_tape *t, int nsrc, mx_array *const *src, int nroots, mx_arr
     rc = put_once(&t->slots, src[i], i);
   }
   for (int i = 0; !rc && i < nstop; i++) rc = put_once(&t->slots, stop[i], -1);
+  mx_graph_hold();
   for (int i = 0; !rc && i < nroots; i++) rc = collect(t, &w, roots[i], flag, follow);
+  mx_graph_let_go();
   mx_free(w.at);
+  mx_list_clear(&w.visited);
   if (rc) mx_tape_clear(t);
   return rc;
 }

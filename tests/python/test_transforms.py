@@ -367,7 +367,42 @@ def test_custom_rules_hold_under_other_transforms():
     assert mx.grad(mx.compile(f))(mx.array(2.0), mx.array(5.0)).item() == 2
 
 
+def test_a_custom_function_evaluated_between_two_gradients():
+    @mx.custom_function
+    def f(x):
+        return mx.exp(x)
+
+    @f.vjp
+    def f_vjp(primal, cotangent, output):
+        return 7 * cotangent
+    held = []
+
+    def g(x):
+        held.append(f(x))
+        return held[0] * x  # the second time held[0] is of the first trace
+    assert mx.grad(g)(mx.array(0.0)).item() == 1
+    mx.eval(held)
+    assert mx.grad(g)(mx.array(0.0)).item() == 1
+
+
 # ---- threads ----
+
+
+def test_what_another_thread_evaluates_may_be_captured():
+    """Values left over from one gradient, evaluated on a stream while the next one is traced."""
+    left = [mx.array(1.0)]
+
+    def f(x):
+        y = left[-1]
+        for _ in range(50):
+            y = y * 0.5 + x
+        left.append(y)
+        return y * x
+    for i in range(200):
+        g = mx.grad(f)(mx.array(1.0))
+        mx.async_eval(left[-1], g)
+    assert math.isfinite(g.item())
+
 
 
 def test_threads_trace_at_the_same_time():
