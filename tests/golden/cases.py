@@ -205,6 +205,38 @@ for mode in ("affine", "mxfp4", "nvfp4", "mxfp8"):
         return [layer(ids), layer.as_linear(numbers(3, 64, seed=2))]
 
 
+def second(name, make, *inputs):
+    """The gradient of the gradient's weighted squares."""
+
+    @case("second/" + name)
+    def run():
+        module = refill(make())
+
+        def value(params, x):
+            module.update(params)
+            ys = module(x, *inputs[1:])
+            y = ys[0] if isinstance(ys, (tuple, list)) else ys
+            return (mx.sin(y) * numbers(*y.shape, seed=3)).sum()
+
+        def of_gradient(params, x):
+            grads = tree_flatten(mx.grad(value, argnums=(0, 1))(params, x))
+            return sum((mx.square(g) * numbers(*g.shape, seed=5)).sum() for _, g in grads if isinstance(g, mx.array))
+
+        params = module.trainable_parameters()
+        out = mx.grad(of_gradient, argnums=(0, 1))(params, inputs[0])
+        module.update(params)
+        return out
+
+
+second("Linear", lambda: nn.Linear(6, 3), x2)
+second("Conv2d", lambda: nn.Conv2d(4, 2, 3, 2, 1), x4)
+second("MaxPool2d", lambda: nn.MaxPool2d(3, 2, 1), x4)
+second("LayerNorm", lambda: nn.LayerNorm(6), x3)
+second("RMSNorm", lambda: nn.RMSNorm(6), x3)
+second("BatchNorm", lambda: nn.BatchNorm(4), x4)
+second("LSTM", lambda: nn.LSTM(6, 2), x3)
+second("TransformerEncoderLayer", lambda: nn.TransformerEncoderLayer(6, 2, 4, activation=nn.gelu), x3, causal)
+
 # -- activations ------------------------------------------------------------------------------------------------------
 
 points = mx.array([-9.0, -5.0, -3.0, -2.5, -1.0, -0.51, -0.5, -0.1, 0.0, 0.1, 0.5, 0.51, 1.0, 2.0, 3.0, 6.0, 7.0, 9.0])
