@@ -191,4 +191,39 @@ int px_do_einsum(PyObject **v, PyObject **out) { /* variadic: subscripts and ope
   PX_TRY(px_stream_arg(v[1], &s));
   PX_RESULT(out, mlx_einsum(&res, text, operands.h, s.h));
 }
+
+int px_do_einsum_path(PyObject **v, PyObject **out) { /* variadic: subscripts and operands */
+  Py_ssize_t n = PyTuple_Size(v[0]);
+  const char *text;
+  int scaling[2], rc;
+  double cost[2];
+  PX_ARRAYS(operands);
+  if (n < 1) return PX_TYPE;
+  PX_TRY(px_to_string(PyTuple_GetItem(v[0], 0), &text));
+  PyObject *rest = PyTuple_GetSlice(v[0], 1, n);
+  rc = rest ? px_to_arrays(rest, &operands) : PX_ERROR;
+  Py_XDECREF(rest);
+  PX_TRY(rc);
+  int *pairs = PyMem_Malloc(sizeof *pairs * 2 * (size_t)n);
+  if (!pairs) return PyErr_NoMemory(), PX_ERROR;
+  PyObject *path = NULL;
+  if (mlx_ext_einsum_path(text, operands.h, pairs, scaling, cost)) rc = px_failed();
+  else if ((path = PyList_New(0))) {
+    for (Py_ssize_t i = 0; i < (n > 2 ? n - 2 : 1) && !rc; i++) { /* n - 1 operands; of one: itself */
+      PyObject *step = n > 2 ? Py_BuildValue("(ii)", pairs[2 * i], pairs[2 * i + 1]) : Py_BuildValue("(i)", 0);
+      if (!step || PyList_Append(path, step)) rc = PX_ERROR;
+      Py_XDECREF(step);
+    }
+    char told[256];
+    snprintf(told, sizeof told, "         Naive scaling:  %d\n     Optimized scaling:  %d\n      Naive FLOP count:  %.0f\n  Optimized FLOP count:  %.0f\n",
+             scaling[0], scaling[1], cost[0], cost[1]);
+    PyObject *about = rc ? NULL : PyUnicode_FromFormat("  Complete contraction:  %s\n%s", text, told);
+    *out = about ? PyTuple_Pack(2, path, about) : NULL;
+    Py_XDECREF(about);
+    if (!*out) rc = PX_ERROR;
+  } else rc = PX_ERROR;
+  Py_XDECREF(path);
+  PyMem_Free(pairs);
+  return rc;
+}
 #endif

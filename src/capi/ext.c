@@ -49,6 +49,11 @@ mlx_stream mlx_ext_default_stream(void) {
 
 mlx_dtype mlx_ext_promote(mlx_dtype a, mlx_dtype b) { return (mlx_dtype)mx_promote((mx_dtype)a, (mx_dtype)b); }
 
+int mlx_ext_einsum_path(const char *subscripts, mlx_vector_array operands, int *pairs, int scaling[2], double cost[2]) {
+  const mx_list *l = mx_list_of(operands);
+  return MX_STATUS(mx_einsum_path(subscripts, l ? l->n : 0, l ? l->at : NULL, pairs, scaling, cost));
+}
+
 int mlx_ext_random_state(mlx_array *key) {
   mx_array *k = mx_random_state();
   return k ? MX_STATUS(mx_put(key, mx_retain(k))) : MX_REPORT();

@@ -13,6 +13,7 @@
 
 #include "mlx/c/array.h"
 #include "mlx/c/stream.h"
+#include "mlx/c/vector.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -46,6 +47,10 @@ mlx_stream mlx_ext_default_stream(void);
 
 /* The dtype of a sum of the two. */
 mlx_dtype mlx_ext_promote(mlx_dtype a, mlx_dtype b);
+
+/* How einsum contracts: pairs (room for 2 * operands ints) of positions in a list from which both are taken and to whose end the
+ * result goes; the labels of the largest step and the operations, of one step for all [0] and so [1]. */
+int mlx_ext_einsum_path(const char *subscripts, mlx_vector_array operands, int *pairs, int scaling[2], double cost[2]);
 
 /* The random generator's state of this thread: a key. */
 int mlx_ext_random_state(mlx_array *key);
