@@ -32,7 +32,7 @@ library: deps
 	ninja -C $(BUILD) -j $(JOBS)
 $(VENV)/.installed: $(BUILD)/libcmlx.so $(BUILD)/pkg/mlx/core.abi3.so $(PACKAGE_FILES) | library
 	CMLX_TESTS=ON CMLX_WERROR=ON $(PIP) install --quiet --no-build-isolation --no-deps --force-reinstall \
-	  -Cbuild-dir=$(BUILD) .
+	  --config-settings=build-dir=$(BUILD) .
 	$(PIP) install --quiet --no-build-isolation --no-deps --force-reinstall ./packaging/mlx-meta
 	@cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null   # the wheel left its own
 	@touch $@
