@@ -84,14 +84,17 @@ static int product(mx_dtype t, mx_dtype half, const mx_view *a, const mx_view *b
     int64_t s[MX_WALK_OPERANDS];
     j.m *= mx_walk_pop(&j.batch, s);
   }
-  /* tiles of about 2^24 multiplications; a matrix times a vector is bound by memory and cut finer */
+  /* tiles of about 2^24 multiplications, larger ones in large products, and not narrower than 128 once there are enough for most
+   * machines; a matrix times a vector is bound by memory and cut finer */
   bool vector = j.m == 1 || j.n == 1;
-  double most = vector ? 0x1p17 : TILE;
+  double total = (double)j.m * (double)j.n * (double)j.k, most = vector ? 0x1p17 : total / 32 > TILE ? total / 32 : TILE;
   j.tm = j.m;
   j.tn = j.n;
   while ((double)j.tm * (double)j.tn * (double)j.k > most) {
-    if (j.tm >= j.tn && j.tm > 64) j.tm = half_up(j.tm);
-    else if (j.tn > 64) j.tn = half_up(j.tn);
+    double tiles = total / ((double)j.tm * (double)j.tn * (double)j.k) * (double)j.batch.n;
+    int64_t least = !vector && tiles >= 8 ? 128 : 64;
+    if (j.tm >= j.tn && j.tm > least) j.tm = half_up(j.tm);
+    else if (j.tn > least) j.tn = half_up(j.tn);
     else break;
   }
   j.tiles_m = (j.m + j.tm - 1) / j.tm;

@@ -18,16 +18,29 @@ static const NAME(micro_fn) NAME(micros)[MR][NV] = {EACH_ROWS(MICROS)};
 
 /* n lines of k elements into panels `width` lines wide; lines that are missing in the last panel are zero. */
 static void NAME(pack)(int64_t n, int64_t k, int width, T alpha, const T *restrict x, int64_t across, int64_t along, T *restrict o) {
-  for (int64_t i = 0; i < n; i += width, x += width * across, o += width * k) {
+  int64_t whole = 0;
+  if (across == 1 && width == NAME(NR)) { /* a few rows at a time through all panels: they are read in long runs */
+    enum { P = 16 };
+    whole = n / width * width;
+    for (int64_t p0 = 0; p0 < k; p0 += P)
+      for (int64_t i = 0; i < whole; i += NAME(NR)) {
+        T *to = o + i * k;
+        int64_t p1 = p0 + P < k ? p0 + P : k;
+        if (alpha == 1)
+          for (int64_t p = p0; p < p1; p++) memcpy(to + p * NAME(NR), x + i + p * along, NAME(NR) * sizeof(T));
+        else
+          for (int64_t p = p0; p < p1; p++)
+            for (int q = 0; q < NAME(NR); q++) to[p * NAME(NR) + q] = alpha * x[i + q + p * along];
+      }
+    x += whole;
+    o += whole * k;
+  }
+  for (int64_t i = whole; i < n; i += width, x += width * across, o += width * k) {
     int w = n - i < width ? (int)(n - i) : width, j = 0;
     if (w < width) memset(o, 0, (size_t)(width * k) * sizeof(T));
-    if (across == 1) { /* what is constant lets the compiler unroll */
-      if (w == NAME(NR) && width == NAME(NR))
-        for (int64_t p = 0; p < k; p++)
-          for (int q = 0; q < NAME(NR); q++) o[p * NAME(NR) + q] = alpha * x[q + p * along];
-      else if (w == MR && width == MR)
-        for (int64_t p = 0; p < k; p++)
-          for (int q = 0; q < MR; q++) o[p * MR + q] = alpha * x[q + p * along];
+    if (across == 1) {
+      if (w == MR && width == MR && alpha == 1)
+        for (int64_t p = 0; p < k; p++) memcpy(o + p * MR, x + p * along, MR * sizeof(T));
       else
         for (int64_t p = 0; p < k; p++)
           for (int q = 0; q < w; q++) o[p * width + q] = alpha * x[q + p * along];
