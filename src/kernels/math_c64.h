@@ -11,19 +11,19 @@ static inline mx_c64 mx_complex(float re, float im) {
 #define mx_lowest_c64 mx_complex(-INFINITY, -INFINITY)
 #define mx_highest_c64 mx_complex(INFINITY, INFINITY)
 
-static inline bool mx_isnan_c64(mx_c64 x) { return (crealf(x) != crealf(x)) | (cimagf(x) != cimagf(x)); }
-static inline bool mx_isinf_c64(mx_c64 x) { return mx_isinf_f32(crealf(x)) | mx_isinf_f32(cimagf(x)); }
-static inline bool mx_isfinite_c64(mx_c64 x) { return mx_isfinite_f32(crealf(x)) & mx_isfinite_f32(cimagf(x)); }
+static inline bool mx_isnan_c64(mx_c64 x) { return (crealf(x) != crealf(x)) || (cimagf(x) != cimagf(x)); }
+static inline bool mx_isinf_c64(mx_c64 x) { return mx_isinf_f32(crealf(x)) || mx_isinf_f32(cimagf(x)); }
+static inline bool mx_isfinite_c64(mx_c64 x) { return mx_isfinite_f32(crealf(x)) && mx_isfinite_f32(cimagf(x)); }
 static inline bool mx_less_c64(mx_c64 x, mx_c64 y) {
   float a = crealf(x), b = crealf(y);
-  return (a < b) | ((a == b) & (cimagf(x) < cimagf(y)));
+  return (a < b) || ((a == b) && (cimagf(x) < cimagf(y)));
 }
 static inline bool mx_less_equal_c64(mx_c64 x, mx_c64 y) {
   float a = crealf(x), b = crealf(y);
-  return (a < b) | ((a == b) & (cimagf(x) <= cimagf(y)));
+  return (a < b) || ((a == b) && (cimagf(x) <= cimagf(y)));
 }
-static inline mx_c64 mx_maximum_c64(mx_c64 x, mx_c64 y) { return mx_less_c64(y, x) | mx_isnan_c64(x) ? x : y; }
-static inline mx_c64 mx_minimum_c64(mx_c64 x, mx_c64 y) { return mx_less_c64(x, y) | mx_isnan_c64(x) ? x : y; }
+static inline mx_c64 mx_maximum_c64(mx_c64 x, mx_c64 y) { return (mx_less_c64(y, x) || mx_isnan_c64(x)) ? x : y; }
+static inline mx_c64 mx_minimum_c64(mx_c64 x, mx_c64 y) { return (mx_less_c64(x, y) || mx_isnan_c64(x)) ? x : y; }
 
 static inline float mx_abs_c64(mx_c64 x) {
   double a = crealf(x), b = cimagf(x);
@@ -64,7 +64,7 @@ static inline mx_c64 mx_log1p_c64(mx_c64 x) {
 }
 static inline mx_c64 mx_logaddexp_c64(mx_c64 x, mx_c64 y) {
   mx_c64 hi = mx_maximum_c64(x, y), lo = mx_minimum_c64(x, y);
-  if (mx_isnan_c64(x) | mx_isnan_c64(y)) return mx_complex(NAN, NAN);
+  if (mx_isnan_c64(x) || mx_isnan_c64(y)) return mx_complex(NAN, NAN);
   if (crealf(lo) == -INFINITY || crealf(hi) == INFINITY) return hi;
   return hi + mx_log1p_c64(cexpf(lo - hi));
 }

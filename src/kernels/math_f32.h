@@ -160,7 +160,7 @@ static inline float mx_floor_divide_f32(float x, float y) { return __builtin_flo
 /* exact; the sign is that of y */
 static inline float mx_remainder_f32(float x, float y) {
   float r = fmodf(x, y);
-  return (r != 0) & ((r < 0) != (y < 0)) ? r + y : r;
+  return ((r != 0) & ((r < 0) != (y < 0))) ? r + y : r;
 }
 
 /* ---- exponentials and logarithms ---- */

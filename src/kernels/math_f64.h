@@ -25,7 +25,7 @@ static inline double mx_minimum_f64(double x, double y) { return ((x < y) | (x !
 static inline double mx_floor_divide_f64(double x, double y) { return __builtin_floor(x / y); }
 static inline double mx_remainder_f64(double x, double y) {
   double r = fmod(x, y);
-  return (r != 0) & ((r < 0) != (y < 0)) ? r + y : r;
+  return ((r != 0) & ((r < 0) != (y < 0))) ? r + y : r;
 }
 
 static inline double mx_exp_f64(double x) { return exp(x); }

@@ -1,11 +1,11 @@
 /* Copies between views of any strides. Dimensions are merged; the walk follows the output, and where the input runs along another
- * dimension, the two are copied in square blocks, so that both sides use whole cache lines. */
+ * dimension, the two are copied in squares of a cache line by a cache line. */
 #include <string.h>
 
 #include "backend/cpu/tile.h"
 #include "core/parallel.h"
 
-enum { SIDE = 32, GRAIN = 16384 };
+enum { GRAIN = 16384 };
 
 typedef struct plan {
   char *to;
@@ -29,6 +29,14 @@ typedef struct plan {
       for (int64_t i = 0; i < n; i++) to[i * so] = from[i * si];                                                        \
   }                                                                                                                     \
   static void block_##T(const plan *p, T *to, const T *from, int64_t y, int64_t x) {                                    \
+    enum { LINE = 64 / sizeof(T) };                                                                                     \
+    if (y == LINE && x == LINE && p->yi == 1 && p->xo == 1) { /* lines are read and written once and whole */           \
+      T square[LINE][LINE];                                                                                             \
+      for (int i = 0; i < LINE; i++) memcpy(square[i], from + i * p->xi, 64);                                           \
+      for (int j = 0; j < LINE; j++, to += p->yo)                                                                       \
+        for (int i = 0; i < LINE; i++) to[i] = square[i][j];                                                            \
+      return;                                                                                                           \
+    }                                                                                                                   \
     for (int64_t j = 0; j < y; j++)                                                                                     \
       for (int64_t i = 0; i < x; i++) to[j * p->yo + i * p->xo] = from[j * p->yi + i * p->xi];                          \
   }
@@ -47,8 +55,9 @@ static void line(int item, char *to, const char *from, int64_t n, int64_t so, in
 }
 
 static void blocks(const plan *p, char *to, const char *from, int64_t y) {
-  for (int64_t x = 0; x < p->x; x += SIDE) {
-    int64_t n = p->x - x < SIDE ? p->x - x : SIDE;
+  int64_t side = 64 / p->item;
+  for (int64_t x = 0; x < p->x; x += side) {
+    int64_t n = p->x - x < side ? p->x - x : side;
     char *t = to + x * p->xo * p->item;
     const char *f = from + x * p->xi * p->item;
     switch (p->item) {
@@ -124,7 +133,7 @@ int mx_copy_view(const mx_view *in, const mx_view *out) {
     if (p.blocks) take(&p, y > x ? y - 1 : y);
   }
   int64_t whole = p.blocks ? p.y : p.x, each = p.blocks ? p.x : 1;
-  p.piece = p.blocks ? SIDE : GRAIN;
+  p.piece = p.blocks ? 64 / p.item : GRAIN;
   p.pieces = (whole + p.piece - 1) / p.piece;
   int64_t items = size / (whole * each) * p.pieces, work = (whole < p.piece ? whole : p.piece) * each;
   mx_parallel(items, work < GRAIN ? GRAIN / work : 1, run, &p);

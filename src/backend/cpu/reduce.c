@@ -385,5 +385,5 @@ int mx_cpu_reduce(const mx_call *c) {
   g.in[0].dtype = c->in->dtype;
   g.out[0].dtype = c->out->dtype;
   g.out[0].reduce = (uint16_t)c->op;
-  return mx_run_reductions(&g, c->in->ndim, c->in->shape, c->in, c->out);
+  return mx_cpu_run(&g, c->in->ndim, c->in->shape, c->in, c->out);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "backend/cpu/tile.h"
+#include "core/error.h"
 #include "core/parallel.h"
 
 enum {
@@ -417,7 +418,9 @@ static void run_small(const mx_program *g, int ndim, const int32_t *shape, const
     mine[p->reg] = false;
     reg[p->reg] = in[i].data;
     if (n == 1 && !half) continue;
-    mx_loader l = {.data = in[i].data, .item = (uint8_t)item};
+    mx_loader l; /* not cleared: it is large */
+    l.data = in[i].data;
+    l.item = (uint8_t)item;
     l.nd = p->scalar ? 0 : (uint8_t)mx_merge_dims(ndim, shape, in[i].strides, l.shape, l.stride);
     bool plain = n == 1 || (l.nd == 1 && l.stride[0] == 1);
     if (plain && !half) continue;
@@ -459,23 +462,56 @@ static void run_small(const mx_program *g, int ndim, const int32_t *shape, const
   }
 }
 
-int mx_cpu_run(const mx_program *g, int ndim, const int32_t *shape, const mx_view *in, const mx_view *out) {
-  int64_t n = 1;
-  for (int i = 0; i < ndim; i++) n *= shape[i];
-  for (int o = 0; o < g->n_out; o++)
+static int run_views(const mx_program *g, int ndim, const int32_t *shape, const mx_view *in, const mx_view *out, int64_t n) {
+  int64_t bytes = 0;
+  for (int o = 0; o < g->n_out; o++) {
     if (g->out[o].reduce) return mx_run_reductions(g, ndim, shape, in, out);
-  if (n == 0) return 0;
-  if (n <= SMALL) {
-    run_small(g, ndim, shape, in, out, (int)n);
-    return 0;
+    bytes += n * mx_dtype_sizes[g->out[o].dtype];
   }
   mx_bound b;
-  int64_t bytes = 0;
-  for (int o = 0; o < g->n_out; o++) bytes += n * mx_dtype_sizes[g->out[o].dtype];
-  bool stream = g->n_ins && bytes >= STREAM_BYTES;
-  mx_tile_bind(&b, g, ndim, shape, in, out, ~0u, 0, stream);
+  mx_tile_bind(&b, g, ndim, shape, in, out, ~0u, 0, g->n_ins && bytes >= STREAM_BYTES);
   int64_t grain = b.heavy ? 8192 : 32768;
   if (grain < n / 256) grain = n / 256; /* long ranges of large arrays: what is filled once a range costs nothing */
   mx_parallel(n, (grain + b.tile - 1) / b.tile * b.tile, b.n_streams ? run_streaming : run_range, &b);
+  return 0;
+}
+
+/* Transposed inputs are copied first, square by square: a tile is a range in row order, which would read them a line an element. */
+static int run_crosswise(const mx_program *g, int ndim, const int32_t *shape, const mx_view *in, const mx_view *out, int64_t n) {
+  mx_view views[MX_PROGRAM_IO];
+  mx_buffer *made[MX_PROGRAM_IO];
+  int64_t strides[MX_MAX_NDIM], step = 1;
+  int count = 0, rc = 0;
+  for (int d = ndim - 1; d >= 0; d--) strides[d] = step, step *= shape[d];
+  for (int i = 0; i < g->n_in; i++) {
+    mx_loader l;
+    views[i] = in[i];
+    l.item = mx_dtype_sizes[g->in[i].dtype];
+    if (g->in[i].scalar || rc) continue;
+    l.nd = (uint8_t)mx_merge_dims(ndim, shape, in[i].strides, l.shape, l.stride);
+    if (!mx_is_crosswise(&l, n)) continue;
+    mx_buffer *buffer = mx_buffer_new((size_t)n * l.item);
+    if (!buffer) {
+      rc = mx_fail_memory();
+      continue;
+    }
+    made[count++] = buffer;
+    mx_view from = {in[i].data, shape, in[i].strides, n, (uint8_t)ndim, g->in[i].dtype};
+    views[i] = (mx_view){buffer->ptr, shape, strides, n, (uint8_t)ndim, g->in[i].dtype};
+    rc = mx_copy_view(&from, &views[i]);
+  }
+  if (!rc) rc = run_views(g, ndim, shape, views, out, n);
+  while (count--) mx_buffer_release(made[count]);
+  return rc;
+}
+
+int mx_cpu_run(const mx_program *g, int ndim, const int32_t *shape, const mx_view *in, const mx_view *out) {
+  int64_t n = 1;
+  bool reduces = false;
+  for (int i = 0; i < ndim; i++) n *= shape[i];
+  for (int o = 0; o < g->n_out; o++) reduces |= g->out[o].reduce != 0;
+  if (n > 8192) return run_crosswise(g, ndim, shape, in, out, n);
+  if (reduces || n > SMALL) return run_views(g, ndim, shape, in, out, n);
+  if (n) run_small(g, ndim, shape, in, out, (int)n);
   return 0;
 }

@@ -5,6 +5,7 @@
 
 #include "backend/backend.h"
 #include "backend/cpu/isa.h"
+#include "core/buffer.h"
 
 int mx_cpu_run(const mx_program *g, int ndim, const int32_t *shape, const mx_view *in, const mx_view *out);
 int mx_cpu_reduce(const mx_call *c);
@@ -93,6 +94,7 @@ int mx_run_reductions(const mx_program *g, int ndim, const int32_t *shape, const
 
 /* n elements of `item` bytes from `start` on (row order) into contiguous memory (tile_load.c). */
 void mx_tile_gather(const mx_loader *l, int64_t start, int64_t n, void *to);
+bool mx_is_crosswise(const mx_loader *l, int64_t n);
 /* Merges dimensions where the strides allow: returns how many are left (0: one element for the whole domain). */
 int mx_merge_dims(int ndim, const int32_t *shape, const int64_t *strides, int64_t *out_shape, int64_t *out_stride);
 

@@ -21,7 +21,11 @@ int mx_merge_dims(int ndim, const int32_t *shape, const int64_t *strides, int64_
 /* rows x cols elements, row after row, into `to` */
 #define BLOCK(T)                                                                                                       \
   static void block_##T(T *restrict to, const T *from, int64_t rows, int64_t cols, int64_t s0, int64_t s1) {           \
-    if (s1 == 1 && cols >= 16) {                                                                                       \
+    if (s0 == 0 && rows > 1) { /* one row again and again */                                                           \
+      int64_t n = rows * cols, done = cols;                                                                            \
+      for (int64_t c = 0; c < cols; c++) to[c] = from[c * s1];                                                         \
+      for (; done < n; done *= 2) memcpy(to + done, to, (size_t)(n - done < done ? n - done : done) * sizeof(T));      \
+    } else if (s1 == 1 && cols >= 16) {                                                                                       \
       for (int64_t r = 0; r < rows; r++, from += s0, to += cols) memcpy(to, from, (size_t)cols * sizeof(T));           \
     } else if (s1 == 1) {                                                                                              \
       for (int64_t r = 0; r < rows; r++, from += s0, to += cols)                                                       \
@@ -98,4 +102,15 @@ void mx_tile_gather(const mx_loader *l, int64_t start, int64_t n, void *to) {
       at[d - 1]++;
     }
   }
+}
+
+/* Whether reading l in row order would take a cache line for each element, though another dimension runs along the lines. */
+bool mx_is_crosswise(const mx_loader *l, int64_t n) {
+  int64_t inner = l->nd ? l->stride[l->nd - 1] * l->item : 0;
+  if (n * l->item < 64 * 1024 || (inner < 64 && inner > -64)) return false;
+  for (int d = 0; d < l->nd - 1; d++) {
+    int64_t s = l->stride[d] * l->item;
+    if (s && s < 64 && s > -64 && l->shape[d] >= 8) return true;
+  }
+  return false;
 }

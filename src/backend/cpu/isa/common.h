@@ -2,6 +2,10 @@
 #ifndef MX_CPU_ISA_COMMON_H
 #define MX_CPU_ISA_COMMON_H
 
+#ifdef __clang__ /* before the tables are first seen: loops that call libm are not vectorised */
+#pragma clang diagnostic ignored "-Wpass-failed"
+#endif
+
 #include "backend/cpu/isa.h"
 #include "kernels/math.h"
 
@@ -10,7 +14,6 @@
 
 /* Iterations do not depend on each other: the result may be an operand, but then element by element. */
 #ifdef __clang__
-#pragma clang diagnostic ignored "-Wpass-failed" /* loops that call libm are not vectorised */
 #define MX_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
 #else
 #define MX_INDEPENDENT _Pragma("GCC ivdep")
