@@ -6,6 +6,7 @@
 A wrapper binds its arguments to the signature, converts each by its type, calls the C function and makes the result.
 Rows whose C functions no header under --include declares are left out. Standard library only.
 """
+
 import argparse
 import ast
 import os
@@ -26,7 +27,7 @@ class Param:
         for i, ch in enumerate(self.type):
             depth += ch in "[(" and 1 or ch in "])" and -1 or 0
             if ch == "=" and depth == 0:
-                self.type, self.default = self.type[:i], self.type[i + 1:]
+                self.type, self.default = self.type[:i], self.type[i + 1 :]
                 break
         self.keyword_only = keyword_only
 
@@ -71,8 +72,10 @@ class Sig:
         text = self.text.replace('"', '\\"')
         if method:
             text = re.sub(r"^\(\w+: [^,)]*(, /)?", "(self", text)
-        return (f'{{"{name}", "{text}", {{{names}}}, {first}, {npos}, {len(self.bound)}, '
-                f'{"true" if self.variadic else "false"}, 0x{required:x}}}')
+        return (
+            f'{{"{name}", "{text}", {{{names}}}, {first}, {npos}, {len(self.bound)}, '
+            f'{"true" if self.variadic else "false"}, 0x{required:x}}}'
+        )
 
     def python(self, method):
         """__text_signature__."""
@@ -121,8 +124,10 @@ def split(text):
     return parts
 
 
-DTYPES = {f"{k}": f"MLX_{k.upper()}" for k in
-          "uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16 float32 float64 bfloat16 complex64".split()}
+DTYPES = {
+    f"{k}": f"MLX_{k.upper()}"
+    for k in "uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16 float32 float64 bfloat16 complex64".split()
+}
 
 
 class Row:
@@ -154,7 +159,7 @@ def read_table(path):
             else:
                 depth += (ch in "([{") - (ch in ")]}")
             i += 1
-        args = split(text[m.end():i - 1])
+        args = split(text[m.end() : i - 1])
         if m.group(1) == "FN":
             # a default may hold a comma inside brackets, a call too: split() respects both
             if len(args) != 4:
@@ -168,6 +173,7 @@ def read_table(path):
 
 
 # ---- conversion: (declaration, converter or None, cleanup) by type -------------------------------------------
+
 
 def literal(p):
     d = p.default
@@ -190,12 +196,24 @@ def convert(sig, i):
     def when(expr, otherwise=None):
         if not optional:
             return f"  if (!rc) rc = {expr};"
-        return f"  if (!rc && {given}) rc = {expr};" if otherwise is None else f"  if (!rc) rc = {given} ? {expr} : {otherwise};"
+        return (
+            f"  if (!rc && {given}) rc = {expr};"
+            if otherwise is None
+            else f"  if (!rc) rc = {given} ? {expr} : {otherwise};"
+        )
 
     if p.stars == "*":
-        return [f"  px_arrays {n} = {{{{0}}}};"], f"  if (!rc) rc = px_to_any_arrays({given}, &{n});", [f"  px_drop_arrays(&{n});"]
+        return (
+            [f"  px_arrays {n} = {{{{0}}}};"],
+            f"  if (!rc) rc = px_to_any_arrays({given}, &{n});",
+            [f"  px_drop_arrays(&{n});"],
+        )
     if t == "StreamLike":
-        return ["  px_stream S_ = {{0}, false};"], when("px_to_stream(%s, &S_)" % given, "px_default_stream(&S_)"), ["  px_drop_stream(&S_);"]
+        return (
+            ["  px_stream S_ = {{0}, false};"],
+            when("px_to_stream(%s, &S_)" % given, "px_default_stream(&S_)"),
+            ["  px_drop_stream(&S_);"],
+        )
     if t in ("array", "array|None", "scalar|array", "scalar|array|None", "None|scalar|array"):
         dec, drop = [f"  px_arg {n} = {{{{0}}, NULL}};"], [f"  px_drop(&{n});"]
         like = next((q.name for q in sig.params[:i] if q.type == "array"), None)
@@ -209,8 +227,10 @@ def convert(sig, i):
         elif t == "scalar|array" and not like:
             conv = when(f"px_to_any({given}, &{n})", None if lit is None else f"px_default_scalar(&{n}, {lit})")
         elif t == "scalar|array":
-            conv = when(f"px_to_weak({given}, mlx_array_dtype({like}.h), &{n})",
-                        None if lit is None else f"px_default_scalar(&{n}, {lit})")
+            conv = when(
+                f"px_to_weak({given}, mlx_array_dtype({like}.h), &{n})",
+                None if lit is None else f"px_default_scalar(&{n}, {lit})",
+            )
         elif like:
             conv = when(f"px_to_weak_or_none({given}, mlx_array_dtype({like}.h), &{n})")
         else:
@@ -235,15 +255,22 @@ def convert(sig, i):
         return [f"  px_ints {n} = {{.n = 0}};"], when(f"px_to_size_or_shape({given}, &{n})"), []
     if t in ("seq[int]", "seq[int]|None"):
         start = "-1" if t.endswith("None") else "0"
-        return [f"  px_ints {n} = {{.n = {start}}};"], when(f"px_to_shape{'_or_none' if t.endswith('None') else ''}({given}, &{n})"), []
+        return (
+            [f"  px_ints {n} = {{.n = {start}}};"],
+            when(f"px_to_shape{'_or_none' if t.endswith('None') else ''}({given}, &{n})"),
+            [],
+        )
     m = re.match(r"int\|tuple\[(int(?:, int)+)\]$", t)
     if m:
         k = m.group(1).count("int")
         vals = ", ".join([lit or "0"] * k)
         return [f"  px_ints {n} = {{.n = {k}, .v = {{{vals}}}}};"], when(f"px_to_repeated({given}, {k}, &{n})"), []
     if t == "Dtype" or (t == "Dtype|None" and lit):
-        return ([f"  mlx_dtype {n} = {lit or 'MLX_FLOAT32'};"],
-                when(f"px_to_dtype_or({given}, {lit}, &{n})" if lit else f"px_to_dtype({given}, &{n})"), [])
+        return (
+            [f"  mlx_dtype {n} = {lit or 'MLX_FLOAT32'};"],
+            when(f"px_to_dtype_or({given}, {lit}, &{n})" if lit else f"px_to_dtype({given}, &{n})"),
+            [],
+        )
     if t == "Dtype|None":
         return [f"  mlx_optional_dtype {n} = {{MLX_FLOAT32, false}};"], when(f"px_to_dtype_or_none({given}, &{n})"), []
     if t in ("list[array]", "seq[array]"):
@@ -253,8 +280,10 @@ def convert(sig, i):
 
 def pair_with(sig, i):
     """Two neighbouring operands of which a Python scalar follows the dtype of the other."""
+
     def operand(j):
         return 0 <= j < len(sig.params) and sig.params[j].type == "scalar|array" and sig.params[j].required
+
     names = [p.name for p in sig.params]
     for a, b in (("a", "b"), ("x", "y")):
         if names[i] in (a, b) and a in names and b in names and operand(names.index(a)) and operand(names.index(b)):
@@ -297,7 +326,12 @@ def body(fn, sig, call, name):
     pair = re.match(r"tuple\[(array(?:, array)+)\]$", kind)
     if kind == "array":
         call = re.sub(r"\bRES\b", "&res", call)
-        lines += ["  if (!rc && (*out = px_new())) {", "    mlx_array res = px_handle(*out);", f"    rc = px_finish(out, {call});", "  }"]
+        lines += [
+            "  if (!rc && (*out = px_new())) {",
+            "    mlx_array res = px_handle(*out);",
+            f"    rc = px_finish(out, {call});",
+            "  }",
+        ]
     elif pair and not VECTOR.get(name):
         k = pair.group(1).count("array")
         call = re.sub(r"\bRES\b", ", ".join(f"&r{j}" for j in range(k)), call)
@@ -307,14 +341,21 @@ def body(fn, sig, call, name):
     else:
         call = re.sub(r"\bRES\b", "&res", call)
         make = "px_vector_tuple" if kind.startswith("tuple") and name not in LISTS else "px_vector_list"
-        lines += ["  if (!rc) {", "    mlx_vector_array res = mlx_vector_array_new();", f"    rc = {call};",
-                  f"    if (rc) rc = px_failed();", f"    else *out = {make}(res);", "    mlx_vector_array_free(res);", "  }"]
+        lines += [
+            "  if (!rc) {",
+            "    mlx_vector_array res = mlx_vector_array_new();",
+            f"    rc = {call};",
+            f"    if (rc) rc = px_failed();",
+            f"    else *out = {make}(res);",
+            "    mlx_vector_array_free(res);",
+            "  }",
+        ]
     lines += drops + ["  return rc;", "}", ""]
     return lines
 
 
 VECTOR = {"linalg_lu": True, "divmod": True, "quantize": True}
-LISTS = {"quantize", "divmod", "broadcast_arrays"}      # what MLX returns as lists
+LISTS = {"quantize", "divmod", "broadcast_arrays"}  # what MLX returns as lists
 LIST_RESULTS = {"split", "divmod", "quantize"}
 
 
@@ -330,7 +371,14 @@ def emit(rows, methods, aliases, have):
             m = re.match(r"@(\w*)(?:\((.*)\))?", call)
             target = "px_do_" + (m.group(1) or row.id)
             if m.group(2):
-                src.extend([f"static int body_{fn}(PyObject **v, PyObject **out) {{", f"  return {target}(v, out, {m.group(2)});", "}", ""])
+                src.extend(
+                    [
+                        f"static int body_{fn}(PyObject **v, PyObject **out) {{",
+                        f"  return {target}(v, out, {m.group(2)});",
+                        "}",
+                        "",
+                    ]
+                )
                 b = f"body_{fn}"
             else:
                 custom.add(target)
@@ -340,9 +388,13 @@ def emit(rows, methods, aliases, have):
             b = f"body_{fn}"
         src.append(f"static const px_sig sig_{fn} = {sig.c(row.short, method)};")
         who = "self" if method else "NULL"
-        src.extend([f"static PyObject *call_{fn}(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {{"]
-                   + ([] if method else ["  (void)self;"]) +
-                   [f"  return px_call(&sig_{fn}, {b}, {who}, args, nargs, kwnames);", "}", ""])
+        src.extend(
+            [
+                f"static PyObject *call_{fn}(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {{"
+            ]
+            + ([] if method else ["  (void)self;"])
+            + [f"  return px_call(&sig_{fn}, {b}, {who}, args, nargs, kwnames);", "}", ""]
+        )
         doc = f"{row.short}{sig.python(method)}\\n--\\n\\n{row.doc}".replace('"', '\\"')
         return f'    {{"{row.short}", PX_FN(call_{fn}), PX_FASTCALL, "{doc}"}},'
 
@@ -361,7 +413,9 @@ def emit(rows, methods, aliases, have):
             continue
         row = ok[old]
         line = next(x for x in tables[row.room] if x.startswith(f'    {{"{row.short}"'))
-        tables["core"].append(line.replace(f'{{"{row.short}"', f'{{"{new}"', 1).replace(f', "{row.short}(', f', "{new}(', 1))
+        tables["core"].append(
+            line.replace(f'{{"{row.short}"', f'{{"{new}"', 1).replace(f', "{row.short}(', f', "{new}(', 1)
+        )
     protos = [f"int {c}(PyObject **v, PyObject **out);" for c in sorted(custom)]
     out = head + protos + [""] + src
     for r in ROOMS:
@@ -371,6 +425,7 @@ def emit(rows, methods, aliases, have):
 
 
 # ---- the stub file --------------------------------------------------------------------------------------------
+
 
 def stub_type(t):
     t = t.replace("seq[", "Sequence[").replace("StreamLike", "StreamLike").replace("file|", "BinaryIO|")
@@ -446,8 +501,11 @@ def main():
     source, ok, skipped = emit(rows, methods, aliases, have)
     os.makedirs(args.out, exist_ok=True)
     write(os.path.join(args.out, "pycore.c"), source)
-    write(os.path.join(args.out, "px_have.h"), "/* Written by tools/pygen.py: which functions the headers declare. */\n" +
-          "".join(f"#define PX_HAVE_{f} 1\n" for f in sorted(have)))
+    write(
+        os.path.join(args.out, "px_have.h"),
+        "/* Written by tools/pygen.py: which functions the headers declare. */\n"
+        + "".join(f"#define PX_HAVE_{f} 1\n" for f in sorted(have)),
+    )
     write(os.path.join(args.out, "core.pyi"), stub(ok, methods, aliases, args.classes))
     if args.missing:
         print(f"{len(ok)} functions; without a C function yet: {' '.join(skipped)}", file=sys.stderr)

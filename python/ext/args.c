@@ -70,7 +70,8 @@ static void append_type(PyObject **text, PyObject *o, bool comma) {
 
 static PyObject *error_head(const px_sig *sig) {
   PyObject *text = PyUnicode_FromFormat("%s(): incompatible function arguments. The following argument types are supported:\n"
-                                        "    1. %s", sig->name, sig->name);
+                                        "    1. %s",
+                                        sig->name, sig->name);
   append(&text, "%s", sig->text);
   append(&text, "%s", "\n\nInvoked with types: ");
   return text;
@@ -251,7 +252,8 @@ int px_to_repeated(PyObject *o, int n, px_ints *v) {
   if (rc) return rc;
   if (v->single)
     for (int i = 1; i < n; i++) v->v[i] = v->v[0];
-  else if (v->n != n) return PX_TYPE;
+  else if (v->n != n)
+    return PX_TYPE;
   v->n = n;
   return 0;
 }
@@ -264,9 +266,7 @@ int px_to_array(PyObject *o, px_arg *a) {
   return 0;
 }
 
-int px_to_array_or_none(PyObject *o, px_arg *a) {
-  return o == Py_None ? 0 : px_to_array(o, a);
-}
+int px_to_array_or_none(PyObject *o, px_arg *a) { return o == Py_None ? 0 : px_to_array(o, a); }
 
 static int arrays_of(PyObject *o, px_arrays *out, int (*convert)(PyObject *, px_arg *)) {
   if (!PyList_Check(o) && !PyTuple_Check(o)) return PX_TYPE;
@@ -332,9 +332,7 @@ int px_to_weak(PyObject *o, mlx_dtype like, px_arg *a) {
   return px_from_object(o, -1, a);
 }
 
-int px_to_weak_or_none(PyObject *o, mlx_dtype like, px_arg *a) {
-  return o == Py_None ? 0 : px_to_weak(o, like, a);
-}
+int px_to_weak_or_none(PyObject *o, mlx_dtype like, px_arg *a) { return o == Py_None ? 0 : px_to_weak(o, like, a); }
 
 int px_to_pair(PyObject *x, PyObject *y, px_arg *a, px_arg *b) {
   int rc;

@@ -32,8 +32,10 @@ static void dealloc(PyObject *self) {
   PyTypeObject *t = Py_TYPE(self);
   if (a->weak) PyObject_ClearWeakRefs(self);
   if (a->slot) mlx_ext_clear(px_handle(self));
-  if (t == px_array_type && free_count < FREE_MAX) free_list[free_count++] = self;
-  else ((freefunc)PyType_GetSlot(t, Py_tp_free))(self);
+  if (t == px_array_type && free_count < FREE_MAX)
+    free_list[free_count++] = self;
+  else
+    ((freefunc)PyType_GetSlot(t, Py_tp_free))(self);
   Py_DECREF(t);
 }
 
@@ -48,14 +50,22 @@ PyObject *px_raise(void) {
   if (PyErr_Occurred()) return NULL;
   const char *kind = mlx_ext_error_python(), *text = mlx_ext_error_message();
   PyObject *type = PyExc_RuntimeError;
-  if (strcmp(kind, "AxisError") == 0) type = px_axis_error;
-  else if (strcmp(kind, "ValueError") == 0) type = PyExc_ValueError;
-  else if (strcmp(kind, "IndexError") == 0) type = PyExc_IndexError;
-  else if (strcmp(kind, "TypeError") == 0) type = PyExc_TypeError;
-  else if (strcmp(kind, "KeyError") == 0) type = PyExc_KeyError;
-  else if (strcmp(kind, "MemoryError") == 0) type = PyExc_MemoryError;
-  else if (strcmp(kind, "OverflowError") == 0) type = PyExc_OverflowError;
-  else if (strcmp(kind, "NotImplementedError") == 0) type = PyExc_NotImplementedError;
+  if (strcmp(kind, "AxisError") == 0)
+    type = px_axis_error;
+  else if (strcmp(kind, "ValueError") == 0)
+    type = PyExc_ValueError;
+  else if (strcmp(kind, "IndexError") == 0)
+    type = PyExc_IndexError;
+  else if (strcmp(kind, "TypeError") == 0)
+    type = PyExc_TypeError;
+  else if (strcmp(kind, "KeyError") == 0)
+    type = PyExc_KeyError;
+  else if (strcmp(kind, "MemoryError") == 0)
+    type = PyExc_MemoryError;
+  else if (strcmp(kind, "OverflowError") == 0)
+    type = PyExc_OverflowError;
+  else if (strcmp(kind, "NotImplementedError") == 0)
+    type = PyExc_NotImplementedError;
   PyErr_SetString(type, text && *text ? text : "The operation failed.");
   return NULL;
 }
@@ -66,8 +76,15 @@ PyObject *px_done(PyObject *result, int rc) {
   return px_raise();
 }
 
-static const px_sig sig_init = {"__init__", "(self, val: scalar | list | tuple | DLPackCompatible | array, dtype: Dtype | None = None) -> None",
-                                {"self", "val", "dtype"}, 1, 3, 3, false, 3};
+static const px_sig sig_init = {
+    "__init__",
+    "(self, val: scalar | list | tuple | DLPackCompatible | array, dtype: Dtype | None = None) -> None",
+    {"self", "val", "dtype"},
+    1,
+    3,
+    3,
+    false,
+    3};
 
 static PyObject *new_object(PyTypeObject *t, PyObject *args, PyObject *kwargs) {
   (void)args;
@@ -112,7 +129,7 @@ typedef int (*binary_fn)(mlx_array *, mlx_array, mlx_array, mlx_stream);
 typedef struct op {
   const char *name, *verb;
   binary_fn fn;
-  bool bits;                                 /* refuses floats */
+  bool bits; /* refuses floats */
 } op;
 
 static PyObject *operand_type_error(const op *o, PyObject *x, PyObject *y) {
@@ -179,8 +196,8 @@ static PyObject *inplace(const op *o, PyObject *x, PyObject *y) {
   return r;
 }
 
-#define OPERATOR(name, verb, fn, bits)                                                       \
-  static const op op_##name = {"__" #name "__", verb, fn, bits};                             \
+#define OPERATOR(name, verb, fn, bits)                           \
+  static const op op_##name = {"__" #name "__", verb, fn, bits}; \
   static PyObject *nb_##name(PyObject *x, PyObject *y) { return binary(&op_##name, x, y); }
 #define WITH_INPLACE(name, verb, fn, bits) \
   OPERATOR(name, verb, fn, bits)           \
@@ -231,7 +248,8 @@ static PyObject *nb_imatmul(PyObject *x, PyObject *y) {
 }
 
 static PyObject *compare(PyObject *x, PyObject *y, int how) {
-  static const op *const ops[] = {[Py_EQ] = &op_eq, [Py_NE] = &op_ne, [Py_LT] = &op_lt, [Py_LE] = &op_le, [Py_GT] = &op_gt, [Py_GE] = &op_ge};
+  static const op *const ops[] = {
+      [Py_EQ] = &op_eq, [Py_NE] = &op_ne, [Py_LT] = &op_lt, [Py_LE] = &op_le, [Py_GT] = &op_gt, [Py_GE] = &op_ge};
   if ((how == Py_EQ || how == Py_NE) && y != Py_None && !convertible(y)) return PyBool_FromLong(how == Py_NE);
   return binary(ops[how], x, y);
 }
@@ -261,7 +279,9 @@ static PyObject *via_item(PyObject *x, PyObject *(*f)(PyObject *)) {
   Py_XDECREF(item);
   return r;
 }
-static PyObject *real_part(PyObject *o) { return PyComplex_Check(o) ? PyFloat_FromDouble(PyComplex_RealAsDouble(o)) : Py_NewRef(o); }
+static PyObject *real_part(PyObject *o) {
+  return PyComplex_Check(o) ? PyFloat_FromDouble(PyComplex_RealAsDouble(o)) : Py_NewRef(o);
+}
 static PyObject *to_long(PyObject *o) {
   PyObject *r = real_part(o), *i = r ? PyNumber_Long(r) : NULL;
   Py_XDECREF(r);
@@ -313,7 +333,8 @@ static PyObject *m_format(PyObject *self, PyObject *spec) {
     Py_XDECREF(item);
     return r;
   }
-  if (PyUnicode_GetLength(spec)) return PyErr_SetString(PyExc_TypeError, "unsupported format string passed to mx.array.__format__"), NULL;
+  if (PyUnicode_GetLength(spec))
+    return PyErr_SetString(PyExc_TypeError, "unsupported format string passed to mx.array.__format__"), NULL;
   return repr(self);
 }
 
@@ -339,128 +360,28 @@ static int contains(PyObject *self, PyObject *value) {
   return r;
 }
 
-typedef struct iterator {
-  PyObject_HEAD
-  PyObject *array;
-  Py_ssize_t i, n;
-} iterator;
-static PyTypeObject *iterator_type;
-
-static PyObject *iterate(PyObject *self) {
-  mlx_array h = px_handle(self);
-  if (!mlx_array_ndim(h)) return PyErr_SetString(PyExc_TypeError, "iteration over a 0-dimensional array"), NULL;
-  iterator *it = PyObject_New(iterator, iterator_type);
-  if (!it) return NULL;
-  it->i = 0;
-  it->n = mlx_array_shape(h)[0];
-  it->array = px_wrap(h); /* what is iterated over does not follow x += 1 */
-  if (!it->array) Py_CLEAR(it);
-  return (PyObject *)it;
-}
-static PyObject *iterator_next(PyObject *self) {
-  iterator *it = (iterator *)self;
-  if (it->i >= it->n) return NULL;
-  PyObject *i = PyLong_FromSsize_t(it->i++), *r = i ? px_getitem(it->array, i) : NULL;
-  Py_XDECREF(i);
-  return r;
-}
-static void iterator_dealloc(PyObject *self) {
-  PyTypeObject *t = Py_TYPE(self);
-  Py_XDECREF(((iterator *)self)->array);
-  PyObject_Free(self);
-  Py_DECREF(t);
-}
-
-/* ---- x.at[...] ---- */
-
-typedef struct at_object {
-  PyObject_HEAD
-  PyObject *array, *key;
-} at_object;
-static PyTypeObject *at_type;
-
-static PyObject *new_at(PyObject *array, PyObject *key) {
-  at_object *a = PyObject_New(at_object, at_type);
-  if (!a) return NULL;
-  a->array = Py_NewRef(array);
-  a->key = Py_XNewRef(key);
-  return (PyObject *)a;
-}
-static PyObject *at_getitem(PyObject *self, PyObject *key) { return new_at(((at_object *)self)->array, key); }
-static void at_dealloc(PyObject *self) {
-  PyTypeObject *t = Py_TYPE(self);
-  Py_XDECREF(((at_object *)self)->array);
-  Py_XDECREF(((at_object *)self)->key);
-  PyObject_Free(self);
-  Py_DECREF(t);
-}
-static PyObject *at_apply(PyObject *self, PyObject *value, px_update how) {
-  at_object *a = (at_object *)self;
-  if (!a->key) return PyErr_SetString(PyExc_ValueError, "Must give indices to array.at (e.g. `x.at[0].add(4)`)."), NULL;
-  PyObject *r = px_new();
-  if (!r) return NULL;
-  mlx_array res = px_handle(r);
-  if (px_updated(&res, a->array, a->key, value, how)) Py_CLEAR(r);
-  return r;
-}
-/* subtract adds the negative and divide multiplies by the reciprocal, cast to the array's dtype first, as MLX does */
-static PyObject *at_inverse(PyObject *self, PyObject *value, px_update how) {
-  px_arg v = {0}, one = {0};
-  mlx_array target = px_handle(((at_object *)self)->array);
-  PyObject *r = NULL, *flipped = px_new();
-  mlx_stream s = mlx_ext_default_stream();
-  int rc = flipped ? px_to_weak(value, mlx_array_dtype(target), &v) : PX_ERROR;
-  if (rc == PX_TYPE) PyErr_SetString(PyExc_TypeError, "The value of an update must be a scalar or an array.");
-  if (!rc) {
-    mlx_array res = px_handle(flipped);
-    if (how == PX_MUL) rc = mlx_reciprocal(&res, v.h, s);
-    else rc = mlx_astype(&res, v.h, mlx_array_dtype(target), s) || mlx_negative(&res, res, s);
-    if (rc) px_raise();
-  }
-  if (!rc) r = at_apply(self, flipped, how);
-  px_drop(&v);
-  px_drop(&one);
-  Py_XDECREF(flipped);
-  return r;
-}
-static PyObject *at_add(PyObject *self, PyObject *v) { return at_apply(self, v, PX_ADD); }
-static PyObject *at_multiply(PyObject *self, PyObject *v) { return at_apply(self, v, PX_MUL); }
-static PyObject *at_maximum(PyObject *self, PyObject *v) { return at_apply(self, v, PX_MAX); }
-static PyObject *at_minimum(PyObject *self, PyObject *v) { return at_apply(self, v, PX_MIN); }
-static PyObject *at_subtract(PyObject *self, PyObject *v) { return at_inverse(self, v, PX_ADD); }
-static PyObject *at_divide(PyObject *self, PyObject *v) { return at_inverse(self, v, PX_MUL); }
-
-/* The one argument, given by position or as value=. */
-#define AT_METHOD(name)                                                                                             \
-  static PyObject *at_##name##_call(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kw) {            \
-    static const px_sig sig = {#name, "(self, value: scalar | array | ndarray | ArrayLike) -> array",               \
-                               {"value"}, 0, 1, 1, false, 1};                                  \
-    PyObject *v[1];                                                                                                 \
-    return px_bind(&sig, NULL, args, n, kw, v) ? NULL : at_##name(self, v[0]);                                      \
-  }
-AT_METHOD(add)
-AT_METHOD(subtract)
-AT_METHOD(multiply)
-AT_METHOD(divide)
-AT_METHOD(maximum)
-AT_METHOD(minimum)
-#define AT_ROW(name, doc) {#name, PX_FN(at_##name##_call), PX_FASTCALL, #name "($self, value)\n--\n\n" doc}
-static PyMethodDef at_methods[] = {
-    AT_ROW(add, "A copy of the array with value added at the indices; repeated indices add up."),
-    AT_ROW(subtract, "A copy of the array with value subtracted at the indices."),
-    AT_ROW(multiply, "A copy of the array with the indexed elements multiplied by value."),
-    AT_ROW(divide, "A copy of the array with the indexed elements divided by value."),
-    AT_ROW(maximum, "A copy of the array with the larger of element and value at the indices."),
-    AT_ROW(minimum, "A copy of the array with the smaller of element and value at the indices."),
-    {0}};
-
 /* ---- properties ---- */
 
-static PyObject *get_size(PyObject *x, void *c) { (void)c; return PyLong_FromSize_t(mlx_array_size(px_handle(x))); }
-static PyObject *get_ndim(PyObject *x, void *c) { (void)c; return PyLong_FromSize_t(mlx_array_ndim(px_handle(x))); }
-static PyObject *get_itemsize(PyObject *x, void *c) { (void)c; return PyLong_FromSize_t(mlx_array_itemsize(px_handle(x))); }
-static PyObject *get_nbytes(PyObject *x, void *c) { (void)c; return PyLong_FromSize_t(mlx_array_nbytes(px_handle(x))); }
-static PyObject *get_dtype(PyObject *x, void *c) { (void)c; return Py_NewRef(px_dtype_object(mlx_array_dtype(px_handle(x)))); }
+static PyObject *get_size(PyObject *x, void *c) {
+  (void)c;
+  return PyLong_FromSize_t(mlx_array_size(px_handle(x)));
+}
+static PyObject *get_ndim(PyObject *x, void *c) {
+  (void)c;
+  return PyLong_FromSize_t(mlx_array_ndim(px_handle(x)));
+}
+static PyObject *get_itemsize(PyObject *x, void *c) {
+  (void)c;
+  return PyLong_FromSize_t(mlx_array_itemsize(px_handle(x)));
+}
+static PyObject *get_nbytes(PyObject *x, void *c) {
+  (void)c;
+  return PyLong_FromSize_t(mlx_array_nbytes(px_handle(x)));
+}
+static PyObject *get_dtype(PyObject *x, void *c) {
+  (void)c;
+  return Py_NewRef(px_dtype_object(mlx_array_dtype(px_handle(x))));
+}
 static PyObject *get_shape(PyObject *x, void *c) {
   (void)c;
   mlx_array h = px_handle(x);
@@ -470,42 +391,63 @@ static PyObject *get_shape(PyObject *x, void *c) {
   for (int i = 0; t && i < n; i++) PyTuple_SetItem(t, i, PyLong_FromLong(shape[i]));
   return t;
 }
-static PyObject *get_real(PyObject *x, void *c) { (void)c; return unary(x, mlx_real); }
-static PyObject *get_imag(PyObject *x, void *c) { (void)c; return unary(x, mlx_imag); }
-static PyObject *get_at(PyObject *x, void *c) { (void)c; return new_at(x, NULL); }
-static PyObject *get_T(PyObject *x, void *c) { (void)c; return unary(x, mlx_transpose); }
+static PyObject *get_real(PyObject *x, void *c) {
+  (void)c;
+  return unary(x, mlx_real);
+}
+static PyObject *get_imag(PyObject *x, void *c) {
+  (void)c;
+  return unary(x, mlx_imag);
+}
+static PyObject *get_at(PyObject *x, void *c) {
+  (void)c;
+  return px_new_at(x);
+}
+static PyObject *get_T(PyObject *x, void *c) {
+  (void)c;
+  return unary(x, mlx_transpose);
+}
 static int matrix_transpose(mlx_array *res, mlx_array a, mlx_stream s) { return mlx_swapaxes(res, a, -1, -2, s); }
 static PyObject *get_mT(PyObject *x, void *c) {
   (void)c;
-  if (mlx_array_ndim(px_handle(x)) < 2) return PyErr_SetString(PyExc_ValueError, "[mT] A matrix transpose needs at least 2 dimensions."), NULL;
+  if (mlx_array_ndim(px_handle(x)) < 2)
+    return PyErr_SetString(PyExc_ValueError, "[mT] A matrix transpose needs at least 2 dimensions."), NULL;
   return unary(x, matrix_transpose);
 }
 
-static PyGetSetDef getset[] = {
-    {"size", get_size, NULL, "Number of elements.", NULL},
-    {"ndim", get_ndim, NULL, "Number of dimensions.", NULL},
-    {"itemsize", get_itemsize, NULL, "Bytes of one element.", NULL},
-    {"nbytes", get_nbytes, NULL, "Bytes of all elements.", NULL},
-    {"shape", get_shape, NULL, "Sizes of the dimensions, a tuple.", NULL},
-    {"dtype", get_dtype, NULL, "Type of the elements.", NULL},
-    {"real", get_real, NULL, "Real part.", NULL},
-    {"imag", get_imag, NULL, "Imaginary part.", NULL},
-    {"at", get_at, NULL, "Updates that return a new array: x.at[i].add(v).", NULL},
-    {"T", get_T, NULL, "All dimensions reversed.", NULL},
-    {"mT", get_mT, NULL, "The last two dimensions swapped.", NULL},
-    {0}};
+static PyGetSetDef getset[] = {{"size", get_size, NULL, "Number of elements.", NULL},
+                               {"ndim", get_ndim, NULL, "Number of dimensions.", NULL},
+                               {"itemsize", get_itemsize, NULL, "Bytes of one element.", NULL},
+                               {"nbytes", get_nbytes, NULL, "Bytes of all elements.", NULL},
+                               {"shape", get_shape, NULL, "Sizes of the dimensions, a tuple.", NULL},
+                               {"dtype", get_dtype, NULL, "Type of the elements.", NULL},
+                               {"real", get_real, NULL, "Real part.", NULL},
+                               {"imag", get_imag, NULL, "Imaginary part.", NULL},
+                               {"at", get_at, NULL, "Updates that return a new array: x.at[i].add(v).", NULL},
+                               {"T", get_T, NULL, "All dimensions reversed.", NULL},
+                               {"mT", get_mT, NULL, "The last two dimensions swapped.", NULL},
+                               {0}};
 
 /* ---- methods ---- */
 
-static PyObject *m_item(PyObject *self, PyObject *unused) { (void)unused; return px_item(self); }
-static PyObject *m_tolist(PyObject *self, PyObject *unused) { (void)unused; return px_tolist(self); }
+static PyObject *m_item(PyObject *self, PyObject *unused) {
+  (void)unused;
+  return px_item(self);
+}
+static PyObject *m_tolist(PyObject *self, PyObject *unused) {
+  (void)unused;
+  return px_tolist(self);
+}
 static PyObject *m_bytes(PyObject *self, PyObject *unused) {
   (void)unused;
   PyObject *view = PyMemoryView_FromObject(self), *r = view ? PyObject_CallMethod(view, "tobytes", NULL) : NULL;
   Py_XDECREF(view);
   return r;
 }
-static PyObject *m_copy(PyObject *self, PyObject *unused) { (void)unused; return px_wrap(px_handle(self)); }
+static PyObject *m_copy(PyObject *self, PyObject *unused) {
+  (void)unused;
+  return px_wrap(px_handle(self));
+}
 static PyObject *m_namespace(PyObject *self, PyObject *args, PyObject *kwargs) {
   PyObject *version = NULL;
   static char *names[] = {"api_version", NULL};
@@ -551,19 +493,23 @@ static PyObject *m_setstate(PyObject *self, PyObject *state) {
     if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "__setstate__ takes what __getstate__ gives");
     return NULL;
   }
-  if (t < 0 || t > MLX_COMPLEX64) return PyErr_SetString(PyExc_ValueError, "[array] The pickled state holds an unknown dtype."), NULL;
+  if (t < 0 || t > MLX_COMPLEX64)
+    return PyErr_SetString(PyExc_ValueError, "[array] The pickled state holds an unknown dtype."), NULL;
   px_arg a = {0};
   mlx_array res = px_handle(self);
   int rc = px_from_object(data, t == MLX_FLOAT64 ? t : -1, &a);
-  if (!rc && t == MLX_BFLOAT16 && mlx_array_dtype(a.h) == MLX_UINT16) rc = mlx_view(&res, a.h, MLX_BFLOAT16, mlx_ext_default_stream());
-  else if (!rc) rc = mlx_astype(&res, a.h, (mlx_dtype)t, mlx_ext_default_stream());
+  if (!rc && t == MLX_BFLOAT16 && mlx_array_dtype(a.h) == MLX_UINT16)
+    rc = mlx_view(&res, a.h, MLX_BFLOAT16, mlx_ext_default_stream());
+  else if (!rc)
+    rc = mlx_astype(&res, a.h, (mlx_dtype)t, mlx_ext_default_stream());
   px_drop(&a);
   if (rc) return px_raise();
   Py_RETURN_NONE;
 }
 
 /* Positional integers, or one sequence: x.reshape(2, 3) and x.reshape((2, 3)). */
-static int int_args(const px_sig *sig, PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kw, px_ints *ints, px_stream *s) {
+static int int_args(const px_sig *sig, PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kw, px_ints *ints,
+                    px_stream *s) {
   PyObject *v[2];
   if (px_bind(sig, NULL, args, n, kw, v)) return PX_ERROR;
   PyObject *one = n == 1 ? PyTuple_GetItem(v[0], 0) : NULL;
@@ -571,7 +517,8 @@ static int int_args(const px_sig *sig, PyObject *self, PyObject *const *args, Py
   if (one == Py_None && sig->npositional_only) {
     rc = 0;
     ints->n = 0;
-  } else rc = px_to_shape(one && !PyIndex_Check(one) ? one : v[0], ints);
+  } else
+    rc = px_to_shape(one && !PyIndex_Check(one) ? one : v[0], ints);
   Py_DECREF(v[0]);
   if (!rc) rc = v[1] ? px_to_stream(v[1], s) : px_default_stream(s);
   if (rc > 0) px_type_error(sig, self, args, n, kw);
@@ -579,8 +526,8 @@ static int int_args(const px_sig *sig, PyObject *self, PyObject *const *args, Py
 }
 
 static PyObject *m_reshape(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kw) {
-  static const px_sig sig = {"reshape", "(self, *shape, stream: None | Stream | Device = None) -> array",
-                             {"shape", "stream"}, 0, 0, 2, true, 0};
+  static const px_sig sig = {
+      "reshape", "(self, *shape, stream: None | Stream | Device = None) -> array", {"shape", "stream"}, 0, 0, 2, true, 0};
   px_ints shape;
   px_stream s = {0};
   PyObject *r = NULL;
@@ -593,8 +540,8 @@ static PyObject *m_reshape(PyObject *self, PyObject *const *args, Py_ssize_t n, 
 }
 
 static PyObject *m_transpose(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kw) {
-  static const px_sig sig = {"transpose", "(self, *axes, stream: None | Stream | Device = None) -> array",
-                             {"axes", "stream"}, 1, 0, 2, true, 0};
+  static const px_sig sig = {
+      "transpose", "(self, *axes, stream: None | Stream | Device = None) -> array", {"axes", "stream"}, 1, 0, 2, true, 0};
   px_ints axes;
   px_stream s = {0};
   PyObject *r = NULL;
@@ -607,29 +554,103 @@ static PyObject *m_transpose(PyObject *self, PyObject *const *args, Py_ssize_t n
   return r;
 }
 
-/* x.__add__(y) and its kin are made by the type from the slots; these two names Python no longer has. */
-static PyObject *m_div(PyObject *self, PyObject *other) { return binary(&op_truediv, self, other); }
-static PyObject *m_rdiv(PyObject *self, PyObject *other) { return binary(&op_truediv, other, self); }
+/* x.__add__(y) and its kin: the slots make such methods too, with another name for the operand. */
+#define REFLECTED(name) \
+  static PyObject *r_##name(PyObject *self, PyObject *other) { return nb_##name(other, self); }
+REFLECTED(add)
+REFLECTED(sub)
+REFLECTED(mul)
+REFLECTED(truediv)
+REFLECTED(floordiv)
+REFLECTED(mod)
+static PyObject *m_pow(PyObject *self, PyObject *other) { return binary(&op_pow, self, other); }
+static PyObject *m_rpow(PyObject *self, PyObject *other) { return binary(&op_pow, other, self); }
+static PyObject *m_ipow(PyObject *self, PyObject *other) { return inplace(&op_pow, self, other); }
+#define COMPARISON(name, how) \
+  static PyObject *m_##name(PyObject *self, PyObject *other) { return compare(self, other, how); }
+COMPARISON(eq, Py_EQ)
+COMPARISON(ne, Py_NE)
+COMPARISON(lt, Py_LT)
+COMPARISON(le, Py_LE)
+COMPARISON(gt, Py_GT)
+COMPARISON(ge, Py_GE)
+static PyObject *m_getitem(PyObject *self, PyObject *key) { return px_getitem(self, key); }
+static PyObject *m_setitem(PyObject *self, PyObject *args) {
+  PyObject *key, *value;
+  if (!PyArg_ParseTuple(args, "OO:__setitem__", &key, &value) || px_setitem(self, key, value)) return NULL;
+  Py_RETURN_NONE;
+}
 
 #define KEYWORDS (METH_VARARGS | METH_KEYWORDS)
+#define NAMED(name, f, doc) \
+  { "__" #name "__", f, METH_O | METH_COEXIST, "__" #name "__($self, other, /)\n--\n\n" doc }
+static PyMethodDef operator_methods[] = {
+    NAMED(add, nb_add, "self + other"),
+    NAMED(iadd, nb_iadd, "self += other"),
+    NAMED(radd, r_add, "other + self"),
+    NAMED(sub, nb_sub, "self - other"),
+    NAMED(isub, nb_isub, "self -= other"),
+    NAMED(rsub, r_sub, "other - self"),
+    NAMED(mul, nb_mul, "self * other"),
+    NAMED(imul, nb_imul, "self *= other"),
+    NAMED(rmul, r_mul, "other * self"),
+    NAMED(truediv, nb_truediv, "self / other"),
+    NAMED(itruediv, nb_itruediv, "self /= other"),
+    NAMED(rtruediv, r_truediv, "other / self"),
+    NAMED(div, nb_truediv, "self / other"),
+    NAMED(rdiv, r_truediv, "other / self"),
+    NAMED(floordiv, nb_floordiv, "self // other"),
+    NAMED(ifloordiv, nb_ifloordiv, "self //= other"),
+    NAMED(rfloordiv, r_floordiv, "other // self"),
+    NAMED(mod, nb_mod, "self % other"),
+    NAMED(imod, nb_imod, "self %= other"),
+    NAMED(rmod, r_mod, "other % self"),
+    NAMED(pow, m_pow, "self ** other"),
+    NAMED(ipow, m_ipow, "self **= other"),
+    NAMED(rpow, m_rpow, "other ** self"),
+    NAMED(matmul, nb_matmul, "self @ other"),
+    NAMED(imatmul, nb_imatmul, "self @= other"),
+    NAMED(and, nb_and, "self & other"),
+    NAMED(iand, nb_iand, "self &= other"),
+    NAMED(or, nb_or, "self | other"),
+    NAMED(ior, nb_ior, "self |= other"),
+    NAMED(xor, nb_xor, "self ^ other"),
+    NAMED(ixor, nb_ixor, "self ^= other"),
+    NAMED(lshift, nb_lshift, "self << other"),
+    NAMED(ilshift, nb_ilshift, "self <<= other"),
+    NAMED(rshift, nb_rshift, "self >> other"),
+    NAMED(irshift, nb_irshift, "self >>= other"),
+    NAMED(eq, m_eq, "self == other"),
+    NAMED(ne, m_ne, "self != other"),
+    NAMED(lt, m_lt, "self < other"),
+    NAMED(le, m_le, "self <= other"),
+    NAMED(gt, m_gt, "self > other"),
+    NAMED(ge, m_ge, "self >= other"),
+    {"__getitem__", m_getitem, METH_O | METH_COEXIST, "__getitem__($self, arg, /)\n--\n\nself[arg]"},
+    {"__setitem__", m_setitem, METH_VARARGS | METH_COEXIST, "__setitem__($self, arg0, arg1, /)\n--\n\nself[arg0] = arg1"},
+    {0}};
+
 static PyMethodDef own_methods[] = {
     {"item", m_item, METH_NOARGS, "item($self)\n--\n\nThe one element as a Python number."},
     {"tolist", m_tolist, METH_NOARGS, "tolist($self)\n--\n\nNested lists of Python numbers; a 0-d array gives a number."},
-    {"reshape", PX_FN(m_reshape), PX_FASTCALL, "reshape($self, *shape, stream=None)\n--\n\nThe same elements in another shape; one size may be -1."},
-    {"transpose", PX_FN(m_transpose), PX_FASTCALL, "transpose($self, *axes, stream=None)\n--\n\nDimensions permuted, or reversed when no axes are given."},
-    {"__array_namespace__", PX_FN(m_namespace), KEYWORDS, "__array_namespace__($self, api_version=None)\n--\n\nThe module of array functions."},
-    {"__array__", PX_FN(m_array), KEYWORDS, "__array__($self, dtype=None, copy=None)\n--\n\nA NumPy array, sharing memory where it can."},
-    {"__dlpack__", PX_FN(px_dlpack), KEYWORDS, "__dlpack__($self, *, stream=None, max_version=None, dl_device=None, copy=None)\n--\n\nA DLPack capsule."},
+    {"reshape", PX_FN(m_reshape), PX_FASTCALL,
+     "reshape($self, *shape, stream=None)\n--\n\nThe same elements in another shape; one size may be -1."},
+    {"transpose", PX_FN(m_transpose), PX_FASTCALL,
+     "transpose($self, *axes, stream=None)\n--\n\nDimensions permuted, or reversed when no axes are given."},
+    {"__array_namespace__", PX_FN(m_namespace), KEYWORDS,
+     "__array_namespace__($self, api_version=None)\n--\n\nThe module of array functions."},
+    {"__array__", PX_FN(m_array), KEYWORDS,
+     "__array__($self, dtype=None, copy=None)\n--\n\nA NumPy array, sharing memory where it can."},
+    {"__dlpack__", PX_FN(px_dlpack), KEYWORDS,
+     "__dlpack__($self, *, stream=None, max_version=None, dl_device=None, copy=None)\n--\n\nA DLPack capsule."},
     {"__dlpack_device__", px_dlpack_device, METH_NOARGS, "__dlpack_device__($self)\n--\n\nDLPack's number of the device."},
     {"__getstate__", m_getstate, METH_NOARGS, "__getstate__($self)\n--\n\nWhat pickle stores."},
-    {"__setstate__", m_setstate, METH_O, "__setstate__($self, state, /)\n--\n\nTakes what __getstate__ gave."},
+    {"__setstate__", m_setstate, METH_O, "__setstate__($self, arg, /)\n--\n\nTakes what __getstate__ gave."},
     {"__copy__", m_copy, METH_NOARGS, "__copy__($self)\n--\n\nA second object with the same value."},
     {"__deepcopy__", m_copy, METH_O, "__deepcopy__($self, memo)\n--\n\nA second object with the same value."},
     {"__bytes__", m_bytes, METH_NOARGS, "__bytes__($self)\n--\n\nThe elements as bytes in row order."},
     {"__complex__", m_complex, METH_NOARGS, "__complex__($self)\n--\n\nThe one element as a complex number."},
     {"__format__", m_format, METH_O, "__format__($self, spec, /)\n--\n\nFormats a 0-d array as its number."},
-    {"__div__", m_div, METH_O, "__div__($self, other)\n--\n\nSame as /."},
-    {"__rdiv__", m_rdiv, METH_O, "__rdiv__($self, other)\n--\n\nSame as /."},
     {0}};
 
 static int assign(PyObject *self, PyObject *key, PyObject *value) {
@@ -639,7 +660,8 @@ static int assign(PyObject *self, PyObject *key, PyObject *value) {
 
 /* ---- types ---- */
 
-#define SLOT(name, f) {Py_##name, (void *)(f)}
+#define SLOT(name, f) \
+  { Py_##name, (void *)(f) }
 
 static PyTypeObject *make_type(PyObject *m, PyType_Spec *spec, const char *name) {
   PyObject *t = PyType_FromSpec(spec);
@@ -652,22 +674,60 @@ static int make_array(PyObject *m) {
   static PyMethodDef methods[160];
   int n = 0;
   for (PyMethodDef *d = own_methods; d->ml_name; d++) methods[n++] = *d;
+  for (PyMethodDef *d = operator_methods; d->ml_name; d++) methods[n++] = *d;
   for (PyMethodDef *d = px_array_generated; d->ml_name; d++) methods[n++] = *d;
-  PyType_Slot slots[] = {
-      SLOT(tp_doc, "An n-dimensional array, evaluated when its value is needed."), SLOT(tp_new, new_object), SLOT(tp_init, init),
-      SLOT(tp_dealloc, dealloc), SLOT(tp_repr, repr), SLOT(tp_hash, hash), SLOT(tp_richcompare, compare), SLOT(tp_iter, iterate),
-      SLOT(tp_methods, methods), SLOT(tp_getset, getset), SLOT(tp_members, members),
-      SLOT(nb_add, nb_add), SLOT(nb_subtract, nb_sub), SLOT(nb_multiply, nb_mul), SLOT(nb_true_divide, nb_truediv),
-      SLOT(nb_floor_divide, nb_floordiv), SLOT(nb_remainder, nb_mod), SLOT(nb_power, nb_pow), SLOT(nb_matrix_multiply, nb_matmul),
-      SLOT(nb_and, nb_and), SLOT(nb_or, nb_or), SLOT(nb_xor, nb_xor), SLOT(nb_lshift, nb_lshift), SLOT(nb_rshift, nb_rshift),
-      SLOT(nb_inplace_add, nb_iadd), SLOT(nb_inplace_subtract, nb_isub), SLOT(nb_inplace_multiply, nb_imul),
-      SLOT(nb_inplace_true_divide, nb_itruediv), SLOT(nb_inplace_floor_divide, nb_ifloordiv), SLOT(nb_inplace_remainder, nb_imod),
-      SLOT(nb_inplace_power, nb_ipow), SLOT(nb_inplace_matrix_multiply, nb_imatmul), SLOT(nb_inplace_and, nb_iand),
-      SLOT(nb_inplace_or, nb_ior), SLOT(nb_inplace_xor, nb_ixor), SLOT(nb_inplace_lshift, nb_ilshift), SLOT(nb_inplace_rshift, nb_irshift),
-      SLOT(nb_negative, nb_negative), SLOT(nb_positive, nb_positive), SLOT(nb_absolute, nb_absolute), SLOT(nb_invert, nb_invert),
-      SLOT(nb_bool, nb_bool), SLOT(nb_int, nb_int), SLOT(nb_float, nb_float), SLOT(nb_index, nb_index),
-      SLOT(mp_length, length), SLOT(mp_subscript, px_getitem), SLOT(mp_ass_subscript, assign), SLOT(sq_contains, contains),
-      SLOT(bf_getbuffer, px_getbuffer), SLOT(bf_releasebuffer, px_releasebuffer), {0, NULL}};
+  PyType_Slot slots[] = {SLOT(tp_doc, "An n-dimensional array, evaluated when its value is needed."),
+                         SLOT(tp_new, new_object),
+                         SLOT(tp_init, init),
+                         SLOT(tp_dealloc, dealloc),
+                         SLOT(tp_repr, repr),
+                         SLOT(tp_hash, hash),
+                         SLOT(tp_richcompare, compare),
+                         SLOT(tp_iter, px_iterate),
+                         SLOT(tp_methods, methods),
+                         SLOT(tp_getset, getset),
+                         SLOT(tp_members, members),
+                         SLOT(nb_add, nb_add),
+                         SLOT(nb_subtract, nb_sub),
+                         SLOT(nb_multiply, nb_mul),
+                         SLOT(nb_true_divide, nb_truediv),
+                         SLOT(nb_floor_divide, nb_floordiv),
+                         SLOT(nb_remainder, nb_mod),
+                         SLOT(nb_power, nb_pow),
+                         SLOT(nb_matrix_multiply, nb_matmul),
+                         SLOT(nb_and, nb_and),
+                         SLOT(nb_or, nb_or),
+                         SLOT(nb_xor, nb_xor),
+                         SLOT(nb_lshift, nb_lshift),
+                         SLOT(nb_rshift, nb_rshift),
+                         SLOT(nb_inplace_add, nb_iadd),
+                         SLOT(nb_inplace_subtract, nb_isub),
+                         SLOT(nb_inplace_multiply, nb_imul),
+                         SLOT(nb_inplace_true_divide, nb_itruediv),
+                         SLOT(nb_inplace_floor_divide, nb_ifloordiv),
+                         SLOT(nb_inplace_remainder, nb_imod),
+                         SLOT(nb_inplace_power, nb_ipow),
+                         SLOT(nb_inplace_matrix_multiply, nb_imatmul),
+                         SLOT(nb_inplace_and, nb_iand),
+                         SLOT(nb_inplace_or, nb_ior),
+                         SLOT(nb_inplace_xor, nb_ixor),
+                         SLOT(nb_inplace_lshift, nb_ilshift),
+                         SLOT(nb_inplace_rshift, nb_irshift),
+                         SLOT(nb_negative, nb_negative),
+                         SLOT(nb_positive, nb_positive),
+                         SLOT(nb_absolute, nb_absolute),
+                         SLOT(nb_invert, nb_invert),
+                         SLOT(nb_bool, nb_bool),
+                         SLOT(nb_int, nb_int),
+                         SLOT(nb_float, nb_float),
+                         SLOT(nb_index, nb_index),
+                         SLOT(mp_length, length),
+                         SLOT(mp_subscript, px_getitem),
+                         SLOT(mp_ass_subscript, assign),
+                         SLOT(sq_contains, contains),
+                         SLOT(bf_getbuffer, px_getbuffer),
+                         SLOT(bf_releasebuffer, px_releasebuffer),
+                         {0, NULL}};
   PyType_Spec spec = {"mlx.core.array", sizeof(px_array), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
   px_array_type = make_type(m, &spec, "array");
   return px_array_type ? 0 : -1;
@@ -678,12 +738,5 @@ int px_init_array(PyObject *m) {
   px_axis_error = bases ? PyErr_NewExceptionWithDoc("mlx.core.AxisError", "An axis is out of range.", bases, NULL) : NULL;
   Py_XDECREF(bases);
   if (!px_axis_error || make_array(m)) return -1;
-  PyType_Slot it[] = {SLOT(tp_doc, "Iterates over the first dimension."), SLOT(tp_iter, PyObject_SelfIter), SLOT(tp_iternext, iterator_next),
-                      SLOT(tp_dealloc, iterator_dealloc), {0, NULL}};
-  PyType_Spec it_spec = {"mlx.core.ArrayIterator", sizeof(iterator), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, it};
-  PyType_Slot at[] = {SLOT(tp_doc, "Indexed updates of an array that return a new one."), SLOT(tp_methods, at_methods),
-                      SLOT(mp_subscript, at_getitem), SLOT(tp_dealloc, at_dealloc), {0, NULL}};
-  PyType_Spec at_spec = {"mlx.core.ArrayAt", sizeof(at_object), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, at};
-  if (!(iterator_type = make_type(m, &it_spec, "ArrayIterator"))) return -1;
-  return (at_type = make_type(m, &at_spec, "ArrayAt")) ? 0 : -1;
+  return px_init_at(m);
 }

@@ -10,9 +10,12 @@ static int check(int rc) {
 /* ---- slices and ints: slice_update ---- */
 
 static int update_slice(mlx_array *res, mlx_array a, mlx_array v, const px_index *x, px_update how, mlx_stream s) {
-  static int (*const update[])(mlx_array *, mlx_array, mlx_array, const int *, size_t, const int *, size_t, const int *, size_t, mlx_stream) = {
-      [PX_SET] = mlx_slice_update, [PX_ADD] = mlx_slice_update_add, [PX_MUL] = mlx_slice_update_prod,
-      [PX_MAX] = mlx_slice_update_max, [PX_MIN] = mlx_slice_update_min};
+  static int (*const update[])(mlx_array *, mlx_array, mlx_array, const int *, size_t, const int *, size_t, const int *, size_t,
+                               mlx_stream) = {[PX_SET] = mlx_slice_update,
+                                              [PX_ADD] = mlx_slice_update_add,
+                                              [PX_MUL] = mlx_slice_update_prod,
+                                              [PX_MAX] = mlx_slice_update_max,
+                                              [PX_MIN] = mlx_slice_update_min};
   int start[PX_MAX_NDIM], stop[PX_MAX_NDIM], step[PX_MAX_NDIM];
   for (int i = 0; i < x->n; i++) {
     const px_part *it = &x->at[i];
@@ -26,7 +29,8 @@ static int cannot_broadcast(mlx_array v, const int *shape, int ndim) {
   PyObject *from = PyTuple_New((Py_ssize_t)mlx_array_ndim(v)), *to = PyTuple_New(ndim);
   for (int i = 0; from && i < (int)mlx_array_ndim(v); i++) PyTuple_SetItem(from, i, PyLong_FromLong(mlx_array_shape(v)[i]));
   for (int i = 0; to && i < ndim; i++) PyTuple_SetItem(to, i, PyLong_FromLong(shape[i]));
-  if (from && to) PyErr_Format(PyExc_ValueError, "[broadcast_shapes] Cannot broadcast array of shape %R into shape %R.", from, to);
+  if (from && to)
+    PyErr_Format(PyExc_ValueError, "[broadcast_shapes] Cannot broadcast array of shape %R into shape %R.", from, to);
   Py_XDECREF(from);
   Py_XDECREF(to);
   return PX_ERROR;
@@ -34,7 +38,8 @@ static int cannot_broadcast(mlx_array v, const int *shape, int ndim) {
 
 /* The value reshaped to the dimensions of the slice: 1 for each int, none for a None, extra leading ones dropped. */
 static int fit_slice(px_arg *v, const px_index *x, mlx_stream s) {
-  int ndim = (int)mlx_array_ndim(v->h), left = ndim, rank = x->ndim - x->ints + x->nones, shape[PX_MAX_NDIM], target[2 * PX_MAX_NDIM], t = rank;
+  int ndim = (int)mlx_array_ndim(v->h), left = ndim, rank = x->ndim - x->ints + x->nones, shape[PX_MAX_NDIM],
+      target[2 * PX_MAX_NDIM], t = rank;
   const int *old = mlx_array_shape(v->h);
   if (ndim == 0) return 0;
   bool bad = false;
@@ -62,9 +67,9 @@ static int fit_slice(px_arg *v, const px_index *x, mlx_stream s) {
 /* How the dimensions of an update are ordered: those of the index arrays (nb), then the slices, as they stand. */
 typedef struct layout {
   int nb, broadcast[PX_MAX_NDIM];
-  int nslices, slices[PX_MAX_NDIM];   /* positions in x->at */
-  int rank, shape[2 * PX_MAX_NDIM];   /* of the value as NumPy sees it, None included */
-  int first;                          /* where the index dimensions stand in shape */
+  int nslices, slices[PX_MAX_NDIM]; /* positions in x->at */
+  int rank, shape[2 * PX_MAX_NDIM]; /* of the value as NumPy sees it, None included */
+  int first;                        /* where the index dimensions stand in shape */
 } layout;
 
 static int broadcast_indices(layout *l, const px_index *x) {
@@ -81,8 +86,10 @@ static int broadcast_indices(layout *l, const px_index *x) {
     int n = (int)mlx_array_ndim(h);
     for (int d = 0; d < n; d++) {
       int *b = &l->broadcast[l->nb - n + d], size = mlx_array_shape(h)[d];
-      if (*b == 1) *b = size;
-      else if (size != 1 && size != *b) return cannot_broadcast(h, l->broadcast, l->nb);
+      if (*b == 1)
+        *b = size;
+      else if (size != 1 && size != *b)
+        return cannot_broadcast(h, l->broadcast, l->nb);
     }
   }
   return 0;
@@ -97,7 +104,8 @@ static void lay_out(layout *l, const px_index *x) {
   }
   for (int i = 0; i < x->n; i++) {
     const px_part *it = &x->at[i];
-    if (it->kind == PX_NONE) l->shape[l->rank++] = 1;
+    if (it->kind == PX_NONE)
+      l->shape[l->rank++] = 1;
     else if (it->kind == PX_SLICE) {
       l->shape[l->rank++] = it->n;
       l->slices[l->nslices++] = i;
@@ -124,9 +132,12 @@ static int arrange_value(px_arg *v, const px_index *x, const layout *l, mlx_stre
   bool placed = !x->adjacent;
   for (int i = 0; i < x->n; i++) {
     const px_part *it = &x->at[i];
-    if (it->kind == PX_NONE) none[nnone++] = out++;
-    else if (it->kind == PX_SLICE) where[i] = out++;
-    else if (!placed) placed = true, out += l->nb;
+    if (it->kind == PX_NONE)
+      none[nnone++] = out++;
+    else if (it->kind == PX_SLICE)
+      where[i] = out++;
+    else if (!placed)
+      placed = true, out += l->nb;
   }
   for (int d = 0; d < l->nb; d++) axes[n++] = l->first + d;
   for (int full = 0; full < 2; full++)
@@ -155,8 +166,12 @@ static int index_array(mlx_array *res, const px_part *it, const layout *l, int p
 }
 
 static int scatter(mlx_array *res, mlx_array a, px_arg *v, const px_index *x, px_update how, mlx_stream s) {
-  static int (*const ops[])(mlx_array *, mlx_array, mlx_vector_array, mlx_array, const int *, size_t, mlx_stream) = {
-      [PX_SET] = mlx_scatter, [PX_ADD] = mlx_scatter_add, [PX_MUL] = mlx_scatter_prod, [PX_MAX] = mlx_scatter_max, [PX_MIN] = mlx_scatter_min};
+  static int (*const ops[])(mlx_array *, mlx_array, mlx_vector_array, mlx_array, const int *, size_t,
+                            mlx_stream) = {[PX_SET] = mlx_scatter,
+                                           [PX_ADD] = mlx_scatter_add,
+                                           [PX_MUL] = mlx_scatter_prod,
+                                           [PX_MAX] = mlx_scatter_max,
+                                           [PX_MIN] = mlx_scatter_min};
   layout l;
   if (broadcast_indices(&l, x)) return PX_ERROR;
   lay_out(&l, x);
@@ -196,18 +211,19 @@ static int scatter(mlx_array *res, mlx_array a, px_arg *v, const px_index *x, px
 
 static int combine(mlx_array *res, mlx_array a, mlx_array v, px_update how, mlx_stream s) {
   switch (how) {
-    case PX_ADD: return mlx_add(res, a, v, s);
-    case PX_MUL: return mlx_multiply(res, a, v, s);
-    case PX_MAX: return mlx_maximum(res, a, v, s);
-    case PX_MIN: return mlx_minimum(res, a, v, s);
-    default: return mlx_array_set(res, v);
+  case PX_ADD: return mlx_add(res, a, v, s);
+  case PX_MUL: return mlx_multiply(res, a, v, s);
+  case PX_MAX: return mlx_maximum(res, a, v, s);
+  case PX_MIN: return mlx_minimum(res, a, v, s);
+  default: return mlx_array_set(res, v);
   }
 }
 
 static int update_mask(mlx_array *res, mlx_array a, mlx_array v, const px_index *x, px_update how, mlx_stream s) {
   int i = 0, shape[PX_MAX_NDIM], ndim = x->ndim;
   for (int k = 0; k < x->n; k++) {
-    if (x->at[k].kind == PX_MASK) i = k;
+    if (x->at[k].kind == PX_MASK)
+      i = k;
     else if (x->at[k].kind != PX_SLICE || !x->at[k].full || x->masks > 1) {
       PyErr_SetString(PyExc_ValueError, "A boolean mask must be the only index.");
       return PX_ERROR;
@@ -223,7 +239,8 @@ static int update_mask(mlx_array *res, mlx_array a, mlx_array v, const px_index 
   int rc = check(mlx_reshape(&m, mask, shape, (size_t)ndim, s));
   if (!rc && (int)mlx_array_ndim(v) <= ndim - lead - before) /* the same value at every True */
     rc = check(combine(&w, a, v, how, s) || mlx_where(res, m, w, a, s));
-  else if (!rc && how == PX_SET) rc = check(mlx_broadcast_to(&m, m, x->shape, (size_t)ndim, s) || mlx_masked_scatter(res, a, m, v, s));
+  else if (!rc && how == PX_SET)
+    rc = check(mlx_broadcast_to(&m, m, x->shape, (size_t)ndim, s) || mlx_masked_scatter(res, a, m, v, s));
   else if (!rc) {
     PyErr_SetString(PyExc_ValueError, "An update at a boolean mask takes one value for all elements.");
     rc = PX_ERROR;
@@ -236,7 +253,14 @@ static int update_mask(mlx_array *res, mlx_array a, mlx_array v, const px_index 
 /* ---- both faces ---- */
 
 int px_updated(mlx_array *res, PyObject *array, PyObject *key, PyObject *value, px_update how) {
-  static const px_sig sig = {"__setitem__", "(self, indices: object | None, value: scalar | array | ndarray | ArrayLike) -> None", {"indices", "value"}, 2, 2, 2, false, 3};
+  static const px_sig sig = {"__setitem__",
+                             "(self, indices: object | None, value: scalar | array | ndarray | ArrayLike) -> None",
+                             {"indices", "value"},
+                             2,
+                             2,
+                             2,
+                             false,
+                             3};
   mlx_array a = px_handle(array);
   mlx_dtype t = mlx_array_dtype(a);
   mlx_stream s = mlx_ext_default_stream();
@@ -250,9 +274,12 @@ int px_updated(mlx_array *res, PyObject *array, PyObject *key, PyObject *value, 
     rc = check(mlx_astype(&cast, src, t, s));
   }
   if (rc) goto done;
-  if (x.masks) rc = update_mask(res, a, v.h, &x, how, s);
-  else if (x.arrays) rc = scatter(res, a, &v, &x, how, s);
-  else if (!(rc = fit_slice(&v, &x, s))) rc = update_slice(res, a, v.h, &x, how, s);
+  if (x.masks)
+    rc = update_mask(res, a, v.h, &x, how, s);
+  else if (x.arrays)
+    rc = scatter(res, a, &v, &x, how, s);
+  else if (!(rc = fit_slice(&v, &x, s)))
+    rc = update_slice(res, a, v.h, &x, how, s);
 done:
   px_drop(&v);
   px_drop_index(&x);

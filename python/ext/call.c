@@ -12,6 +12,13 @@ PyObject *px_call(const px_sig *sig, px_body body, PyObject *self, PyObject *con
   return NULL;
 }
 
+int px_init_done(PyObject *self, PyObject *args, PyObject *kwargs) {
+  (void)self;
+  (void)args;
+  (void)kwargs;
+  return 0;
+}
+
 int px_failed(void) {
   px_raise();
   return PX_ERROR;
@@ -27,8 +34,10 @@ PyObject *px_new_tuple(int n) {
   PyObject *t = PyTuple_New(n);
   for (int i = 0; t && i < n; i++) {
     PyObject *a = px_new();
-    if (!a) Py_CLEAR(t);
-    else PyTuple_SetItem(t, i, a);
+    if (!a)
+      Py_CLEAR(t);
+    else
+      PyTuple_SetItem(t, i, a);
   }
   return t;
 }
@@ -81,7 +90,8 @@ int px_to_dtype_or_none(PyObject *o, mlx_optional_dtype *v) {
 
 /* ---- choices ---- */
 
-int px_reduce(mlx_array *res, mlx_array a, const px_ints *axis, bool keepdims, mlx_stream s, px_reduce_all all, px_reduce_one one, px_reduce_axes several) {
+int px_reduce(mlx_array *res, mlx_array a, const px_ints *axis, bool keepdims, mlx_stream s, px_reduce_all all, px_reduce_one one,
+              px_reduce_axes several) {
   if (axis->n < 0) return all(res, a, keepdims, s);
   if (axis->single) return one(res, a, axis->v[0], keepdims, s);
   return several(res, a, axis->v, (size_t)axis->n, keepdims, s);
@@ -94,7 +104,8 @@ int px_reduce_ddof(mlx_array *res, mlx_array a, const px_ints *axis, bool keepdi
   return several(res, a, axis->v, (size_t)axis->n, keepdims, ddof, s);
 }
 
-int px_arg_reduce(mlx_array *res, mlx_array a, mlx_optional_int axis, bool keepdims, mlx_stream s, px_reduce_all all, px_reduce_one one) {
+int px_arg_reduce(mlx_array *res, mlx_array a, mlx_optional_int axis, bool keepdims, mlx_stream s, px_reduce_all all,
+                  px_reduce_one one) {
   return axis.has_value ? one(res, a, axis.value, keepdims, s) : all(res, a, keepdims, s);
 }
 
@@ -135,11 +146,13 @@ int px_softmax(mlx_array *res, mlx_array a, const px_ints *axis, bool precise, m
 }
 
 int px_split(mlx_vector_array *res, mlx_array a, const px_ints *parts, int axis, mlx_stream s) {
-  return parts->single ? mlx_split(res, a, parts->v[0], axis, s) : mlx_split_sections(res, a, parts->v, (size_t)parts->n, axis, s);
+  return parts->single ? mlx_split(res, a, parts->v[0], axis, s)
+                       : mlx_split_sections(res, a, parts->v, (size_t)parts->n, axis, s);
 }
 
 /* axis None: joins the flattened arrays */
-int px_join(mlx_array *res, mlx_vector_array v, mlx_optional_int axis, mlx_stream s, int (*join)(mlx_array *, mlx_vector_array, int, mlx_stream)) {
+int px_join(mlx_array *res, mlx_vector_array v, mlx_optional_int axis, mlx_stream s,
+            int (*join)(mlx_array *, mlx_vector_array, int, mlx_stream)) {
   if (axis.has_value) return join(res, v, axis.value, s);
   mlx_vector_array flat = mlx_vector_array_new();
   int rc = 0;
@@ -158,7 +171,9 @@ int px_repeat(mlx_array *res, mlx_array a, int n, mlx_optional_int axis, mlx_str
   return axis.has_value ? mlx_repeat_axis(res, a, n, axis.value, s) : mlx_repeat(res, a, n, s);
 }
 
-int px_tile(mlx_array *res, mlx_array a, const px_ints *reps, mlx_stream s) { return mlx_tile(res, a, reps->v, (size_t)reps->n, s); }
+int px_tile(mlx_array *res, mlx_array a, const px_ints *reps, mlx_stream s) {
+  return mlx_tile(res, a, reps->v, (size_t)reps->n, s);
+}
 
 int px_fft_shift(mlx_array *res, mlx_array a, const px_ints *axes, mlx_stream s, px_intn several) {
   int every[PX_MAX_NDIM];
@@ -168,8 +183,11 @@ int px_fft_shift(mlx_array *res, mlx_array a, const px_ints *axes, mlx_stream s,
 
 mlx_dtype px_sum_dtype(mlx_array a) {
   switch (mlx_array_dtype(a)) {
-    case MLX_BOOL: case MLX_INT8: case MLX_INT16: return MLX_INT32;
-    case MLX_UINT8: case MLX_UINT16: return MLX_UINT32;
-    default: return mlx_array_dtype(a);
+  case MLX_BOOL:
+  case MLX_INT8:
+  case MLX_INT16: return MLX_INT32;
+  case MLX_UINT8:
+  case MLX_UINT16: return MLX_UINT32;
+  default: return mlx_array_dtype(a);
   }
 }

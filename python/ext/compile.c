@@ -70,7 +70,10 @@ static int put_constant(bytes *b, PyObject *o) {
   }
   if (PyComplex_Check(o) || PyBytes_Check(o) || px_is_dtype(o)) return put_repr(b, 'c', o);
   PyObject *name = PyObject_GetAttrString((PyObject *)Py_TYPE(o), "__name__");
-  PyErr_Format(PyExc_ValueError, "[compile] Function arguments must be trees of arrays or constants (floats, ints, strings, or None), but received type %S.", name);
+  PyErr_Format(
+      PyExc_ValueError,
+      "[compile] Function arguments must be trees of arrays or constants (floats, ints, strings, or None), but received type %S.",
+      name);
   Py_XDECREF(name);
   return PX_ERROR;
 }
@@ -139,7 +142,7 @@ static int write_leaf(PyObject *leaf, void *ctx) {
   return 0;
 }
 
-typedef struct remembered {  /* the array objects of the state, in order, with the random state as itself */
+typedef struct remembered { /* the array objects of the state, in order, with the random state as itself */
   PyObject *objects;
 } remembered;
 static int remember_leaf(PyObject *leaf, void *ctx) {
@@ -185,10 +188,10 @@ enum { INPUTS, OUTPUTS, CACHE };
 
 typedef struct traced_call {
   int refs;
-  px_func *self;             /* NULL once the call is over */
-  PyObject *args, *kwargs;   /* templates */
-  size_t nargs;              /* arrays among the arguments; the state's follow */
-  PyObject *result;          /* what the trace noted: (template, number of arrays in it) */
+  px_func *self;           /* NULL once the call is over */
+  PyObject *args, *kwargs; /* templates */
+  size_t nargs;            /* arrays among the arguments; the state's follow */
+  PyObject *result;        /* what the trace noted: (template, number of arrays in it) */
 } traced_call;
 
 static void drop_call(void *payload) {
@@ -231,8 +234,10 @@ static int run_trace(mlx_vector_array *res, const mlx_vector_array in, void *pay
   PyGILState_STATE lock = PyGILState_Ensure();
   traced_call *c = payload;
   int rc = PX_ERROR;
-  if (c->self) rc = trace_with_state(c, res, in);
-  else PyErr_SetString(PyExc_RuntimeError, "[compile] The function was traced after its call ended.");
+  if (c->self)
+    rc = trace_with_state(c, res, in);
+  else
+    PyErr_SetString(PyExc_RuntimeError, "[compile] The function was traced after its call ended.");
   PyGILState_Release(lock);
   return px_callback_result(rc);
 }

@@ -2,8 +2,8 @@
  *
  * A list is walked twice: once for its shape and the kind of its leaves, once to fill memory that the array already owns.
  * Lists that hold arrays are stacked. Floats become float32, integers int32 or, where one does not fit, int64. */
-#include "px.h"
 #include "half.h"
+#include "px.h"
 
 static int fail(int rc) {
   if (!rc) return 0;
@@ -32,32 +32,36 @@ static int set_double(mlx_array *res, double d, mlx_dtype t) {
   float f = (float)d, c[2] = {f, 0};
   uint16_t h;
   switch (t) {
-    case MLX_FLOAT64: return set_scalar(res, &d, t);
-    case MLX_FLOAT32: return set_scalar(res, &f, t);
-    case MLX_COMPLEX64: return set_scalar(res, c, t);
-    case MLX_FLOAT16: h = px_f32_to_f16(f); return set_scalar(res, &h, t);
-    default: h = px_f32_to_bf16(f); return set_scalar(res, &h, MLX_BFLOAT16);
+  case MLX_FLOAT64: return set_scalar(res, &d, t);
+  case MLX_FLOAT32: return set_scalar(res, &f, t);
+  case MLX_COMPLEX64: return set_scalar(res, c, t);
+  case MLX_FLOAT16: h = px_f32_to_f16(f); return set_scalar(res, &h, t);
+  default: h = px_f32_to_bf16(f); return set_scalar(res, &h, MLX_BFLOAT16);
   }
 }
 
 static int set_int64(mlx_array *res, int64_t v, mlx_dtype t) {
   uint8_t truth = v != 0;
   switch (px_dtype_kind(t)) {
-    case 'b': return set_scalar(res, &truth, t);
-    case 'f':
-    case 'c': return set_double(res, (double)v, t);
-    default: return set_scalar(res, &v, t); /* little endian: the low bytes, as a C cast would keep */
+  case 'b': return set_scalar(res, &truth, t);
+  case 'f':
+  case 'c': return set_double(res, (double)v, t);
+  default: return set_scalar(res, &v, t); /* little endian: the low bytes, as a C cast would keep */
   }
 }
 
 static int64_t int_limit(mlx_dtype t, bool low) {
   static const int64_t lo[] = {[MLX_INT8] = INT8_MIN, [MLX_INT16] = INT16_MIN, [MLX_INT32] = INT32_MIN};
   static const int64_t hi[] = {[MLX_UINT8] = UINT8_MAX, [MLX_UINT16] = UINT16_MAX, [MLX_UINT32] = UINT32_MAX,
-                               [MLX_INT8] = INT8_MAX, [MLX_INT16] = INT16_MAX, [MLX_INT32] = INT32_MAX};
+                               [MLX_INT8] = INT8_MAX,   [MLX_INT16] = INT16_MAX,   [MLX_INT32] = INT32_MAX};
   switch (t) {
-    case MLX_UINT8: case MLX_UINT16: case MLX_UINT32: return low ? INT32_MIN : hi[t];
-    case MLX_INT8: case MLX_INT16: case MLX_INT32: return low ? lo[t] : hi[t];
-    default: return low ? INT64_MIN : INT64_MAX;
+  case MLX_UINT8:
+  case MLX_UINT16:
+  case MLX_UINT32: return low ? INT32_MIN : hi[t];
+  case MLX_INT8:
+  case MLX_INT16:
+  case MLX_INT32: return low ? lo[t] : hi[t];
+  default: return low ? INT64_MIN : INT64_MAX;
   }
 }
 
@@ -79,7 +83,8 @@ int px_set_long(mlx_array *res, PyObject *o, int like) {
     PyErr_SetString(PyExc_RuntimeError, "The integer does not fit in 64 bits and cannot become an array.");
     return PX_ERROR;
   }
-  if (like < 0) like = v >= INT32_MIN && v <= INT32_MAX ? MLX_INT32 : MLX_INT64;
+  if (like < 0)
+    like = v >= INT32_MIN && v <= INT32_MAX ? MLX_INT32 : MLX_INT64;
   else if (v < int_limit((mlx_dtype)like, true) || v > int_limit((mlx_dtype)like, false)) {
     PyErr_Format(PyExc_ValueError, "Converting %lld to %s would change its value: it is out of range.", v,
                  px_dtype_name((mlx_dtype)like));
@@ -98,14 +103,16 @@ static int set_complex(mlx_array *res, PyObject *o) {
 enum { HAS_BOOL = 1, HAS_INT = 2, HAS_LONG = 4, HAS_FLOAT = 8, HAS_COMPLEX = 16, HAS_ARRAY = 32, HAS_HUGE = 64 };
 
 typedef struct scan {
-  int ndim, found;                  /* found: bits of the leaf kinds; ndim: depth, -1 unknown yet */
+  int ndim, found; /* found: bits of the leaf kinds; ndim: depth, -1 unknown yet */
   int shape[PX_MAX_NDIM];
-  int dtype;                        /* the promoted dtype of array leaves, or -1 */
+  int dtype; /* the promoted dtype of array leaves, or -1 */
 } scan;
 
 static inline bool is_list(PyObject *o) { return PyList_Check(o) || PyTuple_Check(o); }
 static inline Py_ssize_t list_size(PyObject *o) { return PyList_Check(o) ? PyList_Size(o) : PyTuple_Size(o); }
-static inline PyObject *list_at(PyObject *o, Py_ssize_t i) { return PyList_Check(o) ? PyList_GetItem(o, i) : PyTuple_GetItem(o, i); }
+static inline PyObject *list_at(PyObject *o, Py_ssize_t i) {
+  return PyList_Check(o) ? PyList_GetItem(o, i) : PyTuple_GetItem(o, i);
+}
 
 static int ragged(void) {
   PyErr_SetString(PyExc_ValueError, "Initialization encountered non-uniform length.");
@@ -114,14 +121,18 @@ static int ragged(void) {
 
 static int scan_leaf(scan *s, PyObject *o, int depth) {
   int extra = 0;
-  if (PyFloat_CheckExact(o)) s->found |= HAS_FLOAT;
-  else if (PyBool_Check(o)) s->found |= HAS_BOOL;
+  if (PyFloat_CheckExact(o))
+    s->found |= HAS_FLOAT;
+  else if (PyBool_Check(o))
+    s->found |= HAS_BOOL;
   else if (PyLong_Check(o)) {
     int overflow;
     long long v = PyLong_AsLongLongAndOverflow(o, &overflow);
     s->found |= overflow ? HAS_HUGE | HAS_INT : v < INT32_MIN || v > INT32_MAX ? HAS_LONG | HAS_INT : HAS_INT;
-  } else if (PyFloat_Check(o)) s->found |= HAS_FLOAT;
-  else if (PyComplex_Check(o)) s->found |= HAS_COMPLEX;
+  } else if (PyFloat_Check(o))
+    s->found |= HAS_FLOAT;
+  else if (PyComplex_Check(o))
+    s->found |= HAS_COMPLEX;
   else if (px_is_array(o)) {
     mlx_array h = px_handle(o);
     mlx_dtype t = mlx_array_dtype(h);
@@ -131,11 +142,15 @@ static int scan_leaf(scan *s, PyObject *o, int depth) {
     for (int d = 0; d < extra; d++) {
       if (depth + d >= PX_MAX_NDIM) return ragged();
       int n = mlx_array_shape(h)[d];
-      if (s->ndim < 0) s->shape[depth + d] = n;
-      else if (depth + d >= s->ndim || s->shape[depth + d] != n) return ragged();
+      if (s->ndim < 0)
+        s->shape[depth + d] = n;
+      else if (depth + d >= s->ndim || s->shape[depth + d] != n)
+        return ragged();
     }
-  } else return bad_type(o);
-  if (s->ndim < 0) s->ndim = depth + extra;
+  } else
+    return bad_type(o);
+  if (s->ndim < 0)
+    s->ndim = depth + extra;
   else if (depth + extra != s->ndim) {
     PyErr_SetString(PyExc_ValueError, depth + extra > s->ndim ? "Initialization encountered extra dimension."
                                                               : "Initialization encountered non-uniform length.");
@@ -154,8 +169,10 @@ static int scan_list(scan *s, PyObject *o, int depth) {
     PyErr_SetString(PyExc_ValueError, "Initialization encountered extra dimension.");
     return PX_ERROR;
   }
-  if (s->shape[depth] < 0) s->shape[depth] = (int)n;
-  else if (s->shape[depth] != n) return ragged();
+  if (s->shape[depth] < 0)
+    s->shape[depth] = (int)n;
+  else if (s->shape[depth] != n)
+    return ragged();
   if (n == 0 && s->ndim < 0) s->ndim = depth + 1;
   for (Py_ssize_t i = 0; i < n; i++) {
     PyObject *item = list_at(o, i);
@@ -187,18 +204,33 @@ static void fill(PyObject *o, mlx_dtype t, char **p) {
     return;
   }
   switch (t) {
-    case MLX_BOOL: *(*p)++ = o == Py_True; break;
-    case MLX_INT32: *(int32_t *)*p = (int32_t)PyLong_AsLong(o); *p += 4; break;
-    case MLX_INT64: *(int64_t *)*p = PyLong_AsLongLong(o); *p += 8; break;
-    case MLX_UINT64: *(uint64_t *)*p = PyLong_AsUnsignedLongLongMask(o); *p += 8; break;
-    case MLX_FLOAT32: *(float *)*p = (float)as_double(o); *p += 4; break;
-    case MLX_FLOAT64: *(double *)*p = as_double(o); *p += 8; break;
-    default: {
-      float *c = (float *)*p;
-      c[0] = (float)PyComplex_RealAsDouble(o);
-      c[1] = (float)PyComplex_ImagAsDouble(o);
-      *p += 8;
-    }
+  case MLX_BOOL: *(*p)++ = o == Py_True; break;
+  case MLX_INT32:
+    *(int32_t *)*p = (int32_t)PyLong_AsLong(o);
+    *p += 4;
+    break;
+  case MLX_INT64:
+    *(int64_t *)*p = PyLong_AsLongLong(o);
+    *p += 8;
+    break;
+  case MLX_UINT64:
+    *(uint64_t *)*p = PyLong_AsUnsignedLongLongMask(o);
+    *p += 8;
+    break;
+  case MLX_FLOAT32:
+    *(float *)*p = (float)as_double(o);
+    *p += 4;
+    break;
+  case MLX_FLOAT64:
+    *(double *)*p = as_double(o);
+    *p += 8;
+    break;
+  default: {
+    float *c = (float *)*p;
+    c[0] = (float)PyComplex_RealAsDouble(o);
+    c[1] = (float)PyComplex_ImagAsDouble(o);
+    *p += 8;
+  }
   }
 }
 
@@ -264,13 +296,24 @@ static int buffer_dtype(const Py_buffer *b) {
   static const int sints[] = {[1] = MLX_INT8, [2] = MLX_INT16, [4] = MLX_INT32, [8] = MLX_INT64};
   static const int uints[] = {[1] = MLX_UINT8, [2] = MLX_UINT16, [4] = MLX_UINT32, [8] = MLX_UINT64};
   switch (*f) {
-    case '?': return MLX_BOOL;
-    case 'b': case 'h': case 'i': case 'l': case 'q': case 'n': return sints[b->itemsize];
-    case 'B': case 'H': case 'I': case 'L': case 'Q': case 'N': case 'c': return uints[b->itemsize];
-    case 'e': return MLX_FLOAT16;
-    case 'f': return MLX_FLOAT32;
-    case 'd': return MLX_FLOAT64;
-    default: return -1;
+  case '?': return MLX_BOOL;
+  case 'b':
+  case 'h':
+  case 'i':
+  case 'l':
+  case 'q':
+  case 'n': return sints[b->itemsize];
+  case 'B':
+  case 'H':
+  case 'I':
+  case 'L':
+  case 'Q':
+  case 'N':
+  case 'c': return uints[b->itemsize];
+  case 'e': return MLX_FLOAT16;
+  case 'f': return MLX_FLOAT32;
+  case 'd': return MLX_FLOAT64;
+  default: return -1;
   }
 }
 
@@ -297,8 +340,10 @@ static int copy_buffer(Py_buffer *b, int t, bool keep_f64, mlx_array *res) {
   if (mlx_ext_empty(res, b->ndim, shape, to, &data)) return fail(1);
   if (b->len == 0) return 0;
   bool flat = PyBuffer_IsContiguous(b, 'C');
-  if (!wide && flat) memcpy(data, b->buf, (size_t)b->len);
-  else if (!wide) return PyBuffer_ToContiguous(data, b, b->len, 'C');
+  if (!wide && flat)
+    memcpy(data, b->buf, (size_t)b->len);
+  else if (!wide)
+    return PyBuffer_ToContiguous(data, b, b->len, 'C');
   else {
     const double *src = b->buf;
     if (!flat) {
@@ -342,11 +387,13 @@ static int from_numpy_like(PyObject *o, bool keep_f64, px_arg *a) {
     }
     Py_XDECREF(flat);
   } else if (native == Py_False) {
-    PyObject *order = PyObject_CallMethod(dt, "newbyteorder", "s", "="), *c = order ? PyObject_CallMethod(o, "astype", "O", order) : NULL;
+    PyObject *order = PyObject_CallMethod(dt, "newbyteorder", "s", "="),
+             *c = order ? PyObject_CallMethod(o, "astype", "O", order) : NULL;
     if (c) rc = from_buffer(c, keep_f64, a);
     Py_XDECREF(order);
     Py_XDECREF(c);
-  } else rc = from_buffer(o, keep_f64, a);
+  } else
+    rc = from_buffer(o, keep_f64, a);
   Py_XDECREF(dt);
   Py_XDECREF(name);
   Py_XDECREF(native);
@@ -394,13 +441,21 @@ int px_from_object(PyObject *o, int dtype, px_arg *a) {
   } else if (PyFloat_Check(o)) {
     bool follow = dtype >= 0 && strchr("fc", px_dtype_kind((mlx_dtype)dtype));
     rc = set_double(&res, PyFloat_AsDouble(o), follow ? (mlx_dtype)dtype : MLX_FLOAT32);
-  } else if (PyComplex_Check(o)) rc = set_complex(&res, o);
-  else if (is_list(o)) return from_list(o, dtype, a);
-  else if (has(o, "__mlx_array__")) rc = from_mlx_array(o, a);
-  else if (PyUnicode_Check(o)) return bad_type(o);
-  else if (PyObject_CheckBuffer(o)) rc = has(o, "__array__") ? from_numpy_like(o, dtype == MLX_FLOAT64, a) : from_buffer(o, dtype == MLX_FLOAT64, a);
-  else if (has(o, "__dlpack__")) rc = px_from_dlpack(o, a);
-  else if (has(o, "__array__")) rc = from_array_protocol(o, dtype == MLX_FLOAT64, a);
-  else return bad_type(o);
+  } else if (PyComplex_Check(o))
+    rc = set_complex(&res, o);
+  else if (is_list(o))
+    return from_list(o, dtype, a);
+  else if (has(o, "__mlx_array__"))
+    rc = from_mlx_array(o, a);
+  else if (PyUnicode_Check(o))
+    return bad_type(o);
+  else if (PyObject_CheckBuffer(o))
+    rc = has(o, "__array__") ? from_numpy_like(o, dtype == MLX_FLOAT64, a) : from_buffer(o, dtype == MLX_FLOAT64, a);
+  else if (has(o, "__dlpack__"))
+    rc = px_from_dlpack(o, a);
+  else if (has(o, "__array__"))
+    rc = from_array_protocol(o, dtype == MLX_FLOAT64, a);
+  else
+    return bad_type(o);
   return rc ? rc : cast(a, dtype);
 }

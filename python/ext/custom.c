@@ -8,8 +8,8 @@
 
 typedef struct record {
   PyObject *fun, *vjp, *jvp, *vmap;
-  PyObject *args, *kwargs;         /* templates */
-  PyObject *out;                   /* template of the last result */
+  PyObject *args, *kwargs; /* templates */
+  PyObject *out;           /* template of the last result */
 } record;
 
 static record *record_of(void *capsule) { return PyCapsule_GetPointer(capsule, NULL); }
@@ -48,8 +48,10 @@ static int run(mlx_vector_array *res, const mlx_vector_array in, void *payload) 
   size_t next = 0;
   PyObject *args = px_fill(r->args, in, &next, NULL), *kwargs = args ? px_fill(r->kwargs, in, &next, NULL) : NULL;
   PyObject *value = NULL;
-  if (kwargs) value = px_call_user(r->fun, args, kwargs);
-  else Py_XDECREF(args);
+  if (kwargs)
+    value = px_call_user(r->fun, args, kwargs);
+  else
+    Py_XDECREF(args);
   Py_XDECREF(kwargs);
   int rc = !value || px_give_arrays(res, value, false);
   if (!rc) {
@@ -74,8 +76,10 @@ static PyObject *apply(record *r, mlx_closure fun, PyObject *args, PyObject *kwa
   PyObject *value = NULL;
   size_t next = 0;
   if (!inputs_of(args, kwargs, &in)) {
-    if (mlx_closure_apply(&out, fun, in)) px_raise();
-    else if (r->out) value = px_fill(r->out, out, &next, NULL);
+    if (mlx_closure_apply(&out, fun, in))
+      px_raise();
+    else if (r->out)
+      value = px_fill(r->out, out, &next, NULL);
     mlx_vector_array_free(in);
   }
   mlx_vector_array_free(out);
@@ -89,8 +93,10 @@ static PyObject *call_checkpoint(px_func *self, PyObject *args, PyObject *kwargs
   if (!r) return NULL;
   mlx_closure fun = mlx_closure_new_func_payload(run, Py_NewRef(r), drop), kept = mlx_closure_new();
   PyObject *value = NULL;
-  if (mlx_checkpoint(&kept, fun)) px_raise();
-  else value = apply(record_of(r), kept, args, kwargs);
+  if (mlx_checkpoint(&kept, fun))
+    px_raise();
+  else
+    value = apply(record_of(r), kept, args, kwargs);
   mlx_closure_free(kept);
   mlx_closure_free(fun);
   Py_DECREF(r);
@@ -105,8 +111,7 @@ int px_do_checkpoint(PyObject **v, PyObject **out) {
 /* ---- custom_function ---- */
 
 typedef struct custom_object {
-  PyObject_HEAD
-  PyObject *fun, *vjp, *jvp, *vmap;
+  PyObject_HEAD PyObject *fun, *vjp, *jvp, *vmap;
 } custom_object;
 
 /* Arguments as the user's rule sees them: the tuple, or the one argument itself. */
@@ -137,12 +142,14 @@ static int collect_like(PyObject *tmpl, PyObject *value, mlx_vector_array like, 
       return px_list_push(l, px_handle(value));
     }
     if (value != Py_None) {
-      PyErr_SetString(PyExc_ValueError, "[custom_function] A rule must return an array, or None, for each array among the arguments.");
+      PyErr_SetString(PyExc_ValueError,
+                      "[custom_function] A rule must return an array, or None, for each array among the arguments.");
       return PX_ERROR;
     }
     void *slot = NULL;
     mlx_array h = {&slot};
-    int rc = mlx_vector_array_get(&h, like, (*at)++) || mlx_zeros_like(&h, h, mlx_ext_default_stream()) ? px_failed() : px_list_push(l, h);
+    int rc = mlx_vector_array_get(&h, like, (*at)++) || mlx_zeros_like(&h, h, mlx_ext_default_stream()) ? px_failed()
+                                                                                                        : px_list_push(l, h);
     mlx_ext_clear(h);
     return rc;
   }
@@ -179,14 +186,16 @@ static int give(mlx_vector_array *res, PyObject *tmpl, PyObject *value, mlx_vect
   void *slot = NULL;
   mlx_array h = {&slot};
   for (; !rc && at < mlx_vector_array_size(like); at++) /* keyword arguments: no gradient */
-    rc = mlx_vector_array_get(&h, like, at) || mlx_zeros_like(&h, h, mlx_ext_default_stream()) ? px_failed() : px_list_push(&l, h);
+    rc =
+        mlx_vector_array_get(&h, like, at) || mlx_zeros_like(&h, h, mlx_ext_default_stream()) ? px_failed() : px_list_push(&l, h);
   mlx_ext_clear(h);
   if (!rc) rc = !(*res = px_list_vector(&l)).ctx;
   px_list_clear(&l);
   return rc;
 }
 
-static int run_vjp(mlx_vector_array *res, const mlx_vector_array in, const mlx_vector_array cotangents, const mlx_vector_array outputs, void *payload) {
+static int run_vjp(mlx_vector_array *res, const mlx_vector_array in, const mlx_vector_array cotangents,
+                   const mlx_vector_array outputs, void *payload) {
   PyGILState_STATE lock = PyGILState_Ensure();
   record *r = record_of(payload);
   size_t n = 0, c = 0, o = 0;
@@ -218,7 +227,8 @@ static PyObject *next_tangent(PyObject *leaf, void *ctx) { /* None where the arg
   Py_RETURN_NONE;
 }
 
-static int run_jvp(mlx_vector_array *res, const mlx_vector_array in, const mlx_vector_array tangents, const int *argnums, size_t nargnums, void *payload) {
+static int run_jvp(mlx_vector_array *res, const mlx_vector_array in, const mlx_vector_array tangents, const int *argnums,
+                   size_t nargnums, void *payload) {
   PyGILState_STATE lock = PyGILState_Ensure();
   record *r = record_of(payload);
   size_t n = 0;
@@ -244,7 +254,8 @@ static PyObject *next_axis(PyObject *leaf, void *ctx) {
 static int give_axes(PyObject *value, PyObject *axes, mlx_vector_int v) {
   if (px_is_array(value)) {
     int axis = -1;
-    if (axes != Py_None && px_to_int(axes, &axis)) return PyErr_SetString(PyExc_ValueError, "[custom_function] vmap must return an int or None for each output."), PX_ERROR;
+    if (axes != Py_None && px_to_int(axes, &axis))
+      return PyErr_SetString(PyExc_ValueError, "[custom_function] vmap must return an int or None for each output."), PX_ERROR;
     return mlx_vector_int_append_value(v, axis) ? px_failed() : 0;
   }
   if (!PyList_Check(value) && !PyTuple_Check(value)) return 0;
@@ -263,7 +274,8 @@ static int give_axes(PyObject *value, PyObject *axes, mlx_vector_int v) {
   return 0;
 }
 
-static int run_vmap(mlx_vector_array *res, mlx_vector_int *out_axes, const mlx_vector_array in, const int *in_axes, size_t nin_axes, void *payload) {
+static int run_vmap(mlx_vector_array *res, mlx_vector_int *out_axes, const mlx_vector_array in, const int *in_axes,
+                    size_t nin_axes, void *payload) {
   PyGILState_STATE lock = PyGILState_Ensure();
   record *r = record_of(payload);
   size_t n = 0;
@@ -296,12 +308,17 @@ static PyObject *custom_call(PyObject *o, PyObject *args, PyObject *kwargs) {
   r->jvp = Py_XNewRef(c->jvp);
   r->vmap = Py_XNewRef(c->vmap);
   mlx_closure fun = mlx_closure_new_func_payload(run, Py_NewRef(shared), drop), both = mlx_closure_new();
-  mlx_closure_custom vjp = r->vjp ? mlx_closure_custom_new_func_payload(run_vjp, Py_NewRef(shared), drop) : (mlx_closure_custom){NULL};
-  mlx_closure_custom_jvp jvp = r->jvp ? mlx_closure_custom_jvp_new_func_payload(run_jvp, Py_NewRef(shared), drop) : (mlx_closure_custom_jvp){NULL};
-  mlx_closure_custom_vmap vmap = r->vmap ? mlx_closure_custom_vmap_new_func_payload(run_vmap, Py_NewRef(shared), drop) : (mlx_closure_custom_vmap){NULL};
+  mlx_closure_custom vjp =
+      r->vjp ? mlx_closure_custom_new_func_payload(run_vjp, Py_NewRef(shared), drop) : (mlx_closure_custom){NULL};
+  mlx_closure_custom_jvp jvp =
+      r->jvp ? mlx_closure_custom_jvp_new_func_payload(run_jvp, Py_NewRef(shared), drop) : (mlx_closure_custom_jvp){NULL};
+  mlx_closure_custom_vmap vmap =
+      r->vmap ? mlx_closure_custom_vmap_new_func_payload(run_vmap, Py_NewRef(shared), drop) : (mlx_closure_custom_vmap){NULL};
   PyObject *value = NULL;
-  if (mlx_custom_function(&both, fun, vjp, jvp, vmap)) px_raise();
-  else value = apply(r, both, args, kwargs);
+  if (mlx_custom_function(&both, fun, vjp, jvp, vmap))
+    px_raise();
+  else
+    value = apply(r, both, args, kwargs);
   mlx_closure_free(both);
   mlx_closure_free(fun);
   mlx_closure_custom_free(vjp);
@@ -364,11 +381,21 @@ int px_init_custom(PyObject *m) {
   static PyMethodDef methods[] = {
       {"vjp", custom_vjp, METH_O, "vjp($self, f)\n--\n\nf(primals, cotangents, outputs) gives the gradient."},
       {"jvp", custom_jvp, METH_O, "jvp($self, f)\n--\n\nf(primals, tangents) gives the tangents of the outputs."},
-      {"vmap", custom_vmap, METH_O, "vmap($self, f)\n--\n\nf(inputs, axes) gives the outputs and their axes."}, {0}};
-  static PyGetSetDef getset[] = {{"__name__", custom_attribute, NULL, NULL, (void *)"__name__"}, {"__wrapped__", custom_attribute, NULL, NULL, (void *)"__call__"}, {0}};
-  PyType_Slot slots[] = {{Py_tp_doc, (void *)"A function with derivatives and batching of its own."}, {Py_tp_new, (void *)custom_new}, {Py_tp_call, (void *)custom_call},
-      {Py_tp_traverse, (void *)custom_traverse}, {Py_tp_clear, (void *)custom_clear}, {Py_tp_dealloc, (void *)custom_dealloc},
-      {Py_tp_methods, methods}, {Py_tp_getset, getset}, {0, NULL}};
+      {"vmap", custom_vmap, METH_O, "vmap($self, f)\n--\n\nf(inputs, axes) gives the outputs and their axes."},
+      {0}};
+  static PyGetSetDef getset[] = {{"__name__", custom_attribute, NULL, NULL, (void *)"__name__"},
+                                 {"__wrapped__", custom_attribute, NULL, NULL, (void *)"__call__"},
+                                 {0}};
+  PyType_Slot slots[] = {{Py_tp_doc, (void *)"A function with derivatives and batching of its own."},
+                         {Py_tp_new, (void *)custom_new},
+                         {Py_tp_init, (void *)px_init_done},
+                         {Py_tp_call, (void *)custom_call},
+                         {Py_tp_traverse, (void *)custom_traverse},
+                         {Py_tp_clear, (void *)custom_clear},
+                         {Py_tp_dealloc, (void *)custom_dealloc},
+                         {Py_tp_methods, methods},
+                         {Py_tp_getset, getset},
+                         {0, NULL}};
   PyType_Spec spec = {"mlx.core.custom_function", sizeof(custom_object), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, slots};
   PyObject *t = PyType_FromSpec(&spec);
   return !t || PyModule_AddObjectRef(m, "custom_function", t) ? -1 : 0;

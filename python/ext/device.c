@@ -2,17 +2,15 @@
 #include "px_gen.h"
 
 typedef struct device_object {
-  PyObject_HEAD
-  mlx_device_type type;
+  PyObject_HEAD mlx_device_type type;
   int index;
 } device_object;
 typedef struct stream_object {
-  PyObject_HEAD
-  mlx_stream h;
+  PyObject_HEAD mlx_stream h;
 } stream_object;
 
 static PyTypeObject *device_type, *stream_type, *local_type, *context_type;
-static PyObject *device_enum, *kinds[2];           /* DeviceType.cpu, DeviceType.gpu */
+static PyObject *device_enum, *kinds[2]; /* DeviceType.cpu, DeviceType.gpu */
 
 static int check(int rc) { return rc ? px_failed() : 0; }
 static void plain_dealloc(PyObject *o) {
@@ -30,9 +28,12 @@ static PyObject *new_device(mlx_device_type type, int index) {
 }
 
 static int to_kind(PyObject *o, mlx_device_type *type) {
-  if (o == kinds[0]) *type = MLX_CPU;
-  else if (o == kinds[1]) *type = MLX_GPU;
-  else return PX_TYPE;
+  if (o == kinds[0])
+    *type = MLX_CPU;
+  else if (o == kinds[1])
+    *type = MLX_GPU;
+  else
+    return PX_TYPE;
   return 0;
 }
 
@@ -72,8 +73,14 @@ static PyObject *device_compare(PyObject *a, PyObject *b, int how) {
   return PyBool_FromLong(same == (how == Py_EQ));
 }
 static Py_hash_t device_hash(PyObject *o) { return ((device_object *)o)->type * 1000 + ((device_object *)o)->index + 1; }
-static PyObject *device_kind(PyObject *o, void *c) { (void)c; return Py_NewRef(kinds[((device_object *)o)->type]); }
-static PyObject *device_index(PyObject *o, void *c) { (void)c; return PyLong_FromLong(((device_object *)o)->index); }
+static PyObject *device_kind(PyObject *o, void *c) {
+  (void)c;
+  return Py_NewRef(kinds[((device_object *)o)->type]);
+}
+static PyObject *device_index(PyObject *o, void *c) {
+  (void)c;
+  return PyLong_FromLong(((device_object *)o)->index);
+}
 
 int px_do_default_device(PyObject **v, PyObject **out) {
   mlx_device d = mlx_device_new();
@@ -166,8 +173,10 @@ int px_do_device_info(PyObject **v, PyObject **out) {
 
 static PyObject *new_stream_object(PyTypeObject *t, mlx_stream h) {
   stream_object *s = PyObject_New(stream_object, t);
-  if (s) s->h = h;
-  else mlx_stream_free(h);
+  if (s)
+    s->h = h;
+  else
+    mlx_stream_free(h);
   return (PyObject *)s;
 }
 static void stream_dealloc(PyObject *o) {
@@ -177,7 +186,8 @@ static void stream_dealloc(PyObject *o) {
 static int stream_facts(PyObject *o, mlx_device_type *type, int *index, int *number) {
   mlx_device d = mlx_device_new();
   mlx_stream h = ((stream_object *)o)->h;
-  int rc = check(mlx_stream_get_device(&d, h) || mlx_device_get_type(type, d) || mlx_device_get_index(index, d) || mlx_stream_get_index(number, h));
+  int rc = check(mlx_stream_get_device(&d, h) || mlx_device_get_type(type, d) || mlx_device_get_index(index, d) ||
+                 mlx_stream_get_index(number, h));
   mlx_device_free(d);
   return rc;
 }
@@ -272,10 +282,8 @@ int px_do_synchronize(PyObject **v, PyObject **out) {
     int failed;
     mlx_stream own = mlx_stream_new();
     mlx_stream_set(&own, s.h); /* the default's handle is this call's only */
-    Py_BEGIN_ALLOW_THREADS
-    failed = mlx_synchronize(own);
-    Py_END_ALLOW_THREADS
-    rc = check(failed);
+    Py_BEGIN_ALLOW_THREADS failed = mlx_synchronize(own);
+    Py_END_ALLOW_THREADS rc = check(failed);
     mlx_stream_free(own);
   }
   px_drop_stream(&s);
@@ -285,8 +293,7 @@ int px_do_synchronize(PyObject **v, PyObject **out) {
 /* ---- with mx.stream(...) ---- */
 
 typedef struct context_object {
-  PyObject_HEAD
-  PyObject *target;           /* Stream or Device or DeviceType */
+  PyObject_HEAD PyObject *target; /* Stream or Device or DeviceType */
   PyObject *old_device, *old_stream;
 } context_object;
 
@@ -337,7 +344,8 @@ static PyObject *context_enter(PyObject *o, PyObject *unused) {
     if (!device || px_do_default_stream(&device, &c->old_stream)) return Py_XDECREF(device), NULL;
     Py_DECREF(device);
     if (set_default_device(type, index) || check(mlx_set_default_stream(((stream_object *)c->target)->h))) return NULL;
-  } else if (to_device(c->target, &type, &index) || set_default_device(type, index)) return NULL;
+  } else if (to_device(c->target, &type, &index) || set_default_device(type, index))
+    return NULL;
   Py_RETURN_NONE;
 }
 static PyObject *context_exit(PyObject *o, PyObject *args, PyObject *kwargs) {
@@ -359,26 +367,26 @@ static int report(size_t n, int rc, PyObject **out) {
   *out = PyLong_FromSize_t(n);
   return 0;
 }
-#define READER(name)                                           \
-  int px_do_##name(PyObject **v, PyObject **out) {             \
-    size_t n = 0;                                              \
-    (void)v;                                                   \
-    int rc = mlx_##name(&n);                                   \
-    return report(n, rc, out);                                 \
+#define READER(name)                               \
+  int px_do_##name(PyObject **v, PyObject **out) { \
+    size_t n = 0;                                  \
+    (void)v;                                       \
+    int rc = mlx_##name(&n);                       \
+    return report(n, rc, out);                     \
   }
-#define SETTER(name)                                           \
-  int px_do_##name(PyObject **v, PyObject **out) {             \
-    size_t n, old = 0;                                         \
-    int rc = px_to_size(v[0], &n);                             \
-    if (rc) return rc;                                         \
-    rc = mlx_##name(&old, n);                                  \
-    return report(old, rc, out);                               \
+#define SETTER(name)                               \
+  int px_do_##name(PyObject **v, PyObject **out) { \
+    size_t n, old = 0;                             \
+    int rc = px_to_size(v[0], &n);                 \
+    if (rc) return rc;                             \
+    rc = mlx_##name(&old, n);                      \
+    return report(old, rc, out);                   \
   }
-#define DOER(name)                                             \
-  int px_do_##name(PyObject **v, PyObject **out) {             \
-    (void)v;                                                   \
-    (void)out;                                                 \
-    return check(mlx_##name());                                \
+#define DOER(name)                                 \
+  int px_do_##name(PyObject **v, PyObject **out) { \
+    (void)v;                                       \
+    (void)out;                                     \
+    return check(mlx_##name());                    \
   }
 READER(get_active_memory)
 READER(get_peak_memory)
@@ -439,7 +447,8 @@ static PyObject *no_metal(PyObject *self, PyObject *args, PyObject *kwargs) {
   return NULL;
 }
 int px_do_fast_metal_kernel(PyObject **v, PyObject **out) {
-  static PyMethodDef def = {"metal_kernel", PX_FN(no_metal), METH_VARARGS | METH_KEYWORDS, "A Metal kernel; calling it needs a Metal device."};
+  static PyMethodDef def = {"metal_kernel", PX_FN(no_metal), METH_VARARGS | METH_KEYWORDS,
+                            "A Metal kernel; calling it needs a Metal device."};
   if (!PyUnicode_Check(v[0]) || !PyUnicode_Check(v[3])) return PX_TYPE;
   *out = PyCFunction_New(&def, NULL);
   return 0;
@@ -454,7 +463,8 @@ int px_do_fast_precompiled_cuda_kernel(PyObject **v, PyObject **out) { return px
 
 /* ---- set up ---- */
 
-#define SLOT(name, f) {Py_##name, (void *)(f)}
+#define SLOT(name, f) \
+  { Py_##name, (void *)(f) }
 
 int px_init_device(PyObject *m) {
   static const char *const names[] = {"cpu", "gpu"};
@@ -464,19 +474,48 @@ int px_init_device(PyObject *m) {
     kinds[i] = PyObject_GetAttrString(device_enum, names[i]);
     if (!kinds[i] || PyModule_AddObjectRef(m, names[i], kinds[i])) return -1;
   }
-  static PyGetSetDef device_getset[] = {{"type", device_kind, NULL, "The kind of device.", NULL}, {"index", device_index, NULL, "Its number among its kind.", NULL}, {0}};
+  static PyGetSetDef device_getset[] = {{"type", device_kind, NULL, "The kind of device.", NULL},
+                                        {"index", device_index, NULL, "Its number among its kind.", NULL},
+                                        {0}};
   static PyGetSetDef stream_getset[] = {{"device", stream_device, NULL, "The device.", NULL}, {0}};
-  static PyMethodDef context_methods[] = {{"__enter__", context_enter, METH_NOARGS, NULL}, {"__exit__", PX_FN(context_exit), METH_VARARGS | METH_KEYWORDS, NULL}, {0}};
-  PyType_Slot device_slots[] = {SLOT(tp_doc, "A device to run operations on."), SLOT(tp_new, device_new), SLOT(tp_repr, device_repr), SLOT(tp_hash, device_hash),
-      SLOT(tp_richcompare, device_compare), SLOT(tp_getset, device_getset), SLOT(tp_dealloc, plain_dealloc), {0, NULL}};
-  PyType_Slot stream_slots[] = {SLOT(tp_doc, "A queue of operations on a device."), SLOT(tp_repr, stream_repr), SLOT(tp_hash, stream_hash), SLOT(tp_richcompare, stream_compare),
-      SLOT(tp_getset, stream_getset), SLOT(tp_dealloc, stream_dealloc), {0, NULL}};
-  PyType_Slot context_slots[] = {SLOT(tp_doc, "Chooses the stream or device of the operations inside."), SLOT(tp_new, context_new), SLOT(tp_methods, context_methods),
-      SLOT(tp_dealloc, context_dealloc), {0, NULL}};
-  struct { const char *name; PyTypeObject **type; PyType_Spec spec; } specs[] = {
+  static PyMethodDef context_methods[] = {{"__enter__", context_enter, METH_NOARGS, NULL},
+                                          {"__exit__", PX_FN(context_exit), METH_VARARGS | METH_KEYWORDS, NULL},
+                                          {0}};
+  PyType_Slot device_slots[] = {SLOT(tp_doc, "A device to run operations on."),
+                                SLOT(tp_new, device_new),
+                                SLOT(tp_init, px_init_done),
+                                SLOT(tp_repr, device_repr),
+                                SLOT(tp_hash, device_hash),
+                                SLOT(tp_richcompare, device_compare),
+                                SLOT(tp_getset, device_getset),
+                                SLOT(tp_dealloc, plain_dealloc),
+                                {0, NULL}};
+  PyType_Slot stream_slots[] = {SLOT(tp_doc, "A queue of operations on a device."),
+                                SLOT(tp_repr, stream_repr),
+                                SLOT(tp_hash, stream_hash),
+                                SLOT(tp_richcompare, stream_compare),
+                                SLOT(tp_getset, stream_getset),
+                                SLOT(tp_dealloc, stream_dealloc),
+                                {0, NULL}};
+  PyType_Slot context_slots[] = {SLOT(tp_doc, "Chooses the stream or device of the operations inside."),
+                                 SLOT(tp_new, context_new),
+                                 SLOT(tp_init, px_init_done),
+                                 SLOT(tp_methods, context_methods),
+                                 SLOT(tp_dealloc, context_dealloc),
+                                 {0, NULL}};
+  struct {
+    const char *name;
+    PyTypeObject **type;
+    PyType_Spec spec;
+  } specs[] = {
       {"Device", &device_type, {"mlx.core.Device", sizeof(device_object), 0, Py_TPFLAGS_DEFAULT, device_slots}},
-      {"Stream", &stream_type, {"mlx.core.Stream", sizeof(stream_object), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, stream_slots}},
-      {"ThreadLocalStream", &local_type, {"mlx.core.ThreadLocalStream", sizeof(stream_object), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, stream_slots}},
+      {"Stream",
+       &stream_type,
+       {"mlx.core.Stream", sizeof(stream_object), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, stream_slots}},
+      {"ThreadLocalStream",
+       &local_type,
+       {"mlx.core.ThreadLocalStream", sizeof(stream_object), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+        stream_slots}},
       {"StreamContext", &context_type, {"mlx.core.StreamContext", sizeof(context_object), 0, Py_TPFLAGS_DEFAULT, context_slots}}};
   for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
     PyObject *t = PyType_FromSpec(&specs[i].spec);

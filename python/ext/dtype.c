@@ -8,17 +8,23 @@
 static const struct {
   const char *name, *python;
   char kind;
-} dtypes[NDTYPES] = {
-    [MLX_BOOL] = {"bool", "bool_", 'b'}, [MLX_UINT8] = {"uint8", "uint8", 'u'}, [MLX_UINT16] = {"uint16", "uint16", 'u'},
-    [MLX_UINT32] = {"uint32", "uint32", 'u'}, [MLX_UINT64] = {"uint64", "uint64", 'u'}, [MLX_INT8] = {"int8", "int8", 'i'},
-    [MLX_INT16] = {"int16", "int16", 'i'}, [MLX_INT32] = {"int32", "int32", 'i'}, [MLX_INT64] = {"int64", "int64", 'i'},
-    [MLX_FLOAT16] = {"float16", "float16", 'f'}, [MLX_FLOAT32] = {"float32", "float32", 'f'},
-    [MLX_FLOAT64] = {"float64", "float64", 'f'}, [MLX_BFLOAT16] = {"bfloat16", "bfloat16", 'f'},
-    [MLX_COMPLEX64] = {"complex64", "complex64", 'c'}};
+} dtypes[NDTYPES] = {[MLX_BOOL] = {"bool", "bool_", 'b'},
+                     [MLX_UINT8] = {"uint8", "uint8", 'u'},
+                     [MLX_UINT16] = {"uint16", "uint16", 'u'},
+                     [MLX_UINT32] = {"uint32", "uint32", 'u'},
+                     [MLX_UINT64] = {"uint64", "uint64", 'u'},
+                     [MLX_INT8] = {"int8", "int8", 'i'},
+                     [MLX_INT16] = {"int16", "int16", 'i'},
+                     [MLX_INT32] = {"int32", "int32", 'i'},
+                     [MLX_INT64] = {"int64", "int64", 'i'},
+                     [MLX_FLOAT16] = {"float16", "float16", 'f'},
+                     [MLX_FLOAT32] = {"float32", "float32", 'f'},
+                     [MLX_FLOAT64] = {"float64", "float64", 'f'},
+                     [MLX_BFLOAT16] = {"bfloat16", "bfloat16", 'f'},
+                     [MLX_COMPLEX64] = {"complex64", "complex64", 'c'}};
 
 typedef struct dtype_object {
-  PyObject_HEAD
-  mlx_dtype t;
+  PyObject_HEAD mlx_dtype t;
 } dtype_object;
 
 static PyTypeObject *dtype_type, *finfo_type, *iinfo_type;
@@ -47,7 +53,10 @@ static PyObject *dtype_compare(PyObject *a, PyObject *b, int how) {
   bool same = px_is_dtype(a) && px_is_dtype(b) && ((dtype_object *)a)->t == ((dtype_object *)b)->t;
   return PyBool_FromLong(same == (how == Py_EQ));
 }
-static PyObject *dtype_size(PyObject *o, void *c) { (void)c; return PyLong_FromSize_t(mlx_dtype_size(((dtype_object *)o)->t)); }
+static PyObject *dtype_size(PyObject *o, void *c) {
+  (void)c;
+  return PyLong_FromSize_t(mlx_dtype_size(((dtype_object *)o)->t));
+}
 static PyObject *dtype_reduce(PyObject *o, PyObject *unused) { /* pickled as a name of the module */
   (void)unused;
   return PyUnicode_FromString(dtypes[((dtype_object *)o)->t].python);
@@ -61,17 +70,19 @@ static void plain_dealloc(PyObject *o) {
 /* ---- finfo, iinfo ---- */
 
 typedef struct info_object {
-  PyObject_HEAD
-  mlx_dtype t;
+  PyObject_HEAD mlx_dtype t;
 } info_object;
 
-typedef struct float_facts { int bits; double max, eps, smallest; } float_facts;
+typedef struct float_facts {
+  int bits;
+  double max, eps, smallest;
+} float_facts;
 static float_facts facts(mlx_dtype t) {
   switch (t) {
-    case MLX_FLOAT16: return (float_facts){16, 65504, 0x1p-10, 0x1p-14};
-    case MLX_BFLOAT16: return (float_facts){16, 0x1.fep127, 0x1p-7, 0x1p-126};
-    case MLX_FLOAT64: return (float_facts){64, DBL_MAX, DBL_EPSILON, DBL_MIN};
-    default: return (float_facts){32, FLT_MAX, FLT_EPSILON, FLT_MIN};
+  case MLX_FLOAT16: return (float_facts){16, 65504, 0x1p-10, 0x1p-14};
+  case MLX_BFLOAT16: return (float_facts){16, 0x1.fep127, 0x1p-7, 0x1p-126};
+  case MLX_FLOAT64: return (float_facts){64, DBL_MAX, DBL_EPSILON, DBL_MIN};
+  default: return (float_facts){32, FLT_MAX, FLT_EPSILON, FLT_MIN};
   }
 }
 
@@ -83,19 +94,38 @@ static PyObject *info_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
   mlx_dtype t = ((dtype_object *)PyTuple_GetItem(args, 0))->t;
   char k = dtypes[t].kind;
   if (floating ? k != 'f' && k != 'c' : k != 'i' && k != 'u')
-    return PyErr_Format(PyExc_ValueError, floating ? "[finfo] dtype %s is not inexact." : "[iinfo] dtype %s is not an integer.", dtypes[t].name);
+    return PyErr_Format(PyExc_ValueError, floating ? "[finfo] dtype %s is not inexact." : "[iinfo] dtype %s is not an integer.",
+                        dtypes[t].name);
   info_object *o = PyObject_New(info_object, type);
   if (o) o->t = k == 'c' ? MLX_FLOAT32 : t;
   return (PyObject *)o;
 }
 
 static mlx_dtype info_t(PyObject *o) { return ((info_object *)o)->t; }
-static PyObject *info_dtype(PyObject *o, void *c) { (void)c; return Py_NewRef(objects[info_t(o)]); }
-static PyObject *finfo_bits(PyObject *o, void *c) { (void)c; return PyLong_FromLong(facts(info_t(o)).bits); }
-static PyObject *finfo_max(PyObject *o, void *c) { (void)c; return PyFloat_FromDouble(facts(info_t(o)).max); }
-static PyObject *finfo_min(PyObject *o, void *c) { (void)c; return PyFloat_FromDouble(-facts(info_t(o)).max); }
-static PyObject *finfo_eps(PyObject *o, void *c) { (void)c; return PyFloat_FromDouble(facts(info_t(o)).eps); }
-static PyObject *finfo_smallest(PyObject *o, void *c) { (void)c; return PyFloat_FromDouble(facts(info_t(o)).smallest); }
+static PyObject *info_dtype(PyObject *o, void *c) {
+  (void)c;
+  return Py_NewRef(objects[info_t(o)]);
+}
+static PyObject *finfo_bits(PyObject *o, void *c) {
+  (void)c;
+  return PyLong_FromLong(facts(info_t(o)).bits);
+}
+static PyObject *finfo_max(PyObject *o, void *c) {
+  (void)c;
+  return PyFloat_FromDouble(facts(info_t(o)).max);
+}
+static PyObject *finfo_min(PyObject *o, void *c) {
+  (void)c;
+  return PyFloat_FromDouble(-facts(info_t(o)).max);
+}
+static PyObject *finfo_eps(PyObject *o, void *c) {
+  (void)c;
+  return PyFloat_FromDouble(facts(info_t(o)).eps);
+}
+static PyObject *finfo_smallest(PyObject *o, void *c) {
+  (void)c;
+  return PyFloat_FromDouble(facts(info_t(o)).smallest);
+}
 static PyObject *finfo_repr(PyObject *o) {
   char text[128];
   double max = facts(info_t(o)).max;
@@ -112,7 +142,10 @@ static PyObject *iinfo_min(PyObject *o, void *c) {
   (void)c;
   return PyLong_FromLongLong(dtypes[info_t(o)].kind == 'u' ? 0 : INT64_MIN >> (64 - width(o)));
 }
-static PyObject *iinfo_bits(PyObject *o, void *c) { (void)c; return PyLong_FromLong(width(o)); }
+static PyObject *iinfo_bits(PyObject *o, void *c) {
+  (void)c;
+  return PyLong_FromLong(width(o));
+}
 static PyObject *iinfo_repr(PyObject *o) {
   PyObject *lo = iinfo_min(o, NULL), *hi = iinfo_max(o, NULL);
   PyObject *r = lo && hi ? PyUnicode_FromFormat("iinfo(min=%S, max=%S, dtype=%s)", lo, hi, dtypes[info_t(o)].name) : NULL;
@@ -124,15 +157,16 @@ static PyObject *iinfo_repr(PyObject *o) {
 /* ---- questions ---- */
 
 enum { COMPLEX, FLOATING, INEXACT, SIGNED, UNSIGNED, INTEGER, NUMBER, GENERIC, NCATEGORIES };
-static const char *const category_names[] = {"complexfloating", "floating", "inexact", "signedinteger", "unsignedinteger", "integer", "number", "generic"};
+static const char *const category_names[] = {"complexfloating", "floating", "inexact", "signedinteger",
+                                             "unsignedinteger", "integer",  "number",  "generic"};
 
 static int category_of(mlx_dtype t) {
   switch (dtypes[t].kind) {
-    case 'c': return COMPLEX;
-    case 'f': return FLOATING;
-    case 'i': return SIGNED;
-    case 'u': return UNSIGNED;
-    default: return GENERIC;
+  case 'c': return COMPLEX;
+  case 'f': return FLOATING;
+  case 'i': return SIGNED;
+  case 'u': return UNSIGNED;
+  default: return GENERIC;
   }
 }
 static bool within(int c, int outer) {
@@ -192,14 +226,17 @@ int px_do_result_type(PyObject **v, PyObject **out) {
 int px_do_can_cast(PyObject **v, PyObject **out) {
   mlx_dtype from, to;
   if (px_to_dtype(v[1], &to)) return PX_TYPE;
-  if (dtype_of(v[0], &from)) return PyErr_SetString(PyExc_ValueError, "[can_cast] `from_` must be an array or a dtype."), PX_ERROR;
+  if (dtype_of(v[0], &from))
+    return PyErr_SetString(PyExc_ValueError, "[can_cast] `from_` must be an array or a dtype."), PX_ERROR;
   *out = PyBool_FromLong(mlx_ext_promote(from, to) == to);
   return 0;
 }
 
 static int is_kind(mlx_dtype t, PyObject *kind) {
-  static const struct { const char *name, *kinds; } kinds[] = {
-      {"bool", "b"}, {"signed integer", "i"}, {"unsigned integer", "u"}, {"integral", "iu"}, {"real floating", "f"}, {"complex floating", "c"}, {"numeric", "iufc"}};
+  static const struct {
+    const char *name, *kinds;
+  } kinds[] = {{"bool", "b"},          {"signed integer", "i"},   {"unsigned integer", "u"}, {"integral", "iu"},
+               {"real floating", "f"}, {"complex floating", "c"}, {"numeric", "iufc"}};
   mlx_dtype other;
   if (!px_to_dtype(kind, &other)) return t == other;
   if (PyUnicode_Check(kind)) {
@@ -232,15 +269,14 @@ int px_do_isdtype(PyObject **v, PyObject **out) {
 
 /* enum.Enum(name, members) whose members print as "Name.member". */
 PyObject *px_make_enum(const char *name, const char *const *members, int n, const char *doc) {
-  static const char code[] =
-      "import enum\n"
-      "def make(name, members, doc):\n"
-      "    kind, base = type(enum.Enum), (enum.Enum,)\n"
-      "    ns = kind.__prepare__(name, base)\n"
-      "    ns['__module__'], ns['__qualname__'], ns['__doc__'] = 'mlx.core', name, doc\n"
-      "    ns['__repr__'] = lambda self: f'{name}.{self.name}'\n"
-      "    for i, k in enumerate(members): ns[k] = i\n"
-      "    return kind(name, base, ns)\n";
+  static const char code[] = "import enum\n"
+                             "def make(name, members, doc):\n"
+                             "    kind, base = type(enum.Enum), (enum.Enum,)\n"
+                             "    ns = kind.__prepare__(name, base)\n"
+                             "    ns['__module__'], ns['__qualname__'], ns['__doc__'] = 'mlx.core', name, doc\n"
+                             "    ns['__repr__'] = lambda self: f'{name}.{self.name}'\n"
+                             "    for i, k in enumerate(members): ns[k] = i\n"
+                             "    return kind(name, base, ns)\n";
   PyObject *compiled = Py_CompileString(code, "<mlx.core>", Py_file_input), *ns = PyDict_New(), *list = PyList_New(n), *r = NULL;
   for (int i = 0; list && i < n; i++) PyList_SetItem(list, i, PyUnicode_FromString(members[i]));
   if (compiled && ns && list && !PyDict_SetItemString(ns, "__builtins__", PyEval_GetBuiltins())) {
@@ -254,7 +290,8 @@ PyObject *px_make_enum(const char *name, const char *const *members, int n, cons
   return r;
 }
 
-#define SLOT(name, f) {Py_##name, (void *)(f)}
+#define SLOT(name, f) \
+  { Py_##name, (void *)(f) }
 
 static PyTypeObject *add_type(PyObject *m, const char *name, PyType_Spec *spec) {
   PyObject *t = PyType_FromSpec(spec);
@@ -265,18 +302,48 @@ static PyTypeObject *add_type(PyObject *m, const char *name, PyType_Spec *spec) 
 static int add_types(PyObject *m) {
   static PyGetSetDef dtype_getset[] = {{"size", dtype_size, NULL, "Bytes of one element.", NULL}, {0}};
   static PyMethodDef dtype_methods[] = {{"__reduce__", dtype_reduce, METH_NOARGS, NULL}, {0}};
-  static PyGetSetDef finfo_getset[] = {{"bits", finfo_bits, NULL, "Bits of one number.", NULL}, {"min", finfo_min, NULL, "Lowest finite number.", NULL},
-      {"max", finfo_max, NULL, "Largest finite number.", NULL}, {"eps", finfo_eps, NULL, "1 to the next larger number.", NULL},
-      {"smallest_normal", finfo_smallest, NULL, "Smallest positive normal number.", NULL}, {"dtype", info_dtype, NULL, "The dtype.", NULL}, {0}};
-  static PyGetSetDef iinfo_getset[] = {{"bits", iinfo_bits, NULL, "Bits of one number.", NULL}, {"min", iinfo_min, NULL, "Lowest number.", NULL},
-      {"max", iinfo_max, NULL, "Largest number.", NULL}, {"dtype", info_dtype, NULL, "The dtype.", NULL}, {0}};
-  PyType_Slot dtype_slots[] = {SLOT(tp_doc, "The type of an array's elements."), SLOT(tp_repr, dtype_repr), SLOT(tp_hash, dtype_hash), SLOT(tp_dealloc, plain_dealloc),
-      SLOT(tp_richcompare, dtype_compare), SLOT(tp_getset, dtype_getset), SLOT(tp_methods, dtype_methods), {0, NULL}};
-  PyType_Slot finfo_slots[] = {SLOT(tp_doc, "Limits of a floating dtype."), SLOT(tp_new, info_new), SLOT(tp_repr, finfo_repr), SLOT(tp_dealloc, plain_dealloc), SLOT(tp_getset, finfo_getset), {0, NULL}};
-  PyType_Slot iinfo_slots[] = {SLOT(tp_doc, "Limits of an integer dtype."), SLOT(tp_new, info_new), SLOT(tp_repr, iinfo_repr), SLOT(tp_dealloc, plain_dealloc), SLOT(tp_getset, iinfo_getset), {0, NULL}};
-  PyType_Spec specs[] = {{"mlx.core.Dtype", sizeof(dtype_object), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, dtype_slots},
-      {"mlx.core.finfo", sizeof(info_object), 0, Py_TPFLAGS_DEFAULT, finfo_slots}, {"mlx.core.iinfo", sizeof(info_object), 0, Py_TPFLAGS_DEFAULT, iinfo_slots}};
-  return (dtype_type = add_type(m, "Dtype", &specs[0])) && (finfo_type = add_type(m, "finfo", &specs[1])) && (iinfo_type = add_type(m, "iinfo", &specs[2])) ? 0 : -1;
+  static PyGetSetDef finfo_getset[] = {{"bits", finfo_bits, NULL, "Bits of one number.", NULL},
+                                       {"min", finfo_min, NULL, "Lowest finite number.", NULL},
+                                       {"max", finfo_max, NULL, "Largest finite number.", NULL},
+                                       {"eps", finfo_eps, NULL, "1 to the next larger number.", NULL},
+                                       {"smallest_normal", finfo_smallest, NULL, "Smallest positive normal number.", NULL},
+                                       {"dtype", info_dtype, NULL, "The dtype.", NULL},
+                                       {0}};
+  static PyGetSetDef iinfo_getset[] = {{"bits", iinfo_bits, NULL, "Bits of one number.", NULL},
+                                       {"min", iinfo_min, NULL, "Lowest number.", NULL},
+                                       {"max", iinfo_max, NULL, "Largest number.", NULL},
+                                       {"dtype", info_dtype, NULL, "The dtype.", NULL},
+                                       {0}};
+  PyType_Slot dtype_slots[] = {SLOT(tp_doc, "The type of an array's elements."),
+                               SLOT(tp_repr, dtype_repr),
+                               SLOT(tp_hash, dtype_hash),
+                               SLOT(tp_dealloc, plain_dealloc),
+                               SLOT(tp_richcompare, dtype_compare),
+                               SLOT(tp_getset, dtype_getset),
+                               SLOT(tp_methods, dtype_methods),
+                               {0, NULL}};
+  PyType_Slot finfo_slots[] = {SLOT(tp_doc, "Limits of a floating dtype."),
+                               SLOT(tp_new, info_new),
+                               SLOT(tp_init, px_init_done),
+                               SLOT(tp_repr, finfo_repr),
+                               SLOT(tp_dealloc, plain_dealloc),
+                               SLOT(tp_getset, finfo_getset),
+                               {0, NULL}};
+  PyType_Slot iinfo_slots[] = {SLOT(tp_doc, "Limits of an integer dtype."),
+                               SLOT(tp_new, info_new),
+                               SLOT(tp_init, px_init_done),
+                               SLOT(tp_repr, iinfo_repr),
+                               SLOT(tp_dealloc, plain_dealloc),
+                               SLOT(tp_getset, iinfo_getset),
+                               {0, NULL}};
+  PyType_Spec specs[] = {
+      {"mlx.core.Dtype", sizeof(dtype_object), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, dtype_slots},
+      {"mlx.core.finfo", sizeof(info_object), 0, Py_TPFLAGS_DEFAULT, finfo_slots},
+      {"mlx.core.iinfo", sizeof(info_object), 0, Py_TPFLAGS_DEFAULT, iinfo_slots}};
+  return (dtype_type = add_type(m, "Dtype", &specs[0])) && (finfo_type = add_type(m, "finfo", &specs[1])) &&
+                 (iinfo_type = add_type(m, "iinfo", &specs[2]))
+             ? 0
+             : -1;
 }
 
 int px_init_dtype(PyObject *m) {

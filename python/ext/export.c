@@ -1,7 +1,7 @@
 /* Arrays to Python: items, lists, the buffer protocol, NumPy, DLPack. An export keeps the array's data alive by a
  * reference of its own, so that rebinding the Python object (x += 1) does not move what was exported. */
-#include "px.h"
 #include "half.h"
+#include "px.h"
 
 #include <stdlib.h>
 
@@ -12,8 +12,7 @@ int px_eval(mlx_array h) {
   mlx_array own = {&slot};
   int rc = mlx_array_set(&own, h);
   if (!rc) {
-    Py_BEGIN_ALLOW_THREADS
-    rc = mlx_array_eval(own);
+    Py_BEGIN_ALLOW_THREADS rc = mlx_array_eval(own);
     Py_END_ALLOW_THREADS
   }
   if (rc) px_raise();
@@ -26,20 +25,20 @@ int px_eval(mlx_array h) {
 static PyObject *element(const void *p, mlx_dtype t) {
   uint16_t h;
   switch (t) {
-    case MLX_BOOL: return PyBool_FromLong(*(const uint8_t *)p);
-    case MLX_UINT8: return PyLong_FromLong(*(const uint8_t *)p);
-    case MLX_UINT16: return PyLong_FromLong(*(const uint16_t *)p);
-    case MLX_UINT32: return PyLong_FromUnsignedLong(*(const uint32_t *)p);
-    case MLX_UINT64: return PyLong_FromUnsignedLongLong(*(const uint64_t *)p);
-    case MLX_INT8: return PyLong_FromLong(*(const int8_t *)p);
-    case MLX_INT16: return PyLong_FromLong(*(const int16_t *)p);
-    case MLX_INT32: return PyLong_FromLong(*(const int32_t *)p);
-    case MLX_INT64: return PyLong_FromLongLong(*(const int64_t *)p);
-    case MLX_FLOAT32: return PyFloat_FromDouble(*(const float *)p);
-    case MLX_FLOAT64: return PyFloat_FromDouble(*(const double *)p);
-    case MLX_FLOAT16: memcpy(&h, p, 2); return PyFloat_FromDouble(px_f16_to_f32(h));
-    case MLX_BFLOAT16: memcpy(&h, p, 2); return PyFloat_FromDouble(px_bf16_to_f32(h));
-    default: return PyComplex_FromDoubles(((const float *)p)[0], ((const float *)p)[1]);
+  case MLX_BOOL: return PyBool_FromLong(*(const uint8_t *)p);
+  case MLX_UINT8: return PyLong_FromLong(*(const uint8_t *)p);
+  case MLX_UINT16: return PyLong_FromLong(*(const uint16_t *)p);
+  case MLX_UINT32: return PyLong_FromUnsignedLong(*(const uint32_t *)p);
+  case MLX_UINT64: return PyLong_FromUnsignedLongLong(*(const uint64_t *)p);
+  case MLX_INT8: return PyLong_FromLong(*(const int8_t *)p);
+  case MLX_INT16: return PyLong_FromLong(*(const int16_t *)p);
+  case MLX_INT32: return PyLong_FromLong(*(const int32_t *)p);
+  case MLX_INT64: return PyLong_FromLongLong(*(const int64_t *)p);
+  case MLX_FLOAT32: return PyFloat_FromDouble(*(const float *)p);
+  case MLX_FLOAT64: return PyFloat_FromDouble(*(const double *)p);
+  case MLX_FLOAT16: memcpy(&h, p, 2); return PyFloat_FromDouble(px_f16_to_f32(h));
+  case MLX_BFLOAT16: memcpy(&h, p, 2); return PyFloat_FromDouble(px_bf16_to_f32(h));
+  default: return PyComplex_FromDoubles(((const float *)p)[0], ((const float *)p)[1]);
   }
 }
 
@@ -69,8 +68,10 @@ static PyObject *list_at(const walk *w, const char *p, int dim) {
   PyObject *list = PyList_New(n);
   for (int i = 0; list && i < n; i++) {
     PyObject *item = list_at(w, p + (int64_t)i * w->strides[dim] * (int64_t)w->itemsize, dim + 1);
-    if (!item) Py_CLEAR(list);
-    else PyList_SetItem(list, i, item);
+    if (!item)
+      Py_CLEAR(list);
+    else
+      PyList_SetItem(list, i, item);
   }
   return list;
 }
@@ -78,7 +79,8 @@ static PyObject *list_at(const walk *w, const char *p, int dim) {
 PyObject *px_tolist(PyObject *self) {
   mlx_array h = px_handle(self);
   if (px_eval(h)) return NULL;
-  walk w = {mlx_array_shape(h), (const int64_t *)mlx_array_strides(h), (int)mlx_array_ndim(h), mlx_array_dtype(h), mlx_array_itemsize(h)};
+  walk w = {mlx_array_shape(h), (const int64_t *)mlx_array_strides(h), (int)mlx_array_ndim(h), mlx_array_dtype(h),
+            mlx_array_itemsize(h)};
   void *slot = NULL; /* printing an element cannot run Python code, but memory pressure may run finalizers */
   mlx_array hold = {&slot};
   mlx_array_set(&hold, h);
@@ -90,8 +92,9 @@ PyObject *px_tolist(PyObject *self) {
 /* ---- buffer protocol ---- */
 
 const char *px_format(mlx_dtype t) {
-  static const char *const formats[] = {[MLX_BOOL] = "?", [MLX_UINT8] = "B", [MLX_UINT16] = "H", [MLX_UINT32] = "I",
-      [MLX_UINT64] = "Q", [MLX_INT8] = "b", [MLX_INT16] = "h", [MLX_INT32] = "i", [MLX_INT64] = "q", [MLX_FLOAT16] = "e",
+  static const char *const formats[] = {
+      [MLX_BOOL] = "?",    [MLX_UINT8] = "B",   [MLX_UINT16] = "H",          [MLX_UINT32] = "I",    [MLX_UINT64] = "Q",
+      [MLX_INT8] = "b",    [MLX_INT16] = "h",   [MLX_INT32] = "i",           [MLX_INT64] = "q",     [MLX_FLOAT16] = "e",
       [MLX_FLOAT32] = "f", [MLX_FLOAT64] = "d", [MLX_BFLOAT16] = "bfloat16", [MLX_COMPLEX64] = "Zf"};
   return formats[t];
 }
@@ -136,8 +139,12 @@ int px_getbuffer(PyObject *self, Py_buffer *view, int flags) {
   }
   static char nothing[16];
   void *data = mlx_ext_data(hold);
-  *view = (Py_buffer){.buf = data ? data : nothing, .obj = Py_NewRef(self), .len = (Py_ssize_t)mlx_array_nbytes(hold),
-                      .itemsize = size, .ndim = ndim, .internal = e,
+  *view = (Py_buffer){.buf = data ? data : nothing,
+                      .obj = Py_NewRef(self),
+                      .len = (Py_ssize_t)mlx_array_nbytes(hold),
+                      .itemsize = size,
+                      .ndim = ndim,
+                      .internal = e,
                       .format = flags & PyBUF_FORMAT ? (char *)px_format(mlx_array_dtype(hold)) : NULL,
                       .shape = flags & PyBUF_ND ? e->dims : NULL,
                       .strides = (flags & PyBUF_STRIDES) == PyBUF_STRIDES ? e->dims + PX_MAX_NDIM : NULL};
@@ -172,9 +179,14 @@ PyObject *px_numpy(PyObject *self) {
 
 typedef struct dl_tensor {
   void *data;
-  struct { int32_t type, id; } device;
+  struct {
+    int32_t type, id;
+  } device;
   int32_t ndim;
-  struct { uint8_t code, bits; uint16_t lanes; } dtype;
+  struct {
+    uint8_t code, bits;
+    uint16_t lanes;
+  } dtype;
   int64_t *shape, *strides;
   uint64_t offset;
 } dl_tensor;
@@ -184,7 +196,9 @@ typedef struct dl_managed {
   void (*deleter)(struct dl_managed *);
 } dl_managed;
 typedef struct dl_versioned {
-  struct { uint32_t major, minor; } version;
+  struct {
+    uint32_t major, minor;
+  } version;
   void *ctx;
   void (*deleter)(struct dl_versioned *);
   uint64_t flags;
@@ -194,7 +208,10 @@ enum { DL_INT, DL_UINT, DL_FLOAT, DL_BFLOAT = 4, DL_COMPLEX, DL_BOOL };
 enum { DL_CPU = 1, DL_HOST_PINNED = 3 };
 
 typedef struct dl_export {
-  union { dl_managed m; dl_versioned v; };
+  union {
+    dl_managed m;
+    dl_versioned v;
+  };
   void *slot;
   int64_t dims[2 * PX_MAX_NDIM];
 } dl_export;
@@ -230,7 +247,12 @@ static void describe(dl_tensor *t, dl_export *e, mlx_array h) {
   }
   *t = (dl_tensor){.data = mlx_ext_data(h), .ndim = n, .shape = e->dims, .strides = e->dims + PX_MAX_NDIM};
   t->device.type = DL_CPU;
-  t->dtype.code = d == MLX_BFLOAT16 ? DL_BFLOAT : k == 'b' ? DL_BOOL : k == 'u' ? DL_UINT : k == 'i' ? DL_INT : k == 'c' ? DL_COMPLEX : DL_FLOAT;
+  t->dtype.code = d == MLX_BFLOAT16 ? DL_BFLOAT
+                  : k == 'b'        ? DL_BOOL
+                  : k == 'u'        ? DL_UINT
+                  : k == 'i'        ? DL_INT
+                  : k == 'c'        ? DL_COMPLEX
+                                    : DL_FLOAT;
   t->dtype.bits = (uint8_t)(8 * mlx_array_itemsize(h));
   t->dtype.lanes = 1;
 }
@@ -243,7 +265,8 @@ PyObject *px_dlpack(PyObject *self, PyObject *args, PyObject *kwargs) {
   if (device && device != Py_None) {
     int type = -1, id = -1;
     if (!PyTuple_Check(device) || !PyArg_ParseTuple(device, "ii", &type, &id)) return NULL;
-    if (type != DL_CPU || id != 0) return PyErr_Format(PyExc_BufferError, "The array lives on the CPU and cannot be exported to device (%d, %d).", type, id);
+    if (type != DL_CPU || id != 0)
+      return PyErr_Format(PyExc_BufferError, "The array lives on the CPU and cannot be exported to device (%d, %d).", type, id);
   }
   long major = 0;
   if (max_version && max_version != Py_None) {
@@ -258,9 +281,12 @@ PyObject *px_dlpack(PyObject *self, PyObject *args, PyObject *kwargs) {
   mlx_array hold = {&e->slot};
   int rc = mlx_array_set(&hold, h);
   if (!rc && copy == Py_True) rc = mlx_copy(&hold, h, mlx_ext_default_stream());
-  if (rc) px_raise();
-  else if (copy == Py_True) rc = px_eval(hold);
-  else if (is_broadcast(hold)) rc = unbroadcast(&hold);
+  if (rc)
+    px_raise();
+  else if (copy == Py_True)
+    rc = px_eval(hold);
+  else if (is_broadcast(hold))
+    rc = unbroadcast(&hold);
   if (rc) goto drop;
   PyObject *capsule;
   if (major >= 1) {
@@ -290,21 +316,21 @@ PyObject *px_dlpack_device(PyObject *self, PyObject *unused) {
 static int dl_dtype(const dl_tensor *t) {
   if (t->dtype.lanes != 1) return -1;
   switch (t->dtype.code * 1000 + t->dtype.bits) {
-    case DL_BOOL * 1000 + 8: return MLX_BOOL;
-    case DL_UINT * 1000 + 8: return MLX_UINT8;
-    case DL_UINT * 1000 + 16: return MLX_UINT16;
-    case DL_UINT * 1000 + 32: return MLX_UINT32;
-    case DL_UINT * 1000 + 64: return MLX_UINT64;
-    case DL_INT * 1000 + 8: return MLX_INT8;
-    case DL_INT * 1000 + 16: return MLX_INT16;
-    case DL_INT * 1000 + 32: return MLX_INT32;
-    case DL_INT * 1000 + 64: return MLX_INT64;
-    case DL_FLOAT * 1000 + 16: return MLX_FLOAT16;
-    case DL_FLOAT * 1000 + 32: return MLX_FLOAT32;
-    case DL_FLOAT * 1000 + 64: return MLX_FLOAT64;
-    case DL_BFLOAT * 1000 + 16: return MLX_BFLOAT16;
-    case DL_COMPLEX * 1000 + 64: return MLX_COMPLEX64;
-    default: return -1;
+  case DL_BOOL * 1000 + 8: return MLX_BOOL;
+  case DL_UINT * 1000 + 8: return MLX_UINT8;
+  case DL_UINT * 1000 + 16: return MLX_UINT16;
+  case DL_UINT * 1000 + 32: return MLX_UINT32;
+  case DL_UINT * 1000 + 64: return MLX_UINT64;
+  case DL_INT * 1000 + 8: return MLX_INT8;
+  case DL_INT * 1000 + 16: return MLX_INT16;
+  case DL_INT * 1000 + 32: return MLX_INT32;
+  case DL_INT * 1000 + 64: return MLX_INT64;
+  case DL_FLOAT * 1000 + 16: return MLX_FLOAT16;
+  case DL_FLOAT * 1000 + 32: return MLX_FLOAT32;
+  case DL_FLOAT * 1000 + 64: return MLX_FLOAT64;
+  case DL_BFLOAT * 1000 + 16: return MLX_BFLOAT16;
+  case DL_COMPLEX * 1000 + 64: return MLX_COMPLEX64;
+  default: return -1;
   }
 }
 
@@ -343,7 +369,8 @@ int px_from_dlpack(PyObject *o, px_arg *a) {
   if (PyCapsule_IsValid(capsule, "dltensor_versioned")) {
     dl_versioned *v = PyCapsule_GetPointer(capsule, "dltensor_versioned");
     if (v->version.major == 1) t = &v->t, writable = !(v->flags & 1);
-  } else if (PyCapsule_IsValid(capsule, "dltensor")) t = &((dl_managed *)PyCapsule_GetPointer(capsule, "dltensor"))->t;
+  } else if (PyCapsule_IsValid(capsule, "dltensor"))
+    t = &((dl_managed *)PyCapsule_GetPointer(capsule, "dltensor"))->t;
   int d = t ? dl_dtype(t) : -1;
   if (!t || d < 0 || t->ndim > PX_MAX_NDIM || (t->device.type != DL_CPU && t->device.type != DL_HOST_PINNED)) {
     PyErr_SetString(PyExc_BufferError, "The DLPack capsule holds a version, device or dtype that is not supported.");

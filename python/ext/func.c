@@ -16,7 +16,9 @@ px_func *px_new_func(PyObject *fun, PyObject *(*call)(px_func *, PyObject *, PyO
   return f;
 }
 
-static PyObject *func_call(PyObject *o, PyObject *args, PyObject *kwargs) { return ((px_func *)o)->call((px_func *)o, args, kwargs); }
+static PyObject *func_call(PyObject *o, PyObject *args, PyObject *kwargs) {
+  return ((px_func *)o)->call((px_func *)o, args, kwargs);
+}
 static int func_traverse(PyObject *o, visitproc visit, void *arg) {
   px_func *f = (px_func *)o;
   Py_VISIT(Py_TYPE(o));
@@ -100,13 +102,22 @@ int px_give_arrays(mlx_vector_array *res, PyObject *tree, bool strict) {
 int px_callback_result(int rc) { return rc ? mlx_ext_callback_failed() : 0; }
 
 static int add_func_type(PyObject *m) {
-  static PyGetSetDef getset[] = {{"__name__", func_attribute, NULL, NULL, (void *)"__name__"}, {"__qualname__", func_attribute, NULL, NULL, (void *)"__qualname__"},
-      {"__module__", func_attribute, NULL, NULL, (void *)"__module__"}, {"__doc__", func_attribute, NULL, NULL, (void *)"__doc__"},
-      {"__signature__", func_signature, NULL, NULL, NULL}, {0}};
+  static PyGetSetDef getset[] = {{"__name__", func_attribute, NULL, NULL, (void *)"__name__"},
+                                 {"__qualname__", func_attribute, NULL, NULL, (void *)"__qualname__"},
+                                 {"__module__", func_attribute, NULL, NULL, (void *)"__module__"},
+                                 {"__doc__", func_attribute, NULL, NULL, (void *)"__doc__"},
+                                 {"__signature__", func_signature, NULL, NULL, NULL},
+                                 {0}};
   static PyMemberDef members[] = {{"__weaklistoffset__", T_PYSSIZET, offsetof(px_func, weak), READONLY, NULL}, {0}};
-  PyType_Slot slots[] = {{Py_tp_call, (void *)func_call}, {Py_tp_traverse, (void *)func_traverse}, {Py_tp_clear, (void *)func_clear},
-      {Py_tp_dealloc, (void *)func_dealloc}, {Py_tp_getset, getset}, {Py_tp_members, members}, {0, NULL}};
-  PyType_Spec spec = {"mlx.core._gc_func", sizeof(px_func), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
+  PyType_Slot slots[] = {{Py_tp_call, (void *)func_call},
+                         {Py_tp_traverse, (void *)func_traverse},
+                         {Py_tp_clear, (void *)func_clear},
+                         {Py_tp_dealloc, (void *)func_dealloc},
+                         {Py_tp_getset, getset},
+                         {Py_tp_members, members},
+                         {0, NULL}};
+  PyType_Spec spec = {"mlx.core._gc_func", sizeof(px_func), 0,
+                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
   func_type = (PyTypeObject *)PyType_FromSpec(&spec);
   return !func_type || PyModule_AddObjectRef(m, "_gc_func", (PyObject *)func_type) ? -1 : 0;
 }

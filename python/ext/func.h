@@ -7,9 +7,8 @@
 /* What grad and its kin return: callable, collected by the garbage collector, with the name, the doc and the signature of
  * the function it was made from. */
 typedef struct px_func {
-  PyObject_HEAD
-  PyObject *fun;
-  PyObject *part[3];              /* what else it holds; may be NULL */
+  PyObject_HEAD PyObject *fun;
+  PyObject *part[3]; /* what else it holds; may be NULL */
   PyObject *(*call)(struct px_func *self, PyObject *args, PyObject *kwargs);
   void (*gone)(struct px_func *self); /* before it is freed; may be NULL */
   bool flag;

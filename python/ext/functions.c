@@ -22,7 +22,10 @@ static int ndim(mlx_array a) { return (int)mlx_array_ndim(a); }
 
 /* ---- creation ---- */
 
-typedef struct bound { double v; bool integral; } bound;
+typedef struct bound {
+  double v;
+  bool integral;
+} bound;
 static int to_bound(PyObject *o, bound *b) {
   if (PyBool_Check(o)) {
     PyErr_SetString(PyExc_ValueError, "bool not supported for arange.");
@@ -247,7 +250,8 @@ int px_do_atleast(PyObject **v, PyObject **out, px_plain fn) {
   if (list && n == 1) {
     *out = Py_NewRef(PyList_GetItem(list, 0));
     Py_DECREF(list);
-  } else *out = list;
+  } else
+    *out = list;
   return *out ? 0 : PX_ERROR;
 }
 
@@ -264,9 +268,11 @@ int px_do_broadcast_shapes(PyObject **v, PyObject **out) {
     }
     for (int d = 0; d < one.n; d++) {
       int *r = &shape[n - one.n + d], x = one.v[d];
-      if (*r == 1) *r = x;
+      if (*r == 1)
+        *r = x;
       else if (x != 1 && x != *r) {
-        PyErr_Format(PyExc_ValueError, "[broadcast_shapes] Shapes cannot be broadcast: sizes %d and %d of dimension %d.", *r, x, n - one.n + d);
+        PyErr_Format(PyExc_ValueError, "[broadcast_shapes] Shapes cannot be broadcast: sizes %d and %d of dimension %d.", *r, x,
+                     n - one.n + d);
         return PX_ERROR;
       }
     }
@@ -294,7 +300,8 @@ int px_do_depends(PyObject **v, PyObject **out) {
   if (list && px_is_array(v[0])) {
     *out = Py_NewRef(PyList_GetItem(list, 0));
     Py_DECREF(list);
-  } else *out = list;
+  } else
+    *out = list;
   return *out ? 0 : PX_ERROR;
 }
 
@@ -306,7 +313,8 @@ int px_do_take(PyObject **v, PyObject **out) {
   PX_ARG(idx);
   PX_STREAM(s);
   PX_TRY(px_to_array(v[0], &a));
-  if (px_is_array(v[1])) PX_TRY(px_to_array(v[1], &idx));
+  if (px_is_array(v[1]))
+    PX_TRY(px_to_array(v[1], &idx));
   else {
     PX_TRY(px_to_int(v[1], &i));
     mlx_array h = px_own(&idx);
@@ -452,7 +460,8 @@ int px_do_unique(PyObject **v, PyObject **out) { /* a, size, return_index, retur
   if (chosen && n == 1) {
     *out = Py_NewRef(PyTuple_GetItem(chosen, 0));
     Py_DECREF(chosen);
-  } else *out = chosen;
+  } else
+    *out = chosen;
   Py_XDECREF(all);
   return *out ? 0 : PX_ERROR;
 }
@@ -475,7 +484,8 @@ int px_do_export_to_dot(PyObject **v, PyObject **out) { /* variadic: file, array
     rc = mlx_export_to_dot(f, namer, outputs) ? px_failed() : 0;
     mlx_node_namer_free(namer);
     fclose(f);
-  } else rc = PX_ERROR;
+  } else
+    rc = PX_ERROR;
   PyObject *target = NULL, *r = NULL;
   bool path = !PyObject_HasAttrString(file, "write");
   if (!rc) {
@@ -541,8 +551,8 @@ int px_do_conv_general(PyObject **v, PyObject **out) {
   PX_TRY(int_or(v[6], 1, &groups));
   if (v[7]) PX_TRY(px_to_bool(v[7], &flip));
   PX_TRY(px_stream_arg(v[8], &s));
-  PX_RESULT(out, mlx_conv_general(&res, x.h, w.h, stride.v, (size_t)stride.n, lo.v, (size_t)lo.n, hi.v, (size_t)hi.n, kernel.v, (size_t)kernel.n,
-                                  input.v, (size_t)input.n, groups, flip, s.h));
+  PX_RESULT(out, mlx_conv_general(&res, x.h, w.h, stride.v, (size_t)stride.n, lo.v, (size_t)lo.n, hi.v, (size_t)hi.n, kernel.v,
+                                  (size_t)kernel.n, input.v, (size_t)input.n, groups, flip, s.h));
 }
 
 int px_do_convolve(PyObject **v, PyObject **out) {
@@ -557,14 +567,19 @@ int px_do_convolve(PyObject **v, PyObject **out) {
   if (v[2]) PX_TRY(px_to_string(v[2], &mode));
   PX_TRY(px_stream_arg(v[3], &s));
   if (ndim(a.h) != 1 || ndim(w.h) != 1) return PyErr_SetString(PyExc_ValueError, "[convolve] Inputs must be 1D."), PX_ERROR;
-  if (!mlx_array_size(a.h) || !mlx_array_size(w.h)) return PyErr_SetString(PyExc_ValueError, "[convolve] Inputs cannot be empty."), PX_ERROR;
+  if (!mlx_array_size(a.h) || !mlx_array_size(w.h))
+    return PyErr_SetString(PyExc_ValueError, "[convolve] Inputs cannot be empty."), PX_ERROR;
   bool swap = mlx_array_size(w.h) > mlx_array_size(a.h);
   mlx_array big = swap ? w.h : a.h, small = swap ? a.h : w.h, x = px_own(&x3), k = px_own(&w3);
   int n = (int)mlx_array_size(big), m = (int)mlx_array_size(small), lo, hi, one = 1;
-  if (strcmp(mode, "full") == 0) lo = hi = m - 1;
-  else if (strcmp(mode, "same") == 0) lo = m / 2, hi = m - 1 - lo;
-  else if (strcmp(mode, "valid") == 0) lo = hi = 0;
-  else return PyErr_Format(PyExc_ValueError, "[convolve] Unsupported mode '%s'; it must be full, same or valid.", mode), PX_ERROR;
+  if (strcmp(mode, "full") == 0)
+    lo = hi = m - 1;
+  else if (strcmp(mode, "same") == 0)
+    lo = m / 2, hi = m - 1 - lo;
+  else if (strcmp(mode, "valid") == 0)
+    lo = hi = 0;
+  else
+    return PyErr_Format(PyExc_ValueError, "[convolve] Unsupported mode '%s'; it must be full, same or valid.", mode), PX_ERROR;
   PX_CHECK(mlx_reshape(&x, big, (const int[]){1, n, 1}, 3, s.h) || mlx_reshape(&k, small, (const int[]){1, m, 1}, 3, s.h));
   PX_CHECK(mlx_conv_general(&x, x, k, &one, 1, &lo, 1, &hi, 1, &one, 1, &one, 1, 1, true, s.h));
   PX_RESULT(out, mlx_flatten(&res, x, 0, -1, s.h));

@@ -15,10 +15,8 @@ static int eval_tree(PyObject **v, int (*eval)(const mlx_vector_array)) {
   mlx_vector_array arrays = rc ? (mlx_vector_array){NULL} : px_list_vector(&l);
   px_list_clear(&l);
   if (!arrays.ctx) return PX_ERROR;
-  Py_BEGIN_ALLOW_THREADS
-  rc = eval(arrays);
-  Py_END_ALLOW_THREADS
-  if (rc) px_raise();
+  Py_BEGIN_ALLOW_THREADS rc = eval(arrays);
+  Py_END_ALLOW_THREADS if (rc) px_raise();
   mlx_vector_array_free(arrays);
   return rc ? PX_ERROR : 0;
 }
@@ -34,11 +32,11 @@ int px_do_async_eval(PyObject **v, PyObject **out) {
 /* ---- value_and_grad ---- */
 
 typedef struct grad_call {
-  PyObject *fun, *args, *kwargs;    /* as given */
-  PyObject *argnums, *argnames;     /* tuples */
+  PyObject *fun, *args, *kwargs; /* as given */
+  PyObject *argnums, *argnames;  /* tuples */
   bool with_value;
-  PyObject *value;                  /* what the function returned, around traced arrays */
-  PyObject *traced;                 /* list of the array objects handed to it */
+  PyObject *value;  /* what the function returned, around traced arrays */
+  PyObject *traced; /* list of the array objects handed to it */
 } grad_call;
 
 typedef struct next_array {
@@ -90,11 +88,15 @@ static int rebuild(grad_call *g, mlx_vector_array v, PyObject **args, PyObject *
 static int check_value(const grad_call *g, PyObject *value) {
   const char *wanted;
   if (px_is_array(value)) return 0;
-  if (!g->with_value) wanted = "a scalar array";
-  else if (PyTuple_Check(value) && PyTuple_Size(value) && px_is_array(PyTuple_GetItem(value, 0))) return 0;
-  else wanted = "either a scalar array or a tuple with the first value being a scalar array (Union[array, tuple[array, Any, ...]])";
+  if (!g->with_value)
+    wanted = "a scalar array";
+  else if (PyTuple_Check(value) && PyTuple_Size(value) && px_is_array(PyTuple_GetItem(value, 0)))
+    return 0;
+  else
+    wanted = "either a scalar array or a tuple with the first value being a scalar array (Union[array, tuple[array, Any, ...]])";
   PyObject *name = PyObject_GetAttrString((PyObject *)Py_TYPE(value), "__name__");
-  PyErr_Format(PyExc_ValueError, "[%s] The return value of the function whose gradient we want to compute should be %s; but %S was returned.",
+  PyErr_Format(PyExc_ValueError,
+               "[%s] The return value of the function whose gradient we want to compute should be %s; but %S was returned.",
                g->with_value ? "value_and_grad" : "grad", wanted, name);
   Py_XDECREF(name);
   return PX_ERROR;
@@ -127,11 +129,15 @@ static void restore(PyObject *traced, px_list *inputs) {
 static PyObject *grads_of(const grad_call *g, mlx_vector_array v) {
   next_array n = {v, 0, NULL};
   Py_ssize_t count = PyTuple_Size(g->argnums), names = PyTuple_Size(g->argnames);
-  PyObject *positional = count == 1 ? px_tree_map(argument(g, 0, false), next_traced, &n) : count ? PyTuple_New(count) : Py_NewRef(Py_None);
+  PyObject *positional = count == 1 ? px_tree_map(argument(g, 0, false), next_traced, &n)
+                         : count    ? PyTuple_New(count)
+                                    : Py_NewRef(Py_None);
   for (Py_ssize_t i = 0; count > 1 && positional && i < count; i++) {
     PyObject *one = px_tree_map(argument(g, i, false), next_traced, &n);
-    if (!one) Py_CLEAR(positional);
-    else PyTuple_SetItem(positional, i, one);
+    if (!one)
+      Py_CLEAR(positional);
+    else
+      PyTuple_SetItem(positional, i, one);
   }
   if (!names || !positional) return positional;
   PyObject *named = PyDict_New();
@@ -152,7 +158,10 @@ static int gather_inputs(const grad_call *g, px_list *inputs) {
   for (Py_ssize_t i = 0; i < PyTuple_Size(g->argnums); i++) {
     Py_ssize_t at = PyLong_AsSsize_t(PyTuple_GetItem(g->argnums, i));
     if (at >= given) {
-      PyErr_Format(PyExc_ValueError, "[%s] Can't compute the gradient of argument index %zd because the function is called with only %zd positional arguments.", tag, at, given);
+      PyErr_Format(PyExc_ValueError,
+                   "[%s] Can't compute the gradient of argument index %zd because the function is called with only %zd "
+                   "positional arguments.",
+                   tag, at, given);
       return PX_ERROR;
     }
     if (px_tree_arrays(PyTuple_GetItem(g->args, at), inputs, true)) return PX_ERROR;
@@ -160,7 +169,10 @@ static int gather_inputs(const grad_call *g, px_list *inputs) {
   for (Py_ssize_t i = 0; i < PyTuple_Size(g->argnames); i++) {
     PyObject *name = PyTuple_GetItem(g->argnames, i), *value = g->kwargs ? PyDict_GetItemWithError(g->kwargs, name) : NULL;
     if (!value) {
-      if (!PyErr_Occurred()) PyErr_Format(PyExc_ValueError, "[%s] Can't compute the gradient of keyword argument '%U' because the function is called without it.", tag, name);
+      if (!PyErr_Occurred())
+        PyErr_Format(PyExc_ValueError,
+                     "[%s] Can't compute the gradient of keyword argument '%U' because the function is called without it.", tag,
+                     name);
       return PX_ERROR;
     }
     if (px_tree_arrays(value, inputs, true)) return PX_ERROR;
@@ -210,8 +222,10 @@ static PyObject *call_grad(px_func *self, PyObject *args, PyObject *kwargs) {
 
 static int to_argnums(PyObject *o, bool names_given, const char *tag, PyObject **tuple) {
   px_ints nums = {.n = 1, .v = {0}};
-  if (!o || o == Py_None) nums.n = names_given ? 0 : 1;
-  else PX_TRY(px_to_size_or_shape(o, &nums));
+  if (!o || o == Py_None)
+    nums.n = names_given ? 0 : 1;
+  else
+    PX_TRY(px_to_size_or_shape(o, &nums));
   for (int i = 0; i < nums.n; i++) {
     if (nums.v[i] < 0) {
       PyErr_Format(PyExc_ValueError, "[%s] Can't compute the gradient of negative argument index %d.", tag, nums.v[i]);
@@ -229,10 +243,14 @@ static int to_argnums(PyObject *o, bool names_given, const char *tag, PyObject *
 }
 
 static int to_argnames(PyObject *o, const char *tag, PyObject **tuple) {
-  if (!o || o == Py_None) *tuple = PyTuple_New(0);
-  else if (PyUnicode_Check(o)) *tuple = PyTuple_Pack(1, o);
-  else if (!PySequence_Check(o)) return PX_TYPE;
-  else *tuple = PySequence_Tuple(o);
+  if (!o || o == Py_None)
+    *tuple = PyTuple_New(0);
+  else if (PyUnicode_Check(o))
+    *tuple = PyTuple_Pack(1, o);
+  else if (!PySequence_Check(o))
+    return PX_TYPE;
+  else
+    *tuple = PySequence_Tuple(o);
   for (Py_ssize_t i = 0; *tuple && i < PyTuple_Size(*tuple); i++) {
     if (!PyUnicode_Check(PyTuple_GetItem(*tuple, i))) return PX_TYPE;
     for (Py_ssize_t j = 0; j < i; j++)
@@ -284,7 +302,8 @@ static int run_plain(mlx_vector_array *res, const mlx_vector_array in, void *pay
   return px_callback_result(rc);
 }
 
-typedef int (*product_fn)(mlx_vector_array *, mlx_vector_array *, const mlx_closure, const mlx_vector_array, const mlx_vector_array);
+typedef int (*product_fn)(mlx_vector_array *, mlx_vector_array *, const mlx_closure, const mlx_vector_array,
+                          const mlx_vector_array);
 static int product(PyObject **v, PyObject **out, product_fn fn) {
   PX_ARRAYS(primals);
   PX_ARRAYS(others);
@@ -295,7 +314,8 @@ static int product(PyObject **v, PyObject **out, product_fn fn) {
   mlx_closure fun = mlx_closure_new_func_payload(run_plain, v[0], NULL);
   int rc = fn(&values, &products, fun, primals.h, others.h);
   mlx_closure_free(fun);
-  if (rc) px_raise();
+  if (rc)
+    px_raise();
   else {
     PyObject *a = px_vector_list(values), *b = px_vector_list(products);
     *out = a && b ? PyTuple_Pack(2, a, b) : NULL;

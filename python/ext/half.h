@@ -22,8 +22,10 @@ static inline uint16_t px_f32_to_bf16(float f) { /* ties to even; NaN stays NaN 
 static inline float px_f16_to_f32(uint16_t h) {
   uint32_t sign = (uint32_t)(h & 0x8000) << 16, e = h >> 10 & 31, m = h & 1023, u;
   float f;
-  if (e == 31) u = sign | 0x7f800000 | m << 13;
-  else if (e) u = sign | (e + 112) << 23 | m << 13;
+  if (e == 31)
+    u = sign | 0x7f800000 | m << 13;
+  else if (e)
+    u = sign | (e + 112) << 23 | m << 13;
   else {
     f = (float)m * 0x1p-24f;
     memcpy(&u, &f, 4);

@@ -15,9 +15,11 @@ void px_drop_index(px_index *x) {
 }
 
 static int parse_slice(px_part *it, PyObject *o, int size) {
-  static const char *const parts[] = {"start", "stop", "step"};
+  static const char *const names[] = {"start", "stop", "step"};
+  static PyObject *interned[3];
   for (int i = 0; i < 3; i++) {
-    PyObject *v = PyObject_GetAttrString(o, parts[i]);
+    if (!interned[i] && !(interned[i] = PyUnicode_InternFromString(names[i]))) return PX_ERROR;
+    PyObject *v = PyObject_GetAttr(o, interned[i]);
     bool ok = v && (v == Py_None || (PyIndex_Check(v) && !px_is_array(v)));
     Py_XDECREF(v);
     if (ok) continue;
@@ -29,8 +31,10 @@ static int parse_slice(px_part *it, PyObject *o, int size) {
   Py_ssize_t n = PySlice_AdjustIndices(size, &start, &stop, step);
   if (step > INT32_MAX) step = INT32_MAX;
   if (step < -INT32_MAX) step = -INT32_MAX;
-  if (n == 0) start = stop = 0, step = 1;
-  else if (step < 0 && stop < 0) stop = -(Py_ssize_t)size - 1;
+  if (n == 0)
+    start = stop = 0, step = 1;
+  else if (step < 0 && stop < 0)
+    stop = -(Py_ssize_t)size - 1;
   it->kind = PX_SLICE;
   it->start = (int)start;
   it->stop = (int)stop;
@@ -64,7 +68,8 @@ static int parse_array(px_part *it, PyObject *o, bool writing) {
   if (px_is_array(o)) {
     it->array.h = px_handle(o);
     rc = 0;
-  } else rc = px_from_object(o, PyList_Check(o) && PyList_Size(o) == 0 ? MLX_INT32 : -1, &it->array);
+  } else
+    rc = px_from_object(o, PyList_Check(o) && PyList_Size(o) == 0 ? MLX_INT32 : -1, &it->array);
   if (rc) return rc;
   if (mlx_array_dtype(it->array.h) == MLX_BOOL) {
     it->kind = PX_MASK;
@@ -83,8 +88,10 @@ static int consumed(PyObject *o) { /* dimensions that an element of the index st
 }
 
 static int too_many(int ndim) {
-  if (ndim) PyErr_Format(PyExc_ValueError, "Too many indices for array with %d dimensions.", ndim);
-  else PyErr_SetString(PyExc_ValueError, "too many indices for array: array is 0-dimensional");
+  if (ndim)
+    PyErr_Format(PyExc_ValueError, "Too many indices for array with %d dimensions.", ndim);
+  else
+    PyErr_SetString(PyExc_ValueError, "too many indices for array: array is 0-dimensional");
   return PX_ERROR;
 }
 
@@ -104,10 +111,14 @@ static int parse_one(px_index *x, PyObject *o, int *dim, bool writing) {
     return 0;
   }
   x->n++; /* counted before it may fail, so that its array is dropped */
-  if (PySlice_Check(o)) rc = parse_slice(it, o, x->shape[*dim]);
-  else if (px_is_array(o) || PyList_Check(o)) rc = parse_array(it, o, writing);
-  else if (PyIndex_Check(o) && !PyBool_Check(o)) rc = parse_int(it, o, *dim, x->shape[*dim]);
-  else rc = bad_index();
+  if (PySlice_Check(o))
+    rc = parse_slice(it, o, x->shape[*dim]);
+  else if (px_is_array(o) || PyList_Check(o))
+    rc = parse_array(it, o, writing);
+  else if (PyIndex_Check(o) && !PyBool_Check(o))
+    rc = parse_int(it, o, *dim, x->shape[*dim]);
+  else
+    rc = bad_index();
   if (rc) return rc;
   it->dim = *dim;
   x->ints += it->kind == PX_INT;
@@ -139,7 +150,8 @@ int px_parse_index(px_index *x, mlx_array a, PyObject *key, bool writing) {
     PyObject *o = tuple ? PyTuple_GetItem(key, i) : key;
     if (o == Py_Ellipsis)
       for (int k = used; k < x->ndim; k++) push_full(x, &dim);
-    else if (parse_one(x, o, &dim, writing)) return PX_ERROR;
+    else if (parse_one(x, o, &dim, writing))
+      return PX_ERROR;
   }
   while (dim < x->ndim) push_full(x, &dim);
   int groups = 0;
@@ -183,9 +195,12 @@ static int squeeze(mlx_array *res, const int *axes, int n, mlx_stream s) {
 static int read_basic(mlx_array *res, mlx_array a, const px_index *x, mlx_stream s) {
   int drop[PX_MAX_NDIM], add[2 * PX_MAX_NDIM], ndrop = 0, nadd = 0, out = 0;
   for (int i = 0; i < x->n; i++) {
-    if (x->at[i].kind == PX_INT) drop[ndrop++] = x->at[i].dim;
-    else if (x->at[i].kind == PX_NONE) add[nadd++] = out++;
-    else out++;
+    if (x->at[i].kind == PX_INT)
+      drop[ndrop++] = x->at[i].dim;
+    else if (x->at[i].kind == PX_NONE)
+      add[nadd++] = out++;
+    else
+      out++;
   }
   if (take_slices(res, a, x, s) || squeeze(res, drop, ndrop, s)) return PX_ERROR;
   return nadd ? check(mlx_expand_dims_axes(res, *res, add, (size_t)nadd, s)) : 0;
@@ -240,7 +255,8 @@ static int read_arrays(mlx_array *res, mlx_array a, const px_index *x, mlx_strea
   if (nb && place != target) {
     int rest = 0;
     for (int d = 0; d < ndim; d++) {
-      if (d >= target && d < target + nb) axes[k++] = place + d - target;
+      if (d >= target && d < target + nb)
+        axes[k++] = place + d - target;
       else {
         if (rest == place) rest += nb;
         axes[k++] = rest++;
@@ -251,9 +267,12 @@ static int read_arrays(mlx_array *res, mlx_array a, const px_index *x, mlx_strea
   if (!x->nones) return 0;
   int add[2 * PX_MAX_NDIM], nadd = 0, out = x->adjacent ? 0 : nb, done = !x->adjacent;
   for (int i = 0; i < x->n; i++) {
-    if (x->at[i].kind == PX_NONE) add[nadd++] = out++;
-    else if (x->at[i].kind == PX_SLICE) out++;
-    else if (!done) out += nb, done = 1;
+    if (x->at[i].kind == PX_NONE)
+      add[nadd++] = out++;
+    else if (x->at[i].kind == PX_SLICE)
+      out++;
+    else if (!done)
+      out += nb, done = 1;
   }
   return check(mlx_expand_dims_axes(res, *res, add, (size_t)nadd, s));
 }

@@ -10,9 +10,9 @@ typedef enum px_kind { PX_INT, PX_SLICE, PX_NONE, PX_ARRAY, PX_MASK } px_kind;
 typedef struct px_part {
   px_kind kind;
   int dim;
-  int start, stop, step;   /* an int is start, start + 1, 1; of a negative step, stop is below -size where it ends before 0 */
-  int n;                   /* how many elements a slice takes */
-  bool full;               /* a slice of everything, in order */
+  int start, stop, step; /* an int is start, start + 1, 1; of a negative step, stop is below -size where it ends before 0 */
+  int n;                 /* how many elements a slice takes */
+  bool full;             /* a slice of everything, in order */
   px_arg array;
 } px_part;
 
@@ -20,7 +20,7 @@ typedef struct px_part {
 typedef struct px_index {
   int n, ndim;
   int arrays, ints, nones, masks;
-  bool adjacent;           /* ints and arrays stand side by side: their dimensions stay there, else they come first */
+  bool adjacent; /* ints and arrays stand side by side: their dimensions stay there, else they come first */
   const int *shape;
   px_part at[2 * PX_MAX_NDIM];
 } px_index;

@@ -19,14 +19,17 @@ static size_t mem_tell(void *p) { return ((memory *)p)->pos; }
 static void mem_seek(void *p, int64_t off, int whence) {
   memory *m = p;
   int64_t base = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? (int64_t)m->pos : (int64_t)m->size, at;
-  if (__builtin_add_overflow(base, off, &at) || at < 0) m->bad = true;
-  else m->pos = (size_t)at;
+  if (__builtin_add_overflow(base, off, &at) || at < 0)
+    m->bad = true;
+  else
+    m->pos = (size_t)at;
 }
 static void read_at(memory *m, char *data, size_t n, size_t off) {
   if (off > m->size || n > m->size - off) {
     m->bad = true;
     memset(data, 0, n);
-  } else memcpy(data, m->data + off, n);
+  } else
+    memcpy(data, m->data + off, n);
 }
 static void mem_read(void *p, char *data, size_t n) {
   memory *m = p;
@@ -67,8 +70,10 @@ static void mem_free(void *p) {
 }
 static void mem_keep(void *p) { (void)p; } /* a writer's memory is read after it is closed */
 
-static const mlx_io_vtable reading = {mem_open, mem_good, mem_tell, mem_seek, mem_read, mem_read_at, mem_write, mem_label, mem_free};
-static const mlx_io_vtable writing = {mem_open, mem_good, mem_tell, mem_seek, mem_read, mem_read_at, mem_write, mem_label, mem_keep};
+static const mlx_io_vtable reading = {mem_open,    mem_good,  mem_tell,  mem_seek, mem_read,
+                                      mem_read_at, mem_write, mem_label, mem_free};
+static const mlx_io_vtable writing = {mem_open,    mem_good,  mem_tell,  mem_seek, mem_read,
+                                      mem_read_at, mem_write, mem_label, mem_keep};
 
 /* A reader of a copy of bytes; it frees itself. */
 static int reader_of(PyObject *bytes, mlx_io_reader *reader) {
@@ -90,7 +95,9 @@ static int reader_of(PyObject *bytes, mlx_io_reader *reader) {
 
 /* ---- names ---- */
 
-static bool is_path(PyObject *o) { return PyUnicode_Check(o) || PyBytes_Check(o) || PyObject_HasAttrString((PyObject *)Py_TYPE(o), "__fspath__"); }
+static bool is_path(PyObject *o) {
+  return PyUnicode_Check(o) || PyBytes_Check(o) || PyObject_HasAttrString((PyObject *)Py_TYPE(o), "__fspath__");
+}
 
 static PyObject *path_text(PyObject *o) {
   PyObject *p = PyOS_FSPath(o);
@@ -222,8 +229,10 @@ PyObject *px_savez(PyObject *args, PyObject *kwargs, bool compressed) {
   for (Py_ssize_t i = 1; !rc && i < PyTuple_Size(args); i++) {
     PyObject *name = PyUnicode_FromFormat("arr_%zd", i - 1);
     rc = kwargs && PyDict_Contains(kwargs, name) == 1;
-    if (rc) PyErr_Format(PyExc_ValueError, "[savez] Cannot use un-named variables and keyword %U", name);
-    else rc = write_member(zip, name, PyTuple_GetItem(args, i));
+    if (rc)
+      PyErr_Format(PyExc_ValueError, "[savez] Cannot use un-named variables and keyword %U", name);
+    else
+      rc = write_member(zip, name, PyTuple_GetItem(args, i));
     Py_DECREF(name);
   }
   Py_ssize_t pos = 0;
@@ -299,9 +308,12 @@ int px_do_save_safetensors(PyObject **v, PyObject **out) {
   int rc = to_array_map(v[1], t.arrays);
   if (!rc && v[2] && v[2] != Py_None) rc = to_string_map(v[2], t.metadata);
   if (rc) goto done;
-  if (!is_path(v[0])) rc = PyObject_HasAttrString(v[0], "write") ? write_to(v[0], saved_bytes(save_tensors, &t)) : PX_TYPE;
-  else if (!(path = path_bytes(v[0], ".safetensors"))) rc = PX_ERROR;
-  else if (mlx_save_safetensors(PyBytes_AsString(path), t.arrays, t.metadata)) rc = px_failed();
+  if (!is_path(v[0]))
+    rc = PyObject_HasAttrString(v[0], "write") ? write_to(v[0], saved_bytes(save_tensors, &t)) : PX_TYPE;
+  else if (!(path = path_bytes(v[0], ".safetensors")))
+    rc = PX_ERROR;
+  else if (mlx_save_safetensors(PyBytes_AsString(path), t.arrays, t.metadata))
+    rc = px_failed();
 done:
   Py_XDECREF(path);
   mlx_map_string_to_array_free(t.arrays);
@@ -349,8 +361,10 @@ static PyObject *load_tensors(PyObject *file, PyObject *bytes, bool with_metadat
       if (mlx_load_safetensors_reader(&t.arrays, &t.metadata, reader, s)) rc = px_failed();
       mlx_io_reader_free(reader);
     }
-  } else if (!(path = path_bytes(file, NULL))) rc = PX_ERROR;
-  else rc = mlx_load_safetensors(&t.arrays, &t.metadata, PyBytes_AsString(path), s) ? px_failed() : 0;
+  } else if (!(path = path_bytes(file, NULL)))
+    rc = PX_ERROR;
+  else
+    rc = mlx_load_safetensors(&t.arrays, &t.metadata, PyBytes_AsString(path), s) ? px_failed() : 0;
   if (!rc) {
     PyObject *arrays = array_dict(t.arrays), *metadata = with_metadata && arrays ? string_dict(t.metadata) : NULL;
     r = !with_metadata ? Py_XNewRef(arrays) : metadata ? PyTuple_Pack(2, arrays, metadata) : NULL;
@@ -410,15 +424,18 @@ int px_do_load(PyObject **v, PyObject **out) { /* file, format, return_metadata,
     }
   }
   if (path || npz || bytes) {
-    if (npy) *out = load_npy(v[0], bytes, s.h);
+    if (npy)
+      *out = load_npy(v[0], bytes, s.h);
     else if (npz) {
       *out = load_npz(v[0], s.h);
       if (!*out && PyErr_ExceptionMatches(PyExc_OSError)) {
         PyErr_Clear();
         PyErr_Format(PyExc_RuntimeError, "[load] Failed to open file %S", v[0]);
       }
-    } else if (st) *out = load_tensors(v[0], bytes, with_metadata, s.h);
-    else PyErr_Format(PyExc_ValueError, "[load] Unknown file format %U", format);
+    } else if (st)
+      *out = load_tensors(v[0], bytes, with_metadata, s.h);
+    else
+      PyErr_Format(PyExc_ValueError, "[load] Unknown file format %U", format);
     if (*out && with_metadata && !st) {
       PyErr_Format(PyExc_ValueError, "[load] metadata not supported for format %U", format);
       Py_CLEAR(*out);

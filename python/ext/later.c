@@ -28,7 +28,6 @@ void px_release_later(PyObject *o) {
   if (!e) return; /* leaked: there is no memory to remember it */
   e->object = o;
   e->next = atomic_load(&waiting);
-  while (!atomic_compare_exchange_weak(&waiting, &e->next, e)) {
-  }
+  while (!atomic_compare_exchange_weak(&waiting, &e->next, e)) {}
   if (!e->next) Py_AddPendingCall(drain, NULL); /* when the queue is full, the next object tries again */
 }

@@ -19,11 +19,13 @@ static PyObject *savez_compressed(PyObject *m, PyObject *args, PyObject *kwargs)
   (void)m;
   return px_savez(args, kwargs, true);
 }
-static PyMethodDef archive_functions[] = { /* the only ones that take **kwargs */
-    {"savez", PX_FN(savez), METH_VARARGS | METH_KEYWORDS, "savez($module, /, file, *args, **kwargs)\n--\n\nWrites arrays to a .npz file."},
-    {"savez_compressed", PX_FN(savez_compressed), METH_VARARGS | METH_KEYWORDS,
-     "savez_compressed($module, /, file, *args, **kwargs)\n--\n\nWrites arrays to a compressed .npz file."},
-    {0}};
+static PyMethodDef archive_functions[] =
+    {/* the only ones that take **kwargs */
+     {"savez", PX_FN(savez), METH_VARARGS | METH_KEYWORDS,
+      "savez($module, /, file, *args, **kwargs)\n--\n\nWrites arrays to a .npz file."},
+     {"savez_compressed", PX_FN(savez_compressed), METH_VARARGS | METH_KEYWORDS,
+      "savez_compressed($module, /, file, *args, **kwargs)\n--\n\nWrites arrays to a compressed .npz file."},
+     {0}};
 #else
 static PyMethodDef archive_functions[] = {{0}};
 #endif
@@ -31,8 +33,7 @@ static PyMethodDef archive_functions[] = {{0}};
 /* ---- ArrayLike: anything that can become an array ---- */
 
 typedef struct like_object {
-  PyObject_HEAD
-  PyObject *object;
+  PyObject_HEAD PyObject *object;
 } like_object;
 static PyObject *like_new(PyTypeObject *t, PyObject *args, PyObject *kwargs) {
   PyObject *o;
@@ -56,8 +57,12 @@ static void like_dealloc(PyObject *o) {
 }
 static int add_array_like(PyObject *m) {
   static PyMethodDef methods[] = {{"__mlx_array__", like_array, METH_NOARGS, NULL}, {0}};
-  PyType_Slot slots[] = {{Py_tp_doc, (void *)"Anything that can become an array."}, {Py_tp_new, (void *)like_new},
-                         {Py_tp_methods, methods}, {Py_tp_dealloc, (void *)like_dealloc}, {0, NULL}};
+  PyType_Slot slots[] = {{Py_tp_doc, (void *)"Anything that can become an array."},
+                         {Py_tp_new, (void *)like_new},
+                         {Py_tp_init, (void *)px_init_done},
+                         {Py_tp_methods, methods},
+                         {Py_tp_dealloc, (void *)like_dealloc},
+                         {0, NULL}};
   PyType_Spec spec = {"mlx.core.ArrayLike", sizeof(like_object), 0, Py_TPFLAGS_DEFAULT, slots};
   PyObject *t = PyType_FromSpec(&spec);
   int rc = !t || PyModule_AddObjectRef(m, "ArrayLike", t) ? -1 : 0;
@@ -76,7 +81,9 @@ static PyObject *namespace_info(PyObject *m, PyObject *unused) {
   return r;
 }
 static PyMethodDef package_functions[] = {
-    {"__array_namespace_info__", namespace_info, METH_NOARGS, "__array_namespace_info__($module, /)\n--\n\nWhat the Python array API asks of a namespace."}, {0}};
+    {"__array_namespace_info__", namespace_info, METH_NOARGS,
+     "__array_namespace_info__($module, /)\n--\n\nWhat the Python array API asks of a namespace."},
+    {0}};
 
 static void fix_reprlib(void) { /* the extension works without the package around it */
   PyObject *fix = PyImport_ImportModule("mlx._reprlib_fix");
@@ -95,7 +102,10 @@ static PyObject *add_submodule(PyObject *m, const char *name, const char *full, 
 }
 
 static int add_constants(PyObject *m) {
-  static const struct { const char *name; double value; } floats[] = {
+  static const struct {
+    const char *name;
+    double value;
+  } floats[] = {
       {"e", 2.718281828459045}, {"euler_gamma", 0.5772156649015329}, {"pi", 3.141592653589793}, {"inf", INFINITY}, {"nan", NAN}};
   for (size_t i = 0; i < sizeof floats / sizeof *floats; i++) {
     PyObject *f = PyFloat_FromDouble(floats[i].value);
@@ -107,21 +117,24 @@ static int add_constants(PyObject *m) {
 }
 
 static int fill(PyObject *m) {
-  if (px_init_dtype(m) || px_init_device(m) || px_init_array(m) || px_init_transforms(m) || px_init_compile(m) || px_init_custom(m) ||
-      px_init_print(m) || add_array_like(m) || add_constants(m) || PyModule_AddFunctions(m, archive_functions) ||
-      PyModule_AddFunctions(m, package_functions))
+  if (px_init_dtype(m) || px_init_device(m) || px_init_array(m) || px_init_transforms(m) || px_init_compile(m) ||
+      px_init_custom(m) || px_init_print(m) || add_array_like(m) || add_constants(m) ||
+      PyModule_AddFunctions(m, archive_functions) || PyModule_AddFunctions(m, package_functions))
     return -1;
   PyObject *random = add_submodule(m, "random", "mlx.core.random", px_random_functions);
   if (!random || px_init_random(m, random)) return -1;
-  return add_submodule(m, "linalg", "mlx.core.linalg", px_linalg_functions) && add_submodule(m, "fft", "mlx.core.fft", px_fft_functions) &&
+  return add_submodule(m, "linalg", "mlx.core.linalg", px_linalg_functions) &&
+                 add_submodule(m, "fft", "mlx.core.fft", px_fft_functions) &&
                  add_submodule(m, "fast", "mlx.core.fast", px_fast_functions) &&
                  add_submodule(m, "distributed", "mlx.core.distributed", px_distributed_functions) &&
-                 add_submodule(m, "metal", "mlx.core.metal", px_metal_functions) && add_submodule(m, "cuda", "mlx.core.cuda", px_cuda_functions)
+                 add_submodule(m, "metal", "mlx.core.metal", px_metal_functions) &&
+                 add_submodule(m, "cuda", "mlx.core.cuda", px_cuda_functions)
              ? 0
              : -1;
 }
 
-static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "mlx.core", .m_doc = "Arrays, their functions and the transforms of functions.", .m_size = -1};
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "mlx.core",
+                                        .m_doc = "Arrays, their functions and the transforms of functions.", .m_size = -1};
 
 PyMODINIT_FUNC PyInit_core(void) {
   definition.m_methods = px_core_functions;

@@ -2,12 +2,10 @@
 #include "px_gen.h"
 
 typedef struct options_object {
-  PyObject_HEAD
-  int precision;
+  PyObject_HEAD int precision;
 } options_object;
 typedef struct context_object {
-  PyObject_HEAD
-  int precision, old;
+  PyObject_HEAD int precision, old;
 } context_object;
 static PyTypeObject *options_type, *context_type;
 
@@ -40,7 +38,10 @@ static PyObject *options_new(PyTypeObject *t, PyObject *args, PyObject *kwargs) 
   (void)t;
   return PyArg_ParseTupleAndKeywords(args, kwargs, "|i:PrintOptions", names, &p) ? new_options(p) : NULL;
 }
-static PyObject *get_precision(PyObject *o, void *c) { (void)c; return PyLong_FromLong(((options_object *)o)->precision); }
+static PyObject *get_precision(PyObject *o, void *c) {
+  (void)c;
+  return PyLong_FromLong(((options_object *)o)->precision);
+}
 static int set_precision(PyObject *o, PyObject *value, void *c) {
   (void)c;
   int p;
@@ -87,10 +88,19 @@ static PyObject *context_exit(PyObject *o, PyObject *args) {
 }
 
 int px_init_print(PyObject *m) {
-  static PyGetSetDef getset[] = {{"precision", get_precision, set_precision, "Digits after the point; -1: six significant digits.", NULL}, {0}};
-  static PyMethodDef methods[] = {{"__enter__", context_enter, METH_NOARGS, NULL}, {"__exit__", context_exit, METH_VARARGS, NULL}, {0}};
-  PyType_Slot options[] = {{Py_tp_doc, (void *)"How arrays print."}, {Py_tp_new, (void *)options_new}, {Py_tp_getset, getset}, {Py_tp_dealloc, (void *)plain_dealloc}, {0, NULL}};
-  PyType_Slot context[] = {{Py_tp_doc, (void *)"Prints in another way inside a with block."}, {Py_tp_new, (void *)context_new}, {Py_tp_methods, methods}, {Py_tp_dealloc, (void *)plain_dealloc}, {0, NULL}};
+  static PyGetSetDef getset[] = {
+      {"precision", get_precision, set_precision, "Digits after the point; -1: six significant digits.", NULL}, {0}};
+  static PyMethodDef methods[] = {
+      {"__enter__", context_enter, METH_NOARGS, NULL}, {"__exit__", context_exit, METH_VARARGS, NULL}, {0}};
+  PyType_Slot options[] = {{Py_tp_doc, (void *)"How arrays print."}, {Py_tp_new, (void *)options_new},
+                           {Py_tp_init, (void *)px_init_done},       {Py_tp_getset, getset},
+                           {Py_tp_dealloc, (void *)plain_dealloc},   {0, NULL}};
+  PyType_Slot context[] = {{Py_tp_doc, (void *)"Prints in another way inside a with block."},
+                           {Py_tp_new, (void *)context_new},
+                           {Py_tp_init, (void *)px_init_done},
+                           {Py_tp_methods, methods},
+                           {Py_tp_dealloc, (void *)plain_dealloc},
+                           {0, NULL}};
   PyType_Spec specs[] = {{"mlx.core.PrintOptions", sizeof(options_object), 0, Py_TPFLAGS_DEFAULT, options},
                          {"mlx.core._PrintOptionsContext", sizeof(context_object), 0, Py_TPFLAGS_DEFAULT, context}};
   options_type = (PyTypeObject *)PyType_FromSpec(&specs[0]);

@@ -31,33 +31,30 @@
 #include "px_have.h"
 
 #define PX_MAX_NDIM 32
-#define PX_REPLACE(var, value)                 \
-  do {                                         \
-    PyObject *old_ = (var);                    \
-    (var) = (value);                           \
-    Py_XDECREF(old_);                          \
+#define PX_REPLACE(var, value) \
+  do {                         \
+    PyObject *old_ = (var);    \
+    (var) = (value);           \
+    Py_XDECREF(old_);          \
   } while (0)
 enum { PX_TYPE = 1, PX_ERROR = -1 };
 
 /* ---- objects ---- */
 typedef struct px_array {
-  PyObject_HEAD
-  void *slot;
+  PyObject_HEAD void *slot;
   PyObject *weak;
 } px_array;
 
-extern PyObject *px_module;                 /* mlx.core */
+extern PyObject *px_module; /* mlx.core */
 extern PyTypeObject *px_array_type;
-extern PyObject *px_axis_error;             /* both an IndexError and a ValueError */
+extern PyObject *px_axis_error; /* both an IndexError and a ValueError */
 
-static inline bool px_is_array(PyObject *o) {
-  return Py_TYPE(o) == px_array_type || PyType_IsSubtype(Py_TYPE(o), px_array_type);
-}
+static inline bool px_is_array(PyObject *o) { return Py_TYPE(o) == px_array_type || PyType_IsSubtype(Py_TYPE(o), px_array_type); }
 /* The handle of a Python array; borrowed, valid while the object lives. */
 static inline mlx_array px_handle(PyObject *o) { return (mlx_array){&((px_array *)o)->slot}; }
 
-PyObject *px_new(void);                     /* an empty array object, to be used as a result */
-PyObject *px_wrap(mlx_array h);             /* a new object that shares what h holds */
+PyObject *px_new(void);         /* an empty array object, to be used as a result */
+PyObject *px_wrap(mlx_array h); /* a new object that shares what h holds */
 /* The exception for the last failed call of the C API (a pending one, from a callback, is kept). Returns NULL. */
 PyObject *px_raise(void);
 /* Finishes a result: rc of the C call; on failure drops it and raises. */
@@ -67,11 +64,11 @@ PyObject *px_done(PyObject *result, int rc);
 #define PX_MAX_PARAMS 20
 typedef struct px_sig {
   const char *name;
-  const char *text;                         /* "(a: array, /, ...) -> array" */
+  const char *text; /* "(a: array, /, ...) -> array" */
   const char *params[PX_MAX_PARAMS];
   uint8_t npositional_only, npositional, nparams;
-  bool variadic;                            /* the first parameter is *args: a tuple */
-  uint32_t required;                        /* bit i: parameter i has no default */
+  bool variadic;     /* the first parameter is *args: a tuple */
+  uint32_t required; /* bit i: parameter i has no default */
 } px_sig;
 
 /* Distributes arguments over v[nparams] (borrowed; NULL where absent). first, if not NULL, is parameter 0 (a method's
@@ -92,8 +89,8 @@ static inline void px_drop(px_arg *a) {
 static inline mlx_array px_own(px_arg *a) { return a->h = (mlx_array){&a->slot}; }
 
 typedef struct px_ints {
-  int n;                                    /* -1: None */
-  bool single;                              /* a plain int was given */
+  int n;       /* -1: None */
+  bool single; /* a plain int was given */
   int v[PX_MAX_NDIM];
 } px_ints;
 
@@ -105,34 +102,34 @@ static inline void px_drop_stream(px_stream *s) {
   if (s->own) mlx_stream_free(s->h);
 }
 
-typedef struct px_arrays {                  /* a list of arrays */
+typedef struct px_arrays { /* a list of arrays */
   mlx_vector_array h;
 } px_arrays;
 static inline void px_drop_arrays(px_arrays *a) {
   if (a->h.ctx) mlx_vector_array_free(a->h);
 }
 
-int px_to_array(PyObject *o, px_arg *a);                  /* an array, nothing else */
+int px_to_array(PyObject *o, px_arg *a); /* an array, nothing else */
 int px_to_array_or_none(PyObject *o, px_arg *a);
-int px_to_any(PyObject *o, px_arg *a);                    /* a scalar, an array, or what can become one */
-int px_to_weak(PyObject *o, mlx_dtype like, px_arg *a);   /* the same; Python scalars follow the dtype of an array */
+int px_to_any(PyObject *o, px_arg *a);                  /* a scalar, an array, or what can become one */
+int px_to_weak(PyObject *o, mlx_dtype like, px_arg *a); /* the same; Python scalars follow the dtype of an array */
 int px_to_weak_or_none(PyObject *o, mlx_dtype like, px_arg *a);
 int px_to_pair(PyObject *x, PyObject *y, px_arg *a, px_arg *b); /* two operands, the scalar one weak */
-int px_to_arrays(PyObject *o, px_arrays *a);              /* list or tuple of arrays */
-int px_to_any_arrays(PyObject *o, px_arrays *a);          /* the same, scalars allowed */
+int px_to_arrays(PyObject *o, px_arrays *a);                    /* list or tuple of arrays */
+int px_to_any_arrays(PyObject *o, px_arrays *a);                /* the same, scalars allowed */
 int px_to_int(PyObject *o, int *v);
 int px_to_int_or_none(PyObject *o, mlx_optional_int *v);
 int px_to_int64(PyObject *o, int64_t *v);
 int px_to_size(PyObject *o, size_t *v);
 int px_to_uint64(PyObject *o, uint64_t *v);
 int px_to_bool(PyObject *o, bool *v);
-int px_to_double(PyObject *o, double *v);                 /* int, float, bool, or an array of one element */
+int px_to_double(PyObject *o, double *v); /* int, float, bool, or an array of one element */
 int px_to_float_or_none(PyObject *o, mlx_optional_float *v);
-int px_to_string(PyObject *o, const char **v);            /* borrowed from o */
-int px_to_ints(PyObject *o, px_ints *v);                  /* None, an int or a sequence of them */
-int px_to_shape(PyObject *o, px_ints *v);                 /* a sequence */
-int px_to_size_or_shape(PyObject *o, px_ints *v);         /* an int or a sequence */
-int px_to_repeated(PyObject *o, int n, px_ints *v);       /* an int (repeated) or n of them */
+int px_to_string(PyObject *o, const char **v);      /* borrowed from o */
+int px_to_ints(PyObject *o, px_ints *v);            /* None, an int or a sequence of them */
+int px_to_shape(PyObject *o, px_ints *v);           /* a sequence */
+int px_to_size_or_shape(PyObject *o, px_ints *v);   /* an int or a sequence */
+int px_to_repeated(PyObject *o, int n, px_ints *v); /* an int (repeated) or n of them */
 int px_to_dtype(PyObject *o, mlx_dtype *v);
 int px_to_dtype_or(PyObject *o, mlx_dtype otherwise, mlx_dtype *v);
 int px_to_stream(PyObject *o, px_stream *s);
@@ -146,20 +143,20 @@ static inline int px_default_stream(px_stream *s) {
 void px_release_later(PyObject *o);
 
 /* ---- converting (convert.c, export.c) ---- */
-int px_set_long(mlx_array *res, PyObject *o, int like);   /* like: a dtype to follow, or -1 */
-int px_from_object(PyObject *o, int dtype, px_arg *a);    /* mx.array(o, dtype); dtype -1: its own */
+int px_set_long(mlx_array *res, PyObject *o, int like); /* like: a dtype to follow, or -1 */
+int px_from_object(PyObject *o, int dtype, px_arg *a);  /* mx.array(o, dtype); dtype -1: its own */
 int px_from_buffer(PyObject *o, px_arg *a);
 int px_from_dlpack(PyObject *o, px_arg *a);
-bool px_is_foreign(PyObject *o);                          /* NumPy, buffers, DLPack */
-int px_eval(mlx_array h);                                 /* with the interpreter lock released */
+bool px_is_foreign(PyObject *o); /* NumPy, buffers, DLPack */
+int px_eval(mlx_array h);        /* with the interpreter lock released */
 PyObject *px_tolist(PyObject *array);
 PyObject *px_item(PyObject *array);
-PyObject *px_numpy(PyObject *array);                      /* a NumPy array that shares memory */
+PyObject *px_numpy(PyObject *array); /* a NumPy array that shares memory */
 int px_getbuffer(PyObject *self, Py_buffer *view, int flags);
 void px_releasebuffer(PyObject *self, Py_buffer *view);
 PyObject *px_dlpack(PyObject *self, PyObject *args, PyObject *kwargs);
 PyObject *px_dlpack_device(PyObject *self, PyObject *unused);
-const char *px_format(mlx_dtype t);                       /* of the buffer protocol */
+const char *px_format(mlx_dtype t); /* of the buffer protocol */
 
 /* Elements of a vector as a list or a tuple. */
 PyObject *px_vector_list(mlx_vector_array v);
@@ -188,33 +185,37 @@ typedef struct px_list {
 int px_list_push(px_list *l, mlx_array h);
 static inline mlx_array px_list_at(px_list *l, size_t i) { return (mlx_array){&l->slot[i]}; }
 void px_list_clear(px_list *l);
-mlx_vector_array px_list_vector(px_list *l);               /* ctx NULL and an exception on failure */
+mlx_vector_array px_list_vector(px_list *l); /* ctx NULL and an exception on failure */
 int px_list_from_vector(px_list *l, mlx_vector_array v);
 int px_tree_arrays(PyObject *tree, px_list *l, bool strict); /* strict: every leaf must be an array */
 int px_append_arrays(mlx_vector_array v, px_list *l);
+
+/* __init__ of a type whose __new__ has taken the arguments. */
+int px_init_done(PyObject *self, PyObject *args, PyObject *kwargs);
 
 /* ---- parts of the module ---- */
 int px_init_dtype(PyObject *m);
 int px_init_device(PyObject *m);
 int px_init_array(PyObject *m);
+int px_init_at(PyObject *m);
+PyObject *px_iterate(PyObject *array);
+PyObject *px_new_at(PyObject *array);
 int px_init_transforms(PyObject *m);
 int px_init_compile(PyObject *m);
 int px_init_custom(PyObject *m);
 int px_init_random(PyObject *m, PyObject *random);
-int px_init_io(PyObject *m);
-int px_init_misc(PyObject *m);
 int px_init_print(PyObject *m);
 
 PyObject *px_make_enum(const char *name, const char *const *members, int n, const char *doc);
-PyObject *px_dtype_object(mlx_dtype t);                    /* borrowed */
+PyObject *px_dtype_object(mlx_dtype t); /* borrowed */
 const char *px_dtype_name(mlx_dtype t);
-char px_dtype_kind(mlx_dtype t);                           /* b u i f c */
+char px_dtype_kind(mlx_dtype t); /* b u i f c */
 bool px_is_dtype(PyObject *o);
 bool px_is_random_state(PyObject *o);
 
 /* The generated tables (tools/pygen.py from ops/python.def). */
-extern PyMethodDef px_core_functions[], px_linalg_functions[], px_fft_functions[], px_random_functions[],
-    px_fast_functions[], px_distributed_functions[], px_metal_functions[], px_cuda_functions[];
+extern PyMethodDef px_core_functions[], px_linalg_functions[], px_fft_functions[], px_random_functions[], px_fast_functions[],
+    px_distributed_functions[], px_metal_functions[], px_cuda_functions[];
 extern PyMethodDef px_array_generated[];
 
 /* Helpers of generated functions: one C function an axis form. */
@@ -223,6 +224,6 @@ typedef int (*px_reduce_one)(mlx_array *, mlx_array, int, bool, mlx_stream);
 typedef int (*px_reduce_axes)(mlx_array *, mlx_array, const int *, size_t, bool, mlx_stream);
 
 #define PX_FASTCALL (METH_FASTCALL | METH_KEYWORDS)
-#define PX_FN(f) ((PyCFunction)(void (*)(void))(f))
+#define PX_FN(f)    ((PyCFunction)(void (*)(void))(f))
 
 #endif

@@ -138,10 +138,16 @@ static void state_dealloc(PyObject *o) {
 
 int px_init_random(PyObject *m, PyObject *random) {
   (void)m;
-  PyType_Slot slots[] = {{Py_tp_doc, (void *)"The state of the generator: a sequence of one key."}, {Py_mp_length, (void *)state_length},
-      {Py_mp_subscript, (void *)state_get}, {Py_mp_ass_subscript, (void *)state_set}, {Py_sq_item, (void *)state_item},
-      {Py_sq_length, (void *)state_length}, {Py_tp_dealloc, (void *)state_dealloc}, {0, NULL}};
-  PyType_Spec spec = {"mlx.core.random._RandomState", sizeof(PyObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
+  PyType_Slot slots[] = {{Py_tp_doc, (void *)"The state of the generator: a sequence of one key."},
+                         {Py_mp_length, (void *)state_length},
+                         {Py_mp_subscript, (void *)state_get},
+                         {Py_mp_ass_subscript, (void *)state_set},
+                         {Py_sq_item, (void *)state_item},
+                         {Py_sq_length, (void *)state_length},
+                         {Py_tp_dealloc, (void *)state_dealloc},
+                         {0, NULL}};
+  PyType_Spec spec = {"mlx.core.random._RandomState", sizeof(PyObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                      slots};
   state_type = (PyTypeObject *)PyType_FromSpec(&spec);
   if (!state_type || PyModule_AddObjectRef(random, "_RandomState", (PyObject *)state_type)) return -1;
   state_object = PyObject_New(PyObject, state_type);

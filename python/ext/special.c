@@ -45,17 +45,21 @@ int px_do_sdpa(PyObject **v, PyObject **out) { /* q, k, v, scale, mask, sinks, f
     if (PyUnicode_Check(v[4])) {
       PX_TRY(px_to_string(v[4], &mode));
       if (strcmp(mode, "causal")) {
-        PyErr_Format(PyExc_ValueError, "[scaled_dot_product_attention] invalid mask option '%s'. mask must be 'causal', or an array.", mode);
+        PyErr_Format(PyExc_ValueError,
+                     "[scaled_dot_product_attention] invalid mask option '%s'. mask must be 'causal', or an array.", mode);
         return PX_ERROR;
       }
-    } else if (px_to_array(v[4], &mask)) return PX_TYPE;
-    else mode = "array";
+    } else if (px_to_array(v[4], &mask))
+      return PX_TYPE;
+    else
+      mode = "array";
   }
   if (v[5]) PX_TRY(px_to_array_or_none(v[5], &sinks));
   if (v[6]) PX_TRY(px_to_bool(v[6], &fused));
   PX_TRY(px_stream_arg(v[7], &s));
   if (fused) {
-    PyErr_SetString(PyExc_ValueError, "[scaled_dot_product_attention] force_fused=True but no fused kernel is available in CPU backend.");
+    PyErr_SetString(PyExc_ValueError,
+                    "[scaled_dot_product_attention] force_fused=True but no fused kernel is available in CPU backend.");
     return PX_ERROR;
   }
   PX_RESULT(out, mlx_fast_scaled_dot_product_attention(&res, q.h, k.h, x.h, (float)scale, mode, mask.h, sinks.h, s.h));
@@ -104,7 +108,8 @@ int px_do_svd(PyObject **v, PyObject **out) { /* a, compute_uv, stream */
   if (t && !uv) {
     *out = Py_NewRef(PyTuple_GetItem(t, 0));
     Py_DECREF(t);
-  } else *out = t;
+  } else
+    *out = t;
   return *out ? 0 : PX_ERROR;
 }
 
@@ -139,8 +144,10 @@ int px_do_fft1(PyObject **v, PyObject **out, px_fft1 fn) { /* a, n, axis, norm, 
   PX_TRY(to_norm(v[3], &norm));
   PX_TRY(px_stream_arg(v[4], &s));
   PX_TRY(px_axis_in(axis, (int)mlx_array_ndim(a.h), "fft", &at));
-  if (!none(v[1])) PX_TRY(px_to_int(v[1], &n));
-  else n = fn == mlx_fft_irfft ? 2 * (mlx_array_shape(a.h)[at] - 1) : mlx_array_shape(a.h)[at];
+  if (!none(v[1]))
+    PX_TRY(px_to_int(v[1], &n));
+  else
+    n = fn == mlx_fft_irfft ? 2 * (mlx_array_shape(a.h)[at] - 1) : mlx_array_shape(a.h)[at];
   PX_RESULT(out, fn(&res, a.h, n, axis, norm, s.h));
 }
 
@@ -151,8 +158,10 @@ int px_do_fftn(PyObject **v, PyObject **out, px_fftn fn) { /* a, s, axes, norm, 
   PX_STREAM(s);
   PX_TRY(px_to_array(v[0], &a));
   if (v[1]) PX_TRY(px_to_shape_or_none(v[1], &size));
-  if (v[2]) PX_TRY(px_to_shape_or_none(v[2], &axes));
-  else if (fn == mlx_fft_fft2 || fn == mlx_fft_ifft2 || fn == mlx_fft_rfft2 || fn == mlx_fft_irfft2) axes = (px_ints){.n = 2, .v = {-2, -1}};
+  if (v[2])
+    PX_TRY(px_to_shape_or_none(v[2], &axes));
+  else if (fn == mlx_fft_fft2 || fn == mlx_fft_ifft2 || fn == mlx_fft_rfft2 || fn == mlx_fft_irfft2)
+    axes = (px_ints){.n = 2, .v = {-2, -1}};
   PX_TRY(to_norm(v[3], &norm));
   PX_TRY(px_stream_arg(v[4], &s));
   int ndim = (int)mlx_array_ndim(a.h), at;

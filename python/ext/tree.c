@@ -19,7 +19,8 @@ static int visit(PyObject *tree, px_visit f, void *ctx) {
     PyObject *key, *value;
     Py_ssize_t pos = 0;
     while (!rc && PyDict_Next(tree, &pos, &key, &value)) rc = px_tree_visit(value, f, ctx);
-  } else rc = f(tree, ctx);
+  } else
+    rc = f(tree, ctx);
   return rc;
 }
 
@@ -36,8 +37,10 @@ static PyObject *map_tuple(PyObject *tree, px_mapper f, void *ctx) {
   PyObject *r = PyTuple_New(n);
   for (Py_ssize_t i = 0; r && i < n; i++) {
     PyObject *item = px_tree_map(PyTuple_GetItem(tree, i), f, ctx);
-    if (!item) Py_CLEAR(r);
-    else PyTuple_SetItem(r, i, item);
+    if (!item)
+      Py_CLEAR(r);
+    else
+      PyTuple_SetItem(r, i, item);
   }
   if (r && is_namedtuple(tree)) {
     PyObject *named = PyObject_CallObject((PyObject *)Py_TYPE(tree), r);
@@ -54,10 +57,13 @@ static PyObject *map(PyObject *tree, px_mapper f, void *ctx) {
     r = PyList_New(n);
     for (Py_ssize_t i = 0; r && i < n; i++) {
       PyObject *item = px_tree_map(PyList_GetItem(tree, i), f, ctx);
-      if (!item) Py_CLEAR(r);
-      else PyList_SetItem(r, i, item);
+      if (!item)
+        Py_CLEAR(r);
+      else
+        PyList_SetItem(r, i, item);
     }
-  } else if (PyTuple_Check(tree)) r = map_tuple(tree, f, ctx);
+  } else if (PyTuple_Check(tree))
+    r = map_tuple(tree, f, ctx);
   else if (PyDict_Check(tree)) {
     PyObject *key, *value;
     Py_ssize_t pos = 0;
@@ -67,7 +73,8 @@ static PyObject *map(PyObject *tree, px_mapper f, void *ctx) {
       if (!item || PyDict_SetItem(r, key, item)) Py_CLEAR(r);
       Py_XDECREF(item);
     }
-  } else r = f(tree, ctx);
+  } else
+    r = f(tree, ctx);
   return r;
 }
 

@@ -24,7 +24,7 @@ static int push_axis(axes_list *l, int axis) {
 typedef struct same_axis {
   axes_list *l;
   int axis;
-  bool mapped, outer;     /* outer: the axis is counted in the result, which has one dimension more */
+  bool mapped, outer; /* outer: the axis is counted in the result, which has one dimension more */
   const char *which;
 } same_axis;
 
@@ -41,7 +41,8 @@ static int one_axis(PyObject *leaf, void *ctx) {
 }
 
 static int malformed(const char *which) {
-  PyErr_Format(PyExc_ValueError, "[vmap] %s should match the arguments or be a prefix of them: None, an int, or a tree of those.", which);
+  PyErr_Format(PyExc_ValueError, "[vmap] %s should match the arguments or be a prefix of them: None, an int, or a tree of those.",
+               which);
   return PX_ERROR;
 }
 
@@ -94,11 +95,14 @@ static PyObject *call_vmap(px_func *self, PyObject *args, PyObject *kwargs) {
   vmap_call c = {self->fun, px_template(args), kwargs, NULL};
   axes_list in_axes = {0}, out_axes = {0};
   px_list inputs = {0};
-  mlx_vector_array in = {NULL}, traced_in = mlx_vector_array_new(), traced_out = mlx_vector_array_new(), out = mlx_vector_array_new();
+  mlx_vector_array in = {NULL}, traced_in = mlx_vector_array_new(), traced_out = mlx_vector_array_new(),
+                   out = mlx_vector_array_new();
   PyObject *r = NULL;
   bool any = false;
   same_axis s = {&in_axes, 0, true, false, "in_axes"};
-  if (!c.tmpl || spread_axes(args, self->part[0], &s) || px_tree_arrays(args, &inputs, true) || !(in = px_list_vector(&inputs)).ctx) goto done;
+  if (!c.tmpl || spread_axes(args, self->part[0], &s) || px_tree_arrays(args, &inputs, true) ||
+      !(in = px_list_vector(&inputs)).ctx)
+    goto done;
   for (size_t i = 0; i < in_axes.n; i++) any |= in_axes.at[i] != NOT_MAPPED;
   if (!any) {
     PyErr_SetString(PyExc_ValueError, "At least one of in_axes must be non-None.");

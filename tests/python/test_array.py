@@ -11,7 +11,22 @@ import pytest
 
 import mlx.core as mx
 
-DTYPES = [mx.bool_, mx.uint8, mx.uint16, mx.uint32, mx.uint64, mx.int8, mx.int16, mx.int32, mx.int64, mx.float16, mx.bfloat16, mx.float32, mx.float64, mx.complex64]
+DTYPES = [
+    mx.bool_,
+    mx.uint8,
+    mx.uint16,
+    mx.uint32,
+    mx.uint64,
+    mx.int8,
+    mx.int16,
+    mx.int32,
+    mx.int64,
+    mx.float16,
+    mx.bfloat16,
+    mx.float32,
+    mx.float64,
+    mx.complex64,
+]
 NAMES = "b u8 u16 u32 u64 i8 i16 i32 i64 f16 bf16 f32 f64 c64".split()
 BY_NAME = dict(zip(NAMES, DTYPES))
 
@@ -64,13 +79,36 @@ def test_numpy_operands_follow_the_array():
     assert isinstance(np.ones(3) + mx.ones(3), np.ndarray)
 
 
-@pytest.mark.parametrize("value, dtype, shape", [
-    (True, mx.bool_, ()), (1, mx.int32, ()), (2**31, mx.int64, ()), (-(2**63), mx.int64, ()), (1.5, mx.float32, ()), (1j, mx.complex64, ()),
-    ([1, 2], mx.int32, (2,)), ([1, 2.5], mx.float32, (2,)), ([True, 2], mx.int32, (2,)), ([True], mx.bool_, (1,)), ([1, 1j], mx.complex64, (2,)),
-    ([], mx.float32, (0,)), ([[]], mx.float32, (1, 0)), ((1, 2), mx.int32, (2,)), ([2**40], mx.int64, (1,)), (b"ab", mx.uint8, (2,)),
-    (np.float64(1), mx.float32, ()), (np.zeros(2), mx.float32, (2,)), (np.arange(3), mx.int64, (3,)), (np.zeros(2, np.complex128), mx.complex64, (2,)),
-    (np.float32(1), mx.float32, ()), (np.int8(3), mx.int8, ()), (np.array(1 + 2j), mx.complex64, ()), (np.zeros((2, 3), np.float16), mx.float16, (2, 3)),
-], ids=repr)
+@pytest.mark.parametrize(
+    "value, dtype, shape",
+    [
+        (True, mx.bool_, ()),
+        (1, mx.int32, ()),
+        (2**31, mx.int64, ()),
+        (-(2**63), mx.int64, ()),
+        (1.5, mx.float32, ()),
+        (1j, mx.complex64, ()),
+        ([1, 2], mx.int32, (2,)),
+        ([1, 2.5], mx.float32, (2,)),
+        ([True, 2], mx.int32, (2,)),
+        ([True], mx.bool_, (1,)),
+        ([1, 1j], mx.complex64, (2,)),
+        ([], mx.float32, (0,)),
+        ([[]], mx.float32, (1, 0)),
+        ((1, 2), mx.int32, (2,)),
+        ([2**40], mx.int64, (1,)),
+        (b"ab", mx.uint8, (2,)),
+        (np.float64(1), mx.float32, ()),
+        (np.zeros(2), mx.float32, (2,)),
+        (np.arange(3), mx.int64, (3,)),
+        (np.zeros(2, np.complex128), mx.complex64, (2,)),
+        (np.float32(1), mx.float32, ()),
+        (np.int8(3), mx.int8, ()),
+        (np.array(1 + 2j), mx.complex64, ()),
+        (np.zeros((2, 3), np.float16), mx.float16, (2, 3)),
+    ],
+    ids=repr,
+)
 def test_construction(value, dtype, shape):
     a = mx.array(value)
     assert a.dtype == dtype and a.shape == shape
@@ -83,12 +121,24 @@ def test_construction_from_nested_arrays():
     assert mx.array([mx.array(1, mx.int8), 2.5]).dtype == mx.float32
 
 
-@pytest.mark.parametrize("value, error, text", [
-    ("a", ValueError, "Invalid type str"), (None, TypeError, "array"), ({}, ValueError, "Invalid type dict"), (range(3), ValueError, "Invalid type range"),
-    ([1, "a"], ValueError, "Invalid type str"), ([[1, 2], [3]], ValueError, "non-uniform length"), ([1, [2]], ValueError, "extra dimension"),
-    (2**63, RuntimeError, "64 bits"), ([2**63], RuntimeError, "64 bits"), (np.array(["a"]), RuntimeError, "format"),
-    ([mx.array([1]), mx.array([1, 2])], ValueError, "non-uniform"), (np.zeros((2, 2))[::-1], ValueError, "strides"),
-], ids=repr)
+@pytest.mark.parametrize(
+    "value, error, text",
+    [
+        ("a", ValueError, "Invalid type str"),
+        (None, TypeError, "array"),
+        ({}, ValueError, "Invalid type dict"),
+        (range(3), ValueError, "Invalid type range"),
+        ([1, "a"], ValueError, "Invalid type str"),
+        ([[1, 2], [3]], ValueError, "non-uniform length"),
+        ([1, [2]], ValueError, "extra dimension"),
+        (2**63, RuntimeError, "64 bits"),
+        ([2**63], RuntimeError, "64 bits"),
+        (np.array(["a"]), RuntimeError, "format"),
+        ([mx.array([1]), mx.array([1, 2])], ValueError, "non-uniform"),
+        (np.zeros((2, 2))[::-1], ValueError, "strides"),
+    ],
+    ids=repr,
+)
 def test_what_is_no_array(value, error, text):
     with pytest.raises(error, match=text):
         mx.array(value)
@@ -117,8 +167,21 @@ def test_deep_nesting_is_an_error_not_a_crash():
         deep = deep[0]
 
 
-OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod, operator.pow,
-             operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne]
+OPERATORS = [
+    operator.add,
+    operator.sub,
+    operator.mul,
+    operator.truediv,
+    operator.floordiv,
+    operator.mod,
+    operator.pow,
+    operator.lt,
+    operator.le,
+    operator.gt,
+    operator.ge,
+    operator.eq,
+    operator.ne,
+]
 
 
 @pytest.mark.parametrize("op", OPERATORS, ids=lambda o: o.__name__)
@@ -138,10 +201,19 @@ def test_bit_operators():
             bad()
 
 
-@pytest.mark.parametrize("name, value, before, after", [
-    ("+=", 1.5, mx.int32, [1.5, 2.5, 3.5]), ("-=", 1, mx.int32, [-1, 0, 1]), ("*=", 2.5, mx.int32, [0, 2.5, 5]), ("//=", 2, mx.int32, [0, 0, 1]),
-    ("**=", 2, mx.float16, [0, 1, 4]), ("%=", 2, mx.int32, [0, 1, 0]), ("/=", 2, mx.float16, [0, 0.5, 1]), ("<<=", 1, mx.int32, [0, 2, 4]),
-])
+@pytest.mark.parametrize(
+    "name, value, before, after",
+    [
+        ("+=", 1.5, mx.int32, [1.5, 2.5, 3.5]),
+        ("-=", 1, mx.int32, [-1, 0, 1]),
+        ("*=", 2.5, mx.int32, [0, 2.5, 5]),
+        ("//=", 2, mx.int32, [0, 0, 1]),
+        ("**=", 2, mx.float16, [0, 1, 4]),
+        ("%=", 2, mx.int32, [0, 1, 0]),
+        ("/=", 2, mx.float16, [0, 0.5, 1]),
+        ("<<=", 1, mx.int32, [0, 2, 4]),
+    ],
+)
 def test_in_place_operators_keep_the_object(name, value, before, after):
     scope = {"v": mx.array([0, 1, 2]).astype(before), "value": value}
     same = scope["v"]
@@ -182,7 +254,9 @@ def test_objects_that_name_their_array():
 
 def test_conversion_to_numbers():
     assert int(mx.array(2.7)) == 2 and float(mx.array([2])) == 2.0 and complex(mx.array(1 + 2j)) == 1 + 2j
-    assert bool(mx.array([1])) and not mx.array(0) and [1, 2, 3][mx.array(1)] == 2 and list(range(mx.array(2))) == [0, 1]
+    assert (
+        bool(mx.array([1])) and not mx.array(0) and [1, 2, 3][mx.array(1)] == 2 and list(range(mx.array(2))) == [0, 1]
+    )
     for f in (int, float, bool, lambda x: x.item()):
         with pytest.raises(ValueError, match="convert"):
             f(mx.zeros(2))
@@ -249,17 +323,33 @@ def test_subclass():
 
 # ---- printing ----
 
-@pytest.mark.parametrize("make, text", [
-    (lambda: mx.array(1), "array(1, dtype=int32)"), (lambda: mx.array(True), "array(True, dtype=bool)"),
-    (lambda: mx.array([1.0, 2.5, -3.25]), "array([1, 2.5, -3.25], dtype=float32)"),
-    (lambda: mx.array([1 + 2j, -1.5 - 0.5j, 1j]), "array([1+2j, -1.5-0.5j, 0+1j], dtype=complex64)"),
-    (lambda: mx.array([1 / 3], mx.bfloat16), "array([0.333984], dtype=bfloat16)"),
-    (lambda: mx.array([1 / 3, 2 / 3, 1e-8, 1e10, 123456789.0]), "array([0.333333, 0.666667, 1e-08, 1e+10, 1.23457e+08], dtype=float32)"),
-    (lambda: mx.array([float("nan"), float("inf"), -float("inf"), -0.0]), "array([nan, inf, -inf, -0], dtype=float32)"),
-    (lambda: mx.zeros((2, 2, 2)), "array([[[0, 0],\n        [0, 0]],\n       [[0, 0],\n        [0, 0]]], dtype=float32)"),
-    (lambda: mx.zeros((2, 0)), "array([[],\n       []], dtype=float32)"), (lambda: mx.zeros((0, 3), mx.int8), "array([], dtype=int8)"),
-    (lambda: mx.arange(7), "array([0, 1, 2, ..., 4, 5, 6], dtype=int32)"),
-], ids=lambda x: x if isinstance(x, str) else "")
+
+@pytest.mark.parametrize(
+    "make, text",
+    [
+        (lambda: mx.array(1), "array(1, dtype=int32)"),
+        (lambda: mx.array(True), "array(True, dtype=bool)"),
+        (lambda: mx.array([1.0, 2.5, -3.25]), "array([1, 2.5, -3.25], dtype=float32)"),
+        (lambda: mx.array([1 + 2j, -1.5 - 0.5j, 1j]), "array([1+2j, -1.5-0.5j, 0+1j], dtype=complex64)"),
+        (lambda: mx.array([1 / 3], mx.bfloat16), "array([0.333984], dtype=bfloat16)"),
+        (
+            lambda: mx.array([1 / 3, 2 / 3, 1e-8, 1e10, 123456789.0]),
+            "array([0.333333, 0.666667, 1e-08, 1e+10, 1.23457e+08], dtype=float32)",
+        ),
+        (
+            lambda: mx.array([float("nan"), float("inf"), -float("inf"), -0.0]),
+            "array([nan, inf, -inf, -0], dtype=float32)",
+        ),
+        (
+            lambda: mx.zeros((2, 2, 2)),
+            "array([[[0, 0],\n        [0, 0]],\n       [[0, 0],\n        [0, 0]]], dtype=float32)",
+        ),
+        (lambda: mx.zeros((2, 0)), "array([[],\n       []], dtype=float32)"),
+        (lambda: mx.zeros((0, 3), mx.int8), "array([], dtype=int8)"),
+        (lambda: mx.arange(7), "array([0, 1, 2, ..., 4, 5, 6], dtype=int32)"),
+    ],
+    ids=lambda x: x if isinstance(x, str) else "",
+)
 def test_repr(make, text):
     assert repr(make()) == str(make()) == text
 

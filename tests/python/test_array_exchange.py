@@ -9,7 +9,20 @@ import pytest
 
 import mlx.core as mx
 
-NUMPY = [np.bool_, np.uint8, np.uint16, np.uint32, np.uint64, np.int8, np.int16, np.int32, np.int64, np.float16, np.float32, np.complex64]
+NUMPY = [
+    np.bool_,
+    np.uint8,
+    np.uint16,
+    np.uint32,
+    np.uint64,
+    np.int8,
+    np.int16,
+    np.int32,
+    np.int64,
+    np.float16,
+    np.float32,
+    np.complex64,
+]
 
 
 @pytest.mark.parametrize("dtype", NUMPY, ids=lambda d: d.__name__)
@@ -23,7 +36,16 @@ def test_round_trip_with_numpy(dtype, shape):
     assert np.array_equal(np.array(a.T), x.T)
 
 
-@pytest.mark.parametrize("make", [lambda x: x[::2], lambda x: x.T, lambda x: x[1:, ::3], lambda x: np.asfortranarray(x), lambda x: np.broadcast_to(x[0], (5, 6))])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: x[::2],
+        lambda x: x.T,
+        lambda x: x[1:, ::3],
+        lambda x: np.asfortranarray(x),
+        lambda x: np.broadcast_to(x[0], (5, 6)),
+    ],
+)
 def test_strided_numpy(make):
     x = make(np.arange(24, dtype=np.float32).reshape(4, 6))
     assert np.array_equal(np.array(mx.array(x)), x)
@@ -57,7 +79,10 @@ def test_a_broadcast_array_is_written_element_by_element():
 
 def test_buffers():
     assert mx.array(bytearray(b"abc")).tolist() == [97, 98, 99]
-    assert mx.array(stdarray.array("d", [1, 2])).dtype == mx.float32 and mx.array(stdarray.array("l", [1, 2])).dtype == mx.int64
+    assert (
+        mx.array(stdarray.array("d", [1, 2])).dtype == mx.float32
+        and mx.array(stdarray.array("l", [1, 2])).dtype == mx.int64
+    )
     assert memoryview(mx.array([1], mx.bfloat16)).format == "bfloat16"
     with pytest.raises(ValueError, match="bfloat16"):
         np.array(mx.array([1], mx.bfloat16))
@@ -103,10 +128,14 @@ def test_asarray():
 
 # ---- files ----
 
+
 def test_npy(tmp_path):
     x = mx.arange(6).reshape(2, 3)
     mx.save(tmp_path / "x", x)
-    assert np.array_equal(np.load(tmp_path / "x.npy"), np.array(x)) and mx.load(str(tmp_path / "x.npy")).tolist() == x.tolist()
+    assert (
+        np.array_equal(np.load(tmp_path / "x.npy"), np.array(x))
+        and mx.load(str(tmp_path / "x.npy")).tolist() == x.tolist()
+    )
     np.save(tmp_path / "y.npy", np.asfortranarray(np.arange(6.0).reshape(2, 3)))
     assert mx.load(tmp_path / "y.npy").tolist() == [[0, 1, 2], [3, 4, 5]]
     b = io.BytesIO()
@@ -121,7 +150,11 @@ def test_npz(tmp_path, save):
     save(tmp_path / "z", a, b, name=b)
     assert sorted(zipfile.ZipFile(tmp_path / "z.npz").namelist()) == ["arr_0.npy", "arr_1.npy", "name.npy"]
     got = mx.load(tmp_path / "z.npz")
-    assert {k: v.tolist() for k, v in got.items()} == {"arr_0": [0, 1, 2], "arr_1": [[1, 1], [1, 1]], "name": [[1, 1], [1, 1]]}
+    assert {k: v.tolist() for k, v in got.items()} == {
+        "arr_0": [0, 1, 2],
+        "arr_1": [[1, 1], [1, 1]],
+        "name": [[1, 1], [1, 1]],
+    }
     assert np.load(tmp_path / "z.npz")["arr_0"].tolist() == [0, 1, 2]
     f = io.BytesIO()
     save(f, x=a)
@@ -135,7 +168,9 @@ def test_safetensors(tmp_path):
     data = {"a": mx.arange(3), "b": mx.ones((2, 2), mx.bfloat16)}
     mx.save_safetensors(str(tmp_path / "s"), data, {"k": "v"})
     got, meta = mx.load(str(tmp_path / "s.safetensors"), return_metadata=True)
-    assert {k: (v.tolist(), v.dtype) for k, v in got.items()} == {k: (v.tolist(), v.dtype) for k, v in data.items()} and meta["k"] == "v"
+    assert {k: (v.tolist(), v.dtype) for k, v in got.items()} == {
+        k: (v.tolist(), v.dtype) for k, v in data.items()
+    } and meta["k"] == "v"
     f = io.BytesIO()
     mx.save_safetensors(f, {"x": mx.arange(4)})
     f.seek(0)
@@ -150,7 +185,13 @@ def test_files_that_cannot_be_loaded(tmp_path):
     (tmp_path / "bad.npy").write_bytes(b"\x93NUMPY junk")
     (tmp_path / "bad.npz").write_bytes(b"no archive")
     (tmp_path / "short.safetensors").write_bytes(b"\xff" * 12)
-    for name, error in (("none.npy", RuntimeError), ("none.npz", RuntimeError), ("none.safetensors", RuntimeError), ("x.foo", ValueError), ("noext", ValueError)):
+    for name, error in (
+        ("none.npy", RuntimeError),
+        ("none.npz", RuntimeError),
+        ("none.safetensors", RuntimeError),
+        ("x.foo", ValueError),
+        ("noext", ValueError),
+    ):
         with pytest.raises(error, match="load"):
             mx.load(str(tmp_path / name))
     for name in ("bad.npy", "bad.npz", "short.safetensors"):

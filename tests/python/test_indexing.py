@@ -10,7 +10,14 @@ from hypothesis import given, strategies as st  # noqa: E402
 
 
 def fresh():
-    return {"mx": mx, "np": np, "a": mx.arange(12).reshape(3, 4), "v": mx.arange(5), "b": mx.arange(24).reshape(2, 3, 4), "f": mx.zeros((3, 4))}
+    return {
+        "mx": mx,
+        "np": np,
+        "a": mx.arange(12).reshape(3, 4),
+        "v": mx.arange(5),
+        "b": mx.arange(24).reshape(2, 3, 4),
+        "f": mx.zeros((3, 4)),
+    }
 
 
 READS = """
@@ -132,16 +139,46 @@ def test_at(line):
     assert scope["v"].tolist() == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("statement, error", [
-    ("v[7]", IndexError), ("v[-9]", IndexError), ("v[2**70]", IndexError), ("v[mx.array([7])].tolist()", IndexError), ("v[mx.array([-9])].tolist()", IndexError),
-    ("v[9]=1", IndexError), ("v[mx.array([9])]=1;v.tolist()", IndexError), ("a[:,mx.array([4])].tolist()", IndexError), ("mx.take(a,mx.array([99])).tolist()", IndexError),
-    ("a[[True,False,True]]", ValueError), ("a[a>1]", ValueError), ("a[np.array([0,2])]", ValueError), ("a[True]", ValueError), ("a['x']", ValueError),
-    ("a[1.0]", ValueError), ("a[mx.array([0.5])].tolist()", ValueError), ("a[0,0,0]", ValueError), ("a[:,:,0]", ValueError), ("a[...,...]", ValueError),
-    ("a[0:2:0]", ValueError), ("v[mx.array(1):]", ValueError), ("mx.array(3)[0]", ValueError), ("a[((0,1),)]", ValueError),
-    ("a[0]=mx.zeros(4+1)", ValueError), ("a[mx.array([0,1])]=mx.zeros((3,3))", ValueError), ("a[1,2]=mx.array([5])", ValueError), ("a[0]=mx.ones((2,4))", ValueError),
-    ("a[0]='x'", ValueError), ("a[0]=[1,2,3]", ValueError), ("a[0]=None", TypeError), ("a['x']=1", ValueError), ("v[np.array([0,1])]=3", ValueError),
-    ("v.at.add(1)", ValueError), ("v.at[0].foo(1)", AttributeError), ("a[mx.array([True,False])]=1", ValueError),
-])
+@pytest.mark.parametrize(
+    "statement, error",
+    [
+        ("v[7]", IndexError),
+        ("v[-9]", IndexError),
+        ("v[2**70]", IndexError),
+        ("v[mx.array([7])].tolist()", IndexError),
+        ("v[mx.array([-9])].tolist()", IndexError),
+        ("v[9]=1", IndexError),
+        ("v[mx.array([9])]=1;v.tolist()", IndexError),
+        ("a[:,mx.array([4])].tolist()", IndexError),
+        ("mx.take(a,mx.array([99])).tolist()", IndexError),
+        ("a[[True,False,True]]", ValueError),
+        ("a[a>1]", ValueError),
+        ("a[np.array([0,2])]", ValueError),
+        ("a[True]", ValueError),
+        ("a['x']", ValueError),
+        ("a[1.0]", ValueError),
+        ("a[mx.array([0.5])].tolist()", ValueError),
+        ("a[0,0,0]", ValueError),
+        ("a[:,:,0]", ValueError),
+        ("a[...,...]", ValueError),
+        ("a[0:2:0]", ValueError),
+        ("v[mx.array(1):]", ValueError),
+        ("mx.array(3)[0]", ValueError),
+        ("a[((0,1),)]", ValueError),
+        ("a[0]=mx.zeros(4+1)", ValueError),
+        ("a[mx.array([0,1])]=mx.zeros((3,3))", ValueError),
+        ("a[1,2]=mx.array([5])", ValueError),
+        ("a[0]=mx.ones((2,4))", ValueError),
+        ("a[0]='x'", ValueError),
+        ("a[0]=[1,2,3]", ValueError),
+        ("a[0]=None", TypeError),
+        ("a['x']=1", ValueError),
+        ("v[np.array([0,1])]=3", ValueError),
+        ("v.at.add(1)", ValueError),
+        ("v.at[0].foo(1)", AttributeError),
+        ("a[mx.array([True,False])]=1", ValueError),
+    ],
+)
 def test_refused(statement, error):
     scope = fresh()
     with pytest.raises(error):
@@ -157,6 +194,7 @@ def test_assignment_changes_the_object_not_its_views():
 
 # ---- against NumPy ----
 
+
 def indices(draw, shape, arrays):
     """An index for an array of this shape: ints, slices, None, an ellipsis and, if asked, arrays that broadcast."""
     parts, dims = [], draw(st.integers(0, len(shape)))
@@ -171,7 +209,12 @@ def indices(draw, shape, arrays):
             parts.append(slice(draw(bound), draw(bound), draw(st.sampled_from([None, 1, 2, -1, -2]))))
         else:
             size = draw(st.sampled_from([batch, batch[1:], ()]))
-            parts.append(np.array(draw(st.lists(st.integers(-n, n - 1), min_size=int(np.prod(size)), max_size=int(np.prod(size)))), int).reshape(size))
+            parts.append(
+                np.array(
+                    draw(st.lists(st.integers(-n, n - 1), min_size=int(np.prod(size)), max_size=int(np.prod(size)))),
+                    int,
+                ).reshape(size)
+            )
     if dims == len(shape) and draw(st.booleans()) or dims < len(shape) and draw(st.integers(0, 3)) == 0:
         cut = draw(st.integers(0, len(parts)))
         if dims == len(shape):

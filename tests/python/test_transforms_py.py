@@ -22,6 +22,7 @@ def boom(*args, **kwargs):
 
 # ---- grad ----
 
+
 def test_grad_of_containers():
     tree = {"w": x3, "list": [mx.array(2.0), (mx.array(3.0),)]}
     value, grads = mx.value_and_grad(lambda p: (p["w"] * p["list"][0]).sum() * p["list"][1][0])(tree)
@@ -53,31 +54,57 @@ def test_higher_order():
     assert mx.compile(mx.grad(lambda x: (x * x).sum()))(x3).tolist() == [2, 4, 6]
 
 
-@pytest.mark.parametrize("make, error, text", [
-    (lambda: mx.grad(lambda x: x * 2)(x3), ValueError, "scalar"), (lambda: mx.grad(lambda x: 2.0)(x3), ValueError, "float was returned"),
-    (lambda: mx.grad(lambda x: None)(x3), ValueError, "NoneType"), (lambda: mx.grad(lambda x: (x.sum(), x))(x3), ValueError, "tuple"),
-    (lambda: mx.value_and_grad(lambda x: [x.sum()])(x3), ValueError, "list"), (lambda: mx.grad(lambda x: x.sum(), argnums=1)(x3), ValueError, "index 1"),
-    (lambda: mx.grad(lambda x: x.sum(), argnums=[])(x3), ValueError, "no argument"), (lambda: mx.grad(lambda x: x.sum(), argnums=-1), ValueError, "negative"),
-    (lambda: mx.grad(lambda x: x.sum(), argnums=(0, 0)), ValueError, "Duplicate"), (lambda: mx.grad(lambda x: x.sum(), argnames="z")(x3), ValueError, "'z'"),
-    (lambda: mx.grad(3), TypeError, "supported"), (lambda: mx.grad(lambda x: x["w"].sum())({"w": "str"}), ValueError, "tree_flatten"),
-    (lambda: mx.vjp(lambda x: x * 2, [x3], [mx.zeros(2)]), ValueError, "vjp"), (lambda: mx.vjp(lambda x: x * 2, [x3], []), ValueError, "vjp"),
-    (lambda: mx.jvp(lambda x: x * 2, [x3], [mx.zeros(2)]), ValueError, "jvp"), (lambda: mx.vmap(lambda x: x, in_axes=3)(x3), IndexError, "vmap"),
-    (lambda: mx.vmap(lambda x, y: x + y)(x3, mx.zeros(2)), ValueError, "vmap"), (lambda: mx.vmap(lambda x: x.item())(x3), ValueError, "eval"),
-    (lambda: mx.vmap(lambda x: x, in_axes=(0, 0))(x3), ValueError, "in_axes"), (lambda: mx.vmap(lambda x: x, in_axes=None)(x3), ValueError, "non-None"),
-    (lambda: mx.vmap(lambda x: x)(1), ValueError, "tree_flatten"), (lambda: mx.vmap(lambda x: 2.0)(x3), ValueError, "tree_flatten"),
-    (lambda: mx.compile(lambda x: x if x.sum().item() > 0 else -x)(x3), ValueError, "eval"), (lambda: mx.compile(3), TypeError, "supported"),
-    (lambda: mx.compile(lambda x, y: x)(x3, {1, 2}), ValueError, "set"), (lambda: mx.compile(lambda x, y: x)(x3, object()), ValueError, "object"),
-])
+@pytest.mark.parametrize(
+    "make, error, text",
+    [
+        (lambda: mx.grad(lambda x: x * 2)(x3), ValueError, "scalar"),
+        (lambda: mx.grad(lambda x: 2.0)(x3), ValueError, "float was returned"),
+        (lambda: mx.grad(lambda x: None)(x3), ValueError, "NoneType"),
+        (lambda: mx.grad(lambda x: (x.sum(), x))(x3), ValueError, "tuple"),
+        (lambda: mx.value_and_grad(lambda x: [x.sum()])(x3), ValueError, "list"),
+        (lambda: mx.grad(lambda x: x.sum(), argnums=1)(x3), ValueError, "index 1"),
+        (lambda: mx.grad(lambda x: x.sum(), argnums=[])(x3), ValueError, "no argument"),
+        (lambda: mx.grad(lambda x: x.sum(), argnums=-1), ValueError, "negative"),
+        (lambda: mx.grad(lambda x: x.sum(), argnums=(0, 0)), ValueError, "Duplicate"),
+        (lambda: mx.grad(lambda x: x.sum(), argnames="z")(x3), ValueError, "'z'"),
+        (lambda: mx.grad(3), TypeError, "supported"),
+        (lambda: mx.grad(lambda x: x["w"].sum())({"w": "str"}), ValueError, "tree_flatten"),
+        (lambda: mx.vjp(lambda x: x * 2, [x3], [mx.zeros(2)]), ValueError, "vjp"),
+        (lambda: mx.vjp(lambda x: x * 2, [x3], []), ValueError, "vjp"),
+        (lambda: mx.jvp(lambda x: x * 2, [x3], [mx.zeros(2)]), ValueError, "jvp"),
+        (lambda: mx.vmap(lambda x: x, in_axes=3)(x3), IndexError, "vmap"),
+        (lambda: mx.vmap(lambda x, y: x + y)(x3, mx.zeros(2)), ValueError, "vmap"),
+        (lambda: mx.vmap(lambda x: x.item())(x3), ValueError, "eval"),
+        (lambda: mx.vmap(lambda x: x, in_axes=(0, 0))(x3), ValueError, "in_axes"),
+        (lambda: mx.vmap(lambda x: x, in_axes=None)(x3), ValueError, "non-None"),
+        (lambda: mx.vmap(lambda x: x)(1), ValueError, "tree_flatten"),
+        (lambda: mx.vmap(lambda x: 2.0)(x3), ValueError, "tree_flatten"),
+        (lambda: mx.compile(lambda x: x if x.sum().item() > 0 else -x)(x3), ValueError, "eval"),
+        (lambda: mx.compile(3), TypeError, "supported"),
+        (lambda: mx.compile(lambda x, y: x)(x3, {1, 2}), ValueError, "set"),
+        (lambda: mx.compile(lambda x, y: x)(x3, object()), ValueError, "object"),
+    ],
+)
 def test_refused(make, error, text):
     with pytest.raises(error, match=text):
         make()
 
 
-@pytest.mark.parametrize("call", [
-    lambda: mx.grad(boom)(x3), lambda: mx.vmap(boom)(x3), lambda: mx.compile(boom)(x3), lambda: mx.checkpoint(boom)(x3), lambda: mx.vjp(boom, [x3], [x3]),
-    lambda: mx.jvp(boom, [x3], [x3]), lambda: mx.grad(lambda x: mx.checkpoint(boom)(x).sum())(x3), lambda: mx.grad(lambda x: mx.vmap(boom)(x).sum())(x3),
-    lambda: mx.grad(mx.compile(boom))(x3), lambda: mx.compile(mx.grad(boom))(x3),
-])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: mx.grad(boom)(x3),
+        lambda: mx.vmap(boom)(x3),
+        lambda: mx.compile(boom)(x3),
+        lambda: mx.checkpoint(boom)(x3),
+        lambda: mx.vjp(boom, [x3], [x3]),
+        lambda: mx.jvp(boom, [x3], [x3]),
+        lambda: mx.grad(lambda x: mx.checkpoint(boom)(x).sum())(x3),
+        lambda: mx.grad(lambda x: mx.vmap(boom)(x).sum())(x3),
+        lambda: mx.grad(mx.compile(boom))(x3),
+        lambda: mx.compile(mx.grad(boom))(x3),
+    ],
+)
 def test_a_users_exception_comes_out_unchanged(call):
     with pytest.raises(Boom, match="user's own"):
         call()
@@ -110,12 +137,16 @@ def test_eval_inside_grad():
 
 def test_vjp_and_jvp():
     outs, grads = mx.vjp(lambda x, y: [x * y, x + y], [x3, mx.ones(3)], [mx.ones(3), mx.ones(3)])
-    assert [o.tolist() for o in outs] == [[1, 2, 3], [2, 3, 4]] and [g.tolist() for g in grads] == [[2, 2, 2], [2, 3, 4]]
+    assert [o.tolist() for o in outs] == [[1, 2, 3], [2, 3, 4]] and [g.tolist() for g in grads] == [
+        [2, 2, 2],
+        [2, 3, 4],
+    ]
     outs, tangents = mx.jvp(lambda x: x * x, (x3,), (mx.ones(3),))
     assert outs[0].tolist() == [1, 4, 9] and tangents[0].tolist() == [2, 4, 6]
 
 
 # ---- vmap ----
+
 
 def test_vmap_of_trees_and_axes():
     out = mx.vmap(lambda d: {"a": d["a"] + 1, "b": [d["a"] * 2]})({"a": x3})
@@ -129,6 +160,7 @@ def test_vmap_of_trees_and_axes():
 
 # ---- compile ----
 
+
 def test_compile_traces_once_for_each_kind_of_argument():
     traces = []
 
@@ -141,8 +173,17 @@ def test_compile_traces_once_for_each_kind_of_argument():
         out = g(x3, 2)
         assert out["y"].tolist() == [2, 4, 6] and out["flag"] is False and out["list"][1:] == [None, "s"]
     assert len(traces) == 1
-    for i, call in enumerate([lambda: g(x3, 3), lambda: g(x3, 2, flag=True), lambda: g(mx.ones(2), 2), lambda: g(x3.astype(mx.float16), 2), lambda: g(x3, 2, d={"k": x3}),
-                              lambda: g(x3, 2.0), lambda: g([x3][0].reshape(3, 1), 2)]):
+    for i, call in enumerate(
+        [
+            lambda: g(x3, 3),
+            lambda: g(x3, 2, flag=True),
+            lambda: g(mx.ones(2), 2),
+            lambda: g(x3.astype(mx.float16), 2),
+            lambda: g(x3, 2, d={"k": x3}),
+            lambda: g(x3, 2.0),
+            lambda: g([x3][0].reshape(3, 1), 2),
+        ]
+    ):
         call(), call()
         assert len(traces) == i + 2
     assert g(x3, 2, d={"k": mx.ones(3)})["y"].tolist() == [3, 5, 7]
@@ -234,6 +275,7 @@ def test_disable_compile():
 
 # ---- checkpoint, custom_function ----
 
+
 def test_checkpoint():
     calls = []
 
@@ -293,17 +335,27 @@ def test_custom_function_of_one_tree_and_constants():
 
 # ---- what results look like ----
 
-@pytest.mark.parametrize("transform", [mx.grad, mx.value_and_grad, mx.vmap, mx.compile, mx.checkpoint], ids=lambda t: t.__name__)
+
+@pytest.mark.parametrize(
+    "transform", [mx.grad, mx.value_and_grad, mx.vmap, mx.compile, mx.checkpoint], ids=lambda t: t.__name__
+)
 def test_results_carry_name_doc_and_signature(transform):
     def loss(x, y=2):
         "What it does."
         return (x * y).sum()
 
     f = transform(loss)
-    assert f.__name__ == "loss" and f.__doc__ == "What it does." and str(inspect.signature(f)) == "(x, y=2)" and callable(f)
+    assert (
+        f.__name__ == "loss"
+        and f.__doc__ == "What it does."
+        and str(inspect.signature(f)) == "(x, y=2)"
+        and callable(f)
+    )
 
 
-@pytest.mark.parametrize("transform", [mx.grad, mx.vmap, mx.compile, mx.checkpoint, mx.custom_function], ids=lambda t: t.__name__)
+@pytest.mark.parametrize(
+    "transform", [mx.grad, mx.vmap, mx.compile, mx.checkpoint, mx.custom_function], ids=lambda t: t.__name__
+)
 def test_results_take_part_in_garbage_collection(transform):
     class Owner:
         pass
