@@ -61,6 +61,27 @@ mx_array *mx_segmented_mm(mx_scope *s, mx_array *a, mx_array *b, mx_array *segme
   return mx_matmul(s, cut, b);
 }
 
+/* Hadamard matrices of the orders that are no powers of two: bit j of row i is set where the entry is -1. */
+static const uint32_t hadamard_12[] = {
+    0x2, 0xaab, 0x3c8, 0x96e, 0xf20, 0x5ba, 0xc8c, 0x6e6, 0x23c, 0xb96,
+    0x8f0, 0xe5a};
+static const uint32_t hadamard_20[] = {
+    0x933de, 0x2e3bd, 0x5477b, 0xa0ef7, 0x499ef, 0x637c1, 0xc6ba2, 0x8d764, 0x1aee8, 0x359f0,
+    0xfa53, 0x174a7, 0x26d4e, 0x45e9c, 0x83d39, 0xf7a6d, 0xef4fa, 0xdedd5, 0xbdf8b, 0x7bf36};
+static const uint32_t hadamard_28[] = {
+    0xcd69e7e, 0x9ad7c7d, 0x37ab8fb, 0x6d571f7, 0xd8ae3ef, 0xb3587df, 0x66b4f3f, 0xb467f43,
+    0x6acbe87, 0xd593d8e, 0xab27b9c, 0x564f7b8, 0xac9aff0, 0x5b31fe1, 0x87fb325, 0xff66ca,
+    0x1decd95, 0x39ddb2a, 0x71bf654, 0xe17eca9, 0xc2fd9d2, 0xfcf1299, 0xfbe2532, 0xf7c4ae4,
+    0xef8d549, 0xdf1ea13, 0xbe3d4a6, 0x7e7a94c};
+
+static mx_array *hadamard_matrix(mx_scope *s, int m, mx_dtype t) {
+  const uint32_t *rows = m == 12 ? hadamard_12 : m == 20 ? hadamard_20 : hadamard_28;
+  float v[28 * 28];
+  for (int i = 0; i < m; i++)
+    for (int j = 0; j < m; j++) v[i * m + j] = rows[i] >> j & 1 ? -1 : 1;
+  return mx_astype(s, mx_own(s, mx_array_from_data(MX_F32, 2, (int32_t[]){m, m}, v)), t);
+}
+
 /* One step for each power of two: (..., 2, h) -> sums and differences. */
 static mx_array *butterflies(mx_scope *s, mx_array *x, int n, int block) {
   for (int h = block; h < n && x; h *= 2) {
@@ -77,9 +98,15 @@ static mx_array *butterflies(mx_scope *s, mx_array *x, int n, int block) {
 mx_array *mx_hadamard_transform(mx_scope *s, mx_array *a, const float *scale) {
   if (!a) return NULL;
   if (a->ndim == 0) return mx_scope_fail(s, MX_EVALUE, "[hadamard] The array must have at least one dimension.");
-  int n = a->shape[a->ndim - 1];
-  if (n < 1 || (n & (n - 1)))
-    return mx_scope_fail(s, MX_EVALUE, "[hadamard] Only supports n = m*2^k where m in (1, 12, 20, 28), of which 1 is available: got %d.", n);
-  mx_array *x = butterflies(s, mx_to_float(s, a), n, 1);
+  int n = a->shape[a->ndim - 1], m = n;
+  while (m > 1 && m % 2 == 0 && m != 12 && m != 20 && m != 28) m /= 2;
+  if (n < 1 || (m != 1 && m != 12 && m != 20 && m != 28))
+    return mx_scope_fail(s, MX_EVALUE, "[hadamard] Only supports n = m*2^k where m in (1, 12, 20, 28), got %d.", n);
+  mx_array *x = mx_to_float(s, a);
+  if (m == 1) x = butterflies(s, x, n, 1);
+  else {
+    x = butterflies(s, mx_unflatten(s, x, -1, (int[]){m, n / m}, 2), n / m, 1);
+    x = x ? mx_flatten(s, mx_matmul(s, hadamard_matrix(s, m, x->dtype), x), -2, -1) : NULL;
+  }
   return mx_mul_k(s, x, scale ? *scale : 1 / sqrt(n));
 }
