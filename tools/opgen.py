@@ -15,6 +15,7 @@ import opgen_capi
 # target -> function(ops folder) -> {file name: text}
 TARGETS = {
     "capi": opgen_capi.wrappers,        # the C functions that stand for operations
+    "calls": opgen_capi.calls,          # a call of each with arguments of a test's choice
     "headers": opgen_capi.headers,      # their declarations; committed: `make headers` writes them to include/mlx/c
 }
 

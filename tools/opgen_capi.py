@@ -205,3 +205,48 @@ def wrappers(ops):
            '#include "capi/handles.h"', '#include "graph/graph.h"']
     out += [f'#include "mlx/c/{n}"' for n in dict.fromkeys(n for n, _ in live)]
     return {"capi_ops.c": "\n\n".join(["\n".join(out)] + [wrapper(f) for _, f in live]) + "\n"}
+
+
+# ---- calls, for tests/c/capi_arguments_test.c --------------------------------------------------------------------
+
+CHOICES = {"mlx_array": "some_array(g)", "mlx_vector_array": "some_vector(g)", "mlx_stream": "some_stream(g)",
+           "mlx_dtype": "some_dtype(g)", "int": "some_int(g)", "size_t": "(size_t)some_int(g)", "bool": "some_int(g) & 1",
+           "float": "(float)some_double(g)", "double": "some_double(g)", "uint64_t": "(uint64_t)some_int(g)",
+           "const char*": "some_text(g)", "mlx_fft_norm": "(mlx_fft_norm)some_int(g)",
+           "mlx_optional_int": "(mlx_optional_int){some_int(g), some_int(g) & 1}",
+           "mlx_optional_float": "(mlx_optional_float){(float)some_double(g), some_int(g) & 1}",
+           "mlx_optional_dtype": "(mlx_optional_dtype){some_dtype(g), some_int(g) & 1}"}
+
+
+def call(f):
+    """A C function that calls f with chosen arguments and gives its results to the test."""
+    before, args, results, i = [], [], [], 0
+    while i < len(f.params):
+        p = f.params[i]
+        if p.type in ("mlx_array*", "mlx_vector_array*"):
+            before.append(f"  {p.type[:-1]} {p.name} = {{NULL}};")
+            args.append("&" + p.name)
+            results.append(p)
+        elif p.type in ("const int*", "const int64_t*"):
+            wide = "int64_t" in p.type
+            before.append(f"  size_t {p.name}_num;")
+            before.append(f"  {p.type[:-1]} *{p.name} = {'some_longs' if wide else 'some_ints'}(g, &{p.name}_num);")
+            args += [p.name, p.name + "_num"]
+            i += 1
+        else:
+            args.append(CHOICES[p.handle if p.handle in CHOICES else p.type])
+        i += 1
+    give = [f"  take_{'vector' if 'vector' in p.type else 'array'}(g, rc, {p.name});" for p in results]
+    return "\n".join([f"static int call_{f.name}(chooser *g) {{"] + before
+                     + [f"  int rc = {f.name}({', '.join(args)});"] + give + ["  return rc;", "}"])
+
+
+def calls(ops):
+    live = [f for parts in read(ops).values() for p in parts for f in p.functions if not f.todo]
+    def needs(f, *kinds):
+        return int(any(p.handle in kinds and not p.optional for p in f.params))
+    rows = [f'    {{"{f.tag}", call_{f.name}, {needs(f, "mlx_stream")}, {needs(f, "mlx_array", "mlx_vector_array")}}},' for f in live]
+    out = ["/* Written by tools/opgen.py from ops/functions.def. */"] + [call(f) for f in live]
+    out.append("static const struct {\n  const char *tag;\n  int (*call)(chooser *);\n  int needs_stream, needs_array;\n"
+               "} calls[] = {\n" + "\n".join(rows) + "\n};\n")
+    return {"capi_calls.inc.h": "\n\n".join(out)}

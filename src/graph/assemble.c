@@ -63,6 +63,10 @@ int mx_split(mx_scope *s, mx_list *out, mx_array *a, int num_splits, int axis) {
                   num_splits, axis, mx_shape_of(a));
     return s->rc;
   }
+  if (num_splits > 1 << 24) { /* only of an axis of size 0, or one broadcast beyond reason */
+    mx_scope_fail(s, MX_EVALUE, "[split] %d parts of shape %s are too many.", num_splits, mx_shape_of(a));
+    return s->rc;
+  }
   int each = a->shape[ax] / num_splits;
   if (num_splits == 1) return push(s, out, a);
   for (int i = 0; i < num_splits && !rc; i++)

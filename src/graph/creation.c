@@ -24,6 +24,12 @@ mx_array *mx_ones(mx_scope *s, const int *shape, size_t n, mx_dtype dtype) { ret
 mx_array *mx_zeros_like(mx_scope *s, mx_array *x) { return x ? mx_zeros(s, x->shape, x->ndim, x->dtype) : NULL; }
 mx_array *mx_ones_like(mx_scope *s, mx_array *x) { return x ? mx_ones(s, x->shape, x->ndim, x->dtype) : NULL; }
 
+/* A double as the 64 bits of an integer, signed or unsigned; what is out of both ranges is cut to them. */
+static int64_t whole(double v) {
+  if (v >= 0x1p63) return v >= 0x1p64 ? -1 : (int64_t)(uint64_t)v;
+  return v < -0x1p63 ? INT64_MIN : (int64_t)v;
+}
+
 mx_array *mx_arange(mx_scope *s, double start, double stop, double step, mx_dtype dtype) {
   if (dtype == MX_BOOL) return mx_scope_fail(s, MX_EVALUE, "[arange] bool not supported for arange.");
   if (!isfinite(start) || !isfinite(stop) || isnan(step))
@@ -35,7 +41,7 @@ mx_array *mx_arange(mx_scope *s, double start, double stop, double step, mx_dtyp
   if (dtype == MX_C64) return mx_astype(s, mx_arange(s, start, stop, step, MX_F32), dtype);
   /* integers: from the truncated start by the truncated step */
   bool f = mx_is_float(dtype);
-  int64_t p[4] = {dtype, (int64_t)n, f ? mx_bits(start) : (int64_t)start, f ? mx_bits(step) : (int64_t)step};
+  int64_t p[4] = {dtype, (int64_t)n, f ? mx_bits(start) : whole(start), f ? mx_bits(step) : whole(step)};
   return mx_node(s, OP_arange, 0, NULL, 4, p);
 }
 
@@ -54,6 +60,7 @@ mx_array *mx_linspace(mx_scope *s, double start, double stop, int num, mx_dtype 
 /* (n, m) bool: column - row compared with k. */
 static mx_array *band(mx_scope *s, const char *tag, int n, int m, int k, mx_array *(*compare)(mx_scope *, mx_array *, mx_array *)) {
   if (n < 0 || m < 0) return mx_scope_fail(s, MX_EVALUE, "[%s] N and M must be non-negative integers, got %d and %d.", tag, n, m);
+  k = k < -n ? -n : k > m ? m : k; /* beyond them nothing changes, and row + k stays in range */
   mx_array *row = mx_expand_dims(s, mx_add(s, count(s, n, MX_I32), mx_int(s, MX_I32, k)), 1), *col = mx_expand_dims(s, count(s, m, MX_I32), 0);
   return row && col ? compare(s, row, col) : NULL;
 }
@@ -65,7 +72,7 @@ mx_array *mx_tri(mx_scope *s, int n, int m, int k, mx_dtype dtype) { return mx_a
 static mx_array *triangle(mx_scope *s, const char *tag, mx_array *x, int k, bool lower) {
   if (!x) return NULL;
   if (x->ndim < 2) return mx_scope_fail(s, MX_EVALUE, "[%s] array must be at least 2-D, not of shape %s.", tag, mx_shape_of(x));
-  mx_array *mask = mx_tri(s, x->shape[x->ndim - 2], x->shape[x->ndim - 1], lower ? k : k - 1, MX_BOOL), *zero = mx_const_like(s, x, 0);
+  mx_array *mask = mx_tri(s, x->shape[x->ndim - 2], x->shape[x->ndim - 1], lower || k == INT32_MIN ? k : k - 1, MX_BOOL), *zero = mx_const_like(s, x, 0);
   return lower ? mx_where(s, mask, x, zero) : mx_where(s, mask, zero, x);
 }
 mx_array *mx_tril(mx_scope *s, mx_array *x, int k) { return triangle(s, "tril", x, k, true); }
@@ -97,7 +104,9 @@ mx_array *mx_diag(mx_scope *s, mx_array *a, int k) {
   if (!a) return NULL;
   if (a->ndim == 2) return mx_diagonal(s, a, k, 0, 1);
   if (a->ndim != 1) return mx_scope_fail(s, MX_EVALUE, "[diag] array must be 1-D or 2-D, got array with %d dimensions.", a->ndim);
-  int off = k < 0 ? -k : k, n = a->shape[0] + off;
+  int64_t wide = (int64_t)a->shape[0] + (k < 0 ? -(int64_t)k : k);
+  if (wide > MX_MAX_DIM) return mx_scope_fail(s, MX_EVALUE, "[diag] Diagonal %d of %d values needs a matrix that is too large.", k, a->shape[0]);
+  int n = (int)wide, off = n - a->shape[0];
   mx_array *zero = mx_const_like(s, a, 0);
   /* each value stands once a row (above the diagonal) or once a column (below): spread it along the other axis */
   mx_array *v = mx_pad(s, a, (int[]){0}, 1, (int[]){0}, 1, &off, 1, zero, "constant");
@@ -149,7 +158,7 @@ mx_array *mx_bartlett(mx_scope *s, int m) {
 
 mx_array *mx_fft_fftfreq(mx_scope *s, int n, double d) {
   if (n <= 0) return mx_scope_fail(s, MX_EVALUE, "[fftfreq] The number of samples must be positive, got %d.", n);
-  int half = (n + 1) / 2;
+  int half = n / 2 + n % 2;
   mx_array *up = mx_arange(s, 0, half, 1, MX_F32), *down = mx_arange(s, -(n / 2), 0, 1, MX_F32);
   return mx_mul_k(s, mx_concatenate_axis(s, 2, (mx_array *[]){up, down}, 0), 1 / (n * d));
 }
