@@ -159,6 +159,19 @@ static void as_strided_grad_adds_where_elements_were_read(void **state) {
   for (int i = 0; i < 6; i++) ASSERT_CLOSE(tensor_get(&out, i), i < 2 ? 0 : (5 - i) * 9 + 6, 0);
   assert_int_equal(call_kernel(OP_as_strided_grad, 1, in, &out, 7, (int64_t[]){2, 4, 3, 2, 1, 0, 6}), MX_EINDEX);
   tensor_free(&g), tensor_free(&out);
+  /* windows of 3 in each of 50 rows of 400: rows are apart */
+  g = tensor_new(MX_F32, 3, (int32_t[]){50, 398, 3}, 2), out = tensor_new(MX_F32, 2, (int32_t[]){50, 400}, 0);
+  tensor_fill(&g, true);
+  int64_t p[] = {3, 50, 398, 3, 400, 1, 1, 0, 50, 400};
+  assert_int_equal(call_kernel(OP_as_strided_grad, 1, in, &out, 10, p), 0);
+  for (int r = 0; r < 50; r++)
+    for (int k = 0; k < 400; k++) {
+      double sum = 0;
+      for (int q = 0; q < 3; q++)
+        if (k - q >= 0 && k - q < 398) sum += tensor_get(&g, (r * 398 + k - q) * 3 + q);
+      ASSERT_CLOSE(tensor_get(&out, r * 400 + k), sum, 0);
+    }
+  tensor_free(&g), tensor_free(&out);
 }
 
 /* ---- indexing ---- */

@@ -7,6 +7,7 @@
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/walk.h"
 #include "core/error.h"
+#include "core/parallel.h"
 
 /* out becomes src, unless it is src's memory already. */
 static int copy_source(const mx_view *src, const mx_view *out) {
@@ -57,35 +58,58 @@ int mx_cpu_dynamic_slice_update(const mx_call *c) {
   return mx_copy_view(update, &part);
 }
 
+/* The gradient of as_strided: what was read in several places is summed in row order. */
+typedef struct spread_job {
+  const mx_view *g, *out;
+  mx_walk walk;                        /* operands: g, out; without the axis that is cut */
+  int64_t n, stride[MX_WALK_OPERANDS]; /* of the innermost dimension */
+  int64_t cut[2], start;               /* strides of the axis that is cut; offset of the first element */
+  mx_combine add;
+} spread_job;
+
+static void spread_range(void *ctx, int64_t begin, int64_t end) {
+  const spread_job *j = ctx;
+  size_t item = mx_dtype_sizes[j->out->dtype];
+  for (int64_t k = begin; k < end; k++) {
+    mx_cursor at;
+    mx_walk_seek(&j->walk, &at, 0);
+    for (int64_t i = 0; i < j->walk.n; i++, mx_walk_next(&j->walk, &at)) {
+      char *o = mx_at(j->out, j->start + k * j->cut[1] + at.off[1]), *u = mx_at(j->g, k * j->cut[0] + at.off[0]);
+      if (j->stride[1] != 0) j->add(j->n, o, j->stride[1], u, j->stride[0]);
+      else /* one element, again and again: not a loop that may be vectorised */
+        for (int64_t q = 0; q < j->n; q++) j->add(1, o, 1, u + q * j->stride[0] * (int64_t)item, 1);
+    }
+  }
+}
+
 int mx_cpu_as_strided_grad(const mx_call *c) {
   const mx_view *g = c->in, *out = c->out;
-  int n = (int)c->p[0];
+  int n = (int)c->p[0], cut = 0;
   const int64_t *stride = c->p + 1 + n;
-  int64_t low = c->p[1 + 2 * n], high = low;
+  int64_t low = c->p[1 + 2 * n], high = low, reach = 0;
   mx_fill(out, NULL);
   if (!g->size) return 0;
   for (int d = 0; d < n; d++) {
-    int64_t reach = (g->shape[d] - 1) * stride[d];
-    if (reach < 0) low += reach;
-    else high += reach;
+    int64_t span = (g->shape[d] - 1) * stride[d];
+    if (span < 0) low += span;
+    else high += span;
   }
   if (low < 0 || high >= out->size)
     return mx_fail(MX_EINDEX, "[as_strided] the strides reach elements %lld to %lld of an array of %lld", (long long)low,
                    (long long)high, (long long)out->size);
-  /* elements may be read many times: their sums are taken in row order */
-  mx_combine add = mx_combine_of(MX_ADD, out->dtype);
-  mx_walk w;
-  mx_cursor at;
-  int64_t s[MX_WALK_OPERANDS];
-  mx_walk_init(&w, n, g->shape, -1, g->strides, stride, NULL);
-  int64_t row = mx_walk_pop(&w, s);
-  mx_walk_seek(&w, &at, 0);
-  for (int64_t i = 0; i < w.n; i++, mx_walk_next(&w, &at)) {
-    char *o = mx_at(out, c->p[1 + 2 * n] + at.off[1]), *u = mx_at(g, at.off[0]);
-    size_t item = mx_dtype_sizes[out->dtype];
-    if (s[1] != 0) add(row, o, s[1], u, s[0]);
-    else /* one element, again and again: not a loop that may be vectorised */
-      for (int64_t k = 0; k < row; k++) add(1, o, 1, u + k * s[0] * (int64_t)item, 1);
+  spread_job j = {.g = g, .out = out, .start = c->p[1 + 2 * n], .add = mx_combine_of(MX_ADD, out->dtype)};
+  /* the first axis is cut for the pool if its steps are longer than all the others reach */
+  while (cut < n && g->shape[cut] == 1) cut++;
+  for (int d = cut + 1; d < n; d++) reach += (g->shape[d] - 1) * (stride[d] < 0 ? -stride[d] : stride[d]);
+  bool apart = cut < n - 1 && (stride[cut] < 0 ? -stride[cut] : stride[cut]) > reach;
+  mx_walk_init(&j.walk, n, g->shape, apart ? cut : -1, g->strides, stride, NULL);
+  j.n = mx_walk_pop(&j.walk, j.stride);
+  if (apart) {
+    j.cut[0] = g->strides[cut];
+    j.cut[1] = stride[cut];
+    mx_parallel(g->shape[cut], (1 << 14) / (g->size / g->shape[cut]) + 1, spread_range, &j);
+  } else {
+    spread_range(&j, 0, 1);
   }
   return 0;
 }
