@@ -88,7 +88,7 @@ def train(model, tokens, steps, batch_size, learning_rate):
     schedule = optim.join_schedules(
         [optim.linear_schedule(0, learning_rate, warmup), optim.cosine_decay(learning_rate, steps - warmup)], [warmup]
     )
-    optimizer = optim.AdamW(schedule, betas=[0.9, 0.99], weight_decay=0.1)
+    optimizer = optim.AdamW(schedule, betas=[0.9, 0.99], weight_decay=0.1, bias_correction=True)
     loss_and_grad_fn = nn.value_and_grad(model, loss_fn)
     progress = Progress(steps, "training")
     for step in range(steps):

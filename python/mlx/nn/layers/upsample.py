@@ -65,7 +65,7 @@ def _resize(x, axis, taps):
     total = 0
     for place, weight in zip(places, weights):
         total = total + mx.take(x, place, axis=axis) * weight.reshape(shape)
-    return total.astype(x.dtype)
+    return total
 
 
 class Upsample(Module):
@@ -124,6 +124,6 @@ class Upsample(Module):
                     x = x if scale == 1 else mx.repeat(x, int(scale), axis=axis)
                 else:
                     x = mx.take(x, _nearest(n, scale), axis=axis)
-            elif scale != 1:
+            else:
                 x = _resize(x, axis, _taps(n, scale, self.mode, self.align_corners, self.antialias))
         return x
