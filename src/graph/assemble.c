@@ -59,8 +59,10 @@ int mx_split(mx_scope *s, mx_list *out, mx_array *a, int num_splits, int axis) {
   int ax, rc = mx_norm_axis("split", axis, a->ndim, &ax);
   if (rc) return mx_scope_error(s, rc), rc;
   if (num_splits <= 0 || a->shape[ax] % num_splits) {
-    mx_scope_fail(s, MX_EVALUE, "[split] Array split does not result in sub arrays with equal size: attempting %d splits along axis %d for shape %s.",
-                  num_splits, axis, mx_shape_of(a));
+    mx_scope_fail(
+        s, MX_EVALUE,
+        "[split] Array split does not result in sub arrays with equal size: attempting %d splits along axis %d for shape %s.",
+        num_splits, axis, mx_shape_of(a));
     return s->rc;
   }
   if (num_splits > 1 << 24) { /* only of an axis of size 0, or one broadcast beyond reason */
@@ -160,7 +162,8 @@ static mx_array *pad_mirror(mx_scope *s, mx_array *a, int axis, int lo, int hi, 
   int64_t dim = a->shape[axis], period = symmetric ? 2 * dim : dim > 1 ? 2 * dim - 2 : 1;
   int32_t n = lo + a->shape[axis] + hi;
   if (dim == 0)
-    return mx_scope_fail(s, MX_EVALUE, "[pad] Cannot pad empty axis %d using mode '%s'.", axis, symmetric ? "symmetric" : "reflect");
+    return mx_scope_fail(s, MX_EVALUE, "[pad] Cannot pad empty axis %d using mode '%s'.", axis,
+                         symmetric ? "symmetric" : "reflect");
   int32_t *from = mx_malloc(sizeof *from * (size_t)n);
   if (!from) return mx_scope_error(s, mx_fail_memory());
   for (int32_t i = 0; i < n; i++) {
@@ -177,7 +180,8 @@ mx_array *mx_pad(mx_scope *s, mx_array *a, const int *axes, size_t n, const int 
                  mx_array *value, const char *mode) {
   if (!a || !value) return NULL;
   if (n != nlow || n != nhigh || n > (size_t)a->ndim)
-    return mx_scope_fail(s, MX_EVALUE, "[pad] Invalid number of padding sizes: %zu axes, %zu low and %zu high sizes for array with shape %s.",
+    return mx_scope_fail(s, MX_EVALUE,
+                         "[pad] Invalid number of padding sizes: %zu axes, %zu low and %zu high sizes for array with shape %s.",
                          n, nlow, nhigh, mx_shape_of(a));
   int ax[MX_MAX_NDIM], rc = mx_norm_axes("pad", axes, n, a->ndim, ax);
   if (rc) return mx_scope_error(s, rc);
@@ -186,24 +190,28 @@ mx_array *mx_pad(mx_scope *s, mx_array *a, const int *axes, size_t n, const int 
   bool any = false;
   for (size_t i = 0; i < n; i++) {
     if (low[i] < 0 || high[i] < 0)
-      return mx_scope_fail(s, MX_EVALUE, "[pad] Invalid padding size (%d, %d) for axis %d: it must not be negative.", low[i], high[i], axes[i]);
+      return mx_scope_fail(s, MX_EVALUE, "[pad] Invalid padding size (%d, %d) for axis %d: it must not be negative.", low[i],
+                           high[i], axes[i]);
     p[ax[i]] = low[i];
     p[nd + ax[i]] = high[i];
     any = any || low[i] || high[i];
   }
   bool constant = !strcmp(mode, "constant"), edge = !strcmp(mode, "edge"), symmetric = !strcmp(mode, "symmetric");
   if (!constant && !edge && !symmetric && strcmp(mode, "reflect"))
-    return mx_scope_fail(s, MX_EVALUE, "[pad] Invalid padding mode (%s): expected 'constant', 'edge', 'reflect' or 'symmetric'.", mode);
+    return mx_scope_fail(s, MX_EVALUE, "[pad] Invalid padding mode (%s): expected 'constant', 'edge', 'reflect' or 'symmetric'.",
+                         mode);
   if (!any) return a;
   if (constant) {
     if (value->ndim) {
-      if (value->size != 1) return mx_scope_fail(s, MX_EVALUE, "[pad] The padding value must be a scalar, not %s.", mx_shape_of(value));
+      if (value->size != 1)
+        return mx_scope_fail(s, MX_EVALUE, "[pad] The padding value must be a scalar, not %s.", mx_shape_of(value));
       value = mx_reshape(s, value, NULL, 0);
     }
     return mx_node2(s, OP_pad, a, mx_astype(s, value, a->dtype), 2 * nd, p);
   }
   for (int i = 0; i < nd && a; i++) {
-    if (p[i] + a->shape[i] + p[nd + i] > MX_MAX_DIM) return mx_scope_fail(s, MX_EVALUE, "[pad] A dimension of the result is too large.");
+    if (p[i] + a->shape[i] + p[nd + i] > MX_MAX_DIM)
+      return mx_scope_fail(s, MX_EVALUE, "[pad] A dimension of the result is too large.");
     a = edge ? pad_edge(s, a, i, (int)p[i], (int)p[nd + i]) : pad_mirror(s, a, i, (int)p[i], (int)p[nd + i], symmetric);
   }
   return a;
@@ -221,8 +229,7 @@ mx_array *mx_pad_symmetric(mx_scope *s, mx_array *a, int width, mx_array *value,
 
 mx_array *mx_roll_axes(mx_scope *s, mx_array *a, const int *shift, size_t n, const int *axes, size_t naxes) {
   if (!a) return NULL;
-  if (n != naxes && n != 1)
-    return mx_scope_fail(s, MX_EVALUE, "[roll] Received %zu shifts for %zu axes.", n, naxes);
+  if (n != naxes && n != 1) return mx_scope_fail(s, MX_EVALUE, "[roll] Received %zu shifts for %zu axes.", n, naxes);
   for (size_t i = 0; i < naxes && a; i++) {
     int ax, rc = mx_norm_axis("roll", axes[i], a->ndim, &ax);
     if (rc) return mx_scope_error(s, rc);
@@ -231,8 +238,8 @@ mx_array *mx_roll_axes(mx_scope *s, mx_array *a, const int *shift, size_t n, con
     int by = shift[n == 1 ? 0 : i] % dim;
     if (by < 0) by += dim;
     if (by)
-      a = mx_concatenate_axis(
-          s, 2, (mx_array *[]){mx_slice_axis(s, a, ax, dim - by, dim), mx_slice_axis(s, a, ax, 0, dim - by)}, ax);
+      a = mx_concatenate_axis(s, 2, (mx_array *[]){mx_slice_axis(s, a, ax, dim - by, dim), mx_slice_axis(s, a, ax, 0, dim - by)},
+                              ax);
   }
   return a;
 }

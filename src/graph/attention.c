@@ -1,5 +1,5 @@
-/* Scaled dot-product attention of matrix products and softmax: q (B, N, T, D), k (B, M, S, D), v (B, M, S, E), M dividing N. The heads
- * that share keys are joined to rows of one product, so that keys and values are never repeated. */
+/* Scaled dot-product attention of matrix products and softmax: q (B, N, T, D), k (B, M, S, D), v (B, M, S, E), M dividing N.
+ * The heads that share keys are joined to rows of one product, so that keys and values are never repeated. */
 #include "graph/build.h"
 
 #define TAG "[scaled_dot_product_attention] "
@@ -12,21 +12,27 @@ static bool shapes_fit(mx_scope *s, const mx_array *q, const mx_array *k, const 
       return false;
     }
   if (q->shape[0] != k->shape[0] || q->shape[0] != v->shape[0])
-    mx_scope_fail(s, MX_EVALUE, TAG "mismatching batch dimension for q, k, v: %s, %s, %s.", mx_shape_of(q), mx_shape_of(k), mx_shape_of(v));
+    mx_scope_fail(s, MX_EVALUE, TAG "mismatching batch dimension for q, k, v: %s, %s, %s.", mx_shape_of(q), mx_shape_of(k),
+                  mx_shape_of(v));
   else if (q->shape[3] != k->shape[3])
-    mx_scope_fail(s, MX_EVALUE, TAG "query, keys expected to have matching last dimension; found query shape %s for keys shape %s.", mx_shape_of(q),
-                  mx_shape_of(k));
+    mx_scope_fail(s, MX_EVALUE,
+                  TAG "query, keys expected to have matching last dimension; found query shape %s for keys shape %s.",
+                  mx_shape_of(q), mx_shape_of(k));
   else if (k->shape[1] != v->shape[1] || k->shape[2] != v->shape[2])
-    mx_scope_fail(s, MX_EVALUE, TAG "keys, values expected to have matching heads and lengths; found shapes %s and %s.", mx_shape_of(k), mx_shape_of(v));
+    mx_scope_fail(s, MX_EVALUE, TAG "keys, values expected to have matching heads and lengths; found shapes %s and %s.",
+                  mx_shape_of(k), mx_shape_of(v));
   else if (k->shape[1] == 0 || q->shape[1] % k->shape[1])
-    mx_scope_fail(s, MX_EVALUE, TAG "n_heads must be a multiple of n_kv_heads, found n_heads %d for n_kv_heads %d.", q->shape[1], k->shape[1]);
+    mx_scope_fail(s, MX_EVALUE, TAG "n_heads must be a multiple of n_kv_heads, found n_heads %d for n_kv_heads %d.", q->shape[1],
+                  k->shape[1]);
   return !s->rc;
 }
 
-static double lowest(mx_dtype t) { return t == MX_F16 ? -65504.0 : t == MX_BF16 ? -0x1.fep127 : t == MX_F64 ? -0x1.fffffffffffffp1023 : -0x1.fffffep127; }
+static double lowest(mx_dtype t) {
+  return t == MX_F16 ? -65504.0 : t == MX_BF16 ? -0x1.fep127 : t == MX_F64 ? -0x1.fffffffffffffp1023 : -0x1.fffffep127;
+}
 
-/* scores (B, M, G, T, S) with the mask, (..., T, S) that fits (B, N, T, S). A masked score is the lowest number, not -inf: a row that is masked
- * out is the mean of the values. */
+/* scores (B, M, G, T, S) with the mask, (..., T, S) that fits (B, N, T, S). A masked score is the lowest number, not -inf: a
+ * row that is masked out is the mean of the values. */
 static mx_array *with_mask(mx_scope *s, mx_array *scores, mx_array *mask) {
   if (!scores || !mask) return NULL;
   int m = scores->shape[1], g = scores->shape[2], full[4] = {scores->shape[0], m * g, scores->shape[3], scores->shape[4]}, n;
@@ -35,7 +41,9 @@ static mx_array *with_mask(mx_scope *s, mx_array *scores, mx_array *mask) {
   bool fits = !rc && n == 4;
   for (int i = 0; fits && i < 4; i++) fits = both[i] == full[i];
   if (rc) return mx_scope_error(s, rc);
-  if (!fits) return mx_scope_fail(s, MX_EVALUE, TAG "The mask %s does not fit scores of shape %s.", mx_shape_of(mask), mx_shape_str(4, full));
+  if (!fits)
+    return mx_scope_fail(s, MX_EVALUE, TAG "The mask %s does not fit scores of shape %s.", mx_shape_of(mask),
+                         mx_shape_str(4, full));
   if (mask->dtype != MX_BOOL && mx_promote(mask->dtype, scores->dtype) != scores->dtype)
     return mx_scope_fail(s, MX_EVALUE, TAG "Mask type must promote to output type %s.", mx_dtype_name(scores->dtype));
   if (mask->ndim >= 3) {
@@ -58,8 +66,8 @@ static mx_array *softmax_with_sinks(mx_scope *s, mx_array *scores, mx_array *sin
   return mx_slice_axis(s, mx_softmax_axis(s, all, -1, true), 4, 1, (int64_t)len + 1);
 }
 
-mx_array *mx_fast_scaled_dot_product_attention(mx_scope *s, mx_array *q, mx_array *k, mx_array *v, float scale, const char *mask_mode,
-                                               mx_array *mask_arr, mx_array *sinks) {
+mx_array *mx_fast_scaled_dot_product_attention(mx_scope *s, mx_array *q, mx_array *k, mx_array *v, float scale,
+                                               const char *mask_mode, mx_array *mask_arr, mx_array *sinks) {
   if (!q || !k || !v || !shapes_fit(s, q, k, v)) return NULL;
   bool causal = mask_mode && !strcmp(mask_mode, "causal"), array = mask_mode && !strcmp(mask_mode, "array");
   if (mask_mode && *mask_mode && !causal && !array)

@@ -56,6 +56,4 @@ mx_array *mx_slice_axis(mx_scope *s, mx_array *a, int axis, int64_t start, int64
   return mx_node1(s, OP_slice, a, 3 * nd, p);
 }
 
-mx_array *mx_permute(mx_scope *s, mx_array *x, const int *perm) {
-  return x ? mx_transpose_axes(s, x, perm, x->ndim) : NULL;
-}
+mx_array *mx_permute(mx_scope *s, mx_array *x, const int *perm) { return x ? mx_transpose_axes(s, x, perm, x->ndim) : NULL; }

@@ -4,19 +4,23 @@
 /* Both of the dtype of the product, which must be inexact. */
 static int product_dtype(mx_scope *s, const char *tag, mx_array **a, mx_array **b, mx_dtype t) {
   if (!mx_is_inexact(t))
-    return mx_fail(MX_EVALUE, "[%s] Only inexact types are supported but %s and %s were provided which results in %s, which is not inexact.", tag,
-                   mx_dtype_name((*a)->dtype), mx_dtype_name((*b)->dtype), mx_dtype_name(t));
+    return mx_fail(MX_EVALUE,
+                   "[%s] Only inexact types are supported but %s and %s were provided which results in %s, which is not inexact.",
+                   tag, mx_dtype_name((*a)->dtype), mx_dtype_name((*b)->dtype), mx_dtype_name(t));
   *a = mx_astype(s, *a, t);
   *b = mx_astype(s, *b, t);
   return s->rc;
 }
 
 static int inner_fits(const char *tag, const mx_array *a, const mx_array *b) {
-  if (a->ndim == 0 || b->ndim == 0) return mx_fail(MX_EVALUE, "[%s] Got 0 dimension input. Inputs must have at least one dimension.", tag);
+  if (a->ndim == 0 || b->ndim == 0)
+    return mx_fail(MX_EVALUE, "[%s] Got 0 dimension input. Inputs must have at least one dimension.", tag);
   int k = b->ndim == 1 ? 0 : b->ndim - 2;
   if (a->shape[a->ndim - 1] == b->shape[k]) return 0;
-  return mx_fail(MX_EVALUE, "[%s] Last dimension of first input with shape %s must match second to last dimension of second input with shape %s.", tag,
-                 mx_shape_of(a), mx_shape_of(b));
+  return mx_fail(
+      MX_EVALUE,
+      "[%s] Last dimension of first input with shape %s must match second to last dimension of second input with shape %s.", tag,
+      mx_shape_of(a), mx_shape_of(b));
 }
 
 /* All dimensions but the last joined. */
@@ -118,12 +122,14 @@ mx_array *mx_tensordot(mx_scope *s, mx_array *a, mx_array *b, const int *axes_a,
   if (!a || !b) return NULL;
   int aa[MX_MAX_NDIM], ab[MX_MAX_NDIM], rc = 0;
   if (na != nb) rc = mx_fail(MX_EVALUE, "[tensordot] axes must have the same size: got %zu and %zu.", na, nb);
-  if (!rc && (na > (size_t)a->ndim || nb > (size_t)b->ndim)) rc = mx_fail(MX_EVALUE, "[tensordot] %zu axes are too many for %s and %s.", na, mx_shape_of(a), mx_shape_of(b));
+  if (!rc && (na > (size_t)a->ndim || nb > (size_t)b->ndim))
+    rc = mx_fail(MX_EVALUE, "[tensordot] %zu axes are too many for %s and %s.", na, mx_shape_of(a), mx_shape_of(b));
   if (!rc) rc = mx_norm_axes("tensordot", axes_a, na, a->ndim, aa);
   if (!rc) rc = mx_norm_axes("tensordot", axes_b, nb, b->ndim, ab);
   for (size_t i = 0; i < na && !rc; i++)
     if (a->shape[aa[i]] != b->shape[ab[i]])
-      rc = mx_fail(MX_EVALUE, "[tensordot] a and b must have the same shape on the contracted axes: got %s and %s.", mx_shape_of(a), mx_shape_of(b));
+      rc = mx_fail(MX_EVALUE, "[tensordot] a and b must have the same shape on the contracted axes: got %s and %s.",
+                   mx_shape_of(a), mx_shape_of(b));
   if (!rc) rc = product_dtype(s, "matmul", &a, &b, mx_promote(a->dtype, b->dtype));
   if (rc) return mx_scope_error(s, rc);
   /* (free of a, contracted) by (contracted, free of b) */
@@ -159,7 +165,8 @@ mx_array *mx_tensordot(mx_scope *s, mx_array *a, mx_array *b, const int *axes_a,
 mx_array *mx_tensordot_axis(mx_scope *s, mx_array *a, mx_array *b, int axis) {
   if (!a || !b) return NULL;
   if (axis < 0 || axis > a->ndim || axis > b->ndim)
-    return mx_scope_fail(s, MX_EVALUE, "[tensordot] %d axes cannot be contracted in %s and %s.", axis, mx_shape_of(a), mx_shape_of(b));
+    return mx_scope_fail(s, MX_EVALUE, "[tensordot] %d axes cannot be contracted in %s and %s.", axis, mx_shape_of(a),
+                         mx_shape_of(b));
   int aa[MX_MAX_NDIM], ab[MX_MAX_NDIM];
   for (int i = 0; i < axis; i++) {
     aa[i] = a->ndim - axis + i;
@@ -172,7 +179,8 @@ mx_array *mx_inner(mx_scope *s, mx_array *a, mx_array *b) {
   if (!a || !b) return NULL;
   if (a->ndim == 0 || b->ndim == 0) return mx_multiply(s, a, b);
   if (a->shape[a->ndim - 1] != b->shape[b->ndim - 1])
-    return mx_scope_fail(s, MX_EVALUE, "[inner] a and b must have the same last dimension: got %s and %s.", mx_shape_of(a), mx_shape_of(b));
+    return mx_scope_fail(s, MX_EVALUE, "[inner] a and b must have the same last dimension: got %s and %s.", mx_shape_of(a),
+                         mx_shape_of(b));
   return mx_tensordot(s, a, b, (int[]){-1}, 1, (int[]){-1}, 1);
 }
 

@@ -19,8 +19,12 @@ mx_array *mx_full(mx_scope *s, const int *shape, size_t n, mx_array *vals, mx_dt
 mx_array *mx_full_like(mx_scope *s, mx_array *a, mx_array *vals, mx_dtype dtype) {
   return a ? mx_full(s, a->shape, a->ndim, vals, dtype) : NULL;
 }
-mx_array *mx_zeros(mx_scope *s, const int *shape, size_t n, mx_dtype dtype) { return mx_full(s, shape, n, mx_int(s, dtype, 0), dtype); }
-mx_array *mx_ones(mx_scope *s, const int *shape, size_t n, mx_dtype dtype) { return mx_full(s, shape, n, mx_int(s, dtype, 1), dtype); }
+mx_array *mx_zeros(mx_scope *s, const int *shape, size_t n, mx_dtype dtype) {
+  return mx_full(s, shape, n, mx_int(s, dtype, 0), dtype);
+}
+mx_array *mx_ones(mx_scope *s, const int *shape, size_t n, mx_dtype dtype) {
+  return mx_full(s, shape, n, mx_int(s, dtype, 1), dtype);
+}
 mx_array *mx_zeros_like(mx_scope *s, mx_array *x) { return x ? mx_zeros(s, x->shape, x->ndim, x->dtype) : NULL; }
 mx_array *mx_ones_like(mx_scope *s, mx_array *x) { return x ? mx_ones(s, x->shape, x->ndim, x->dtype) : NULL; }
 
@@ -58,21 +62,28 @@ mx_array *mx_linspace(mx_scope *s, double start, double stop, int num, mx_dtype 
 }
 
 /* (n, m) bool: column - row compared with k. */
-static mx_array *band(mx_scope *s, const char *tag, int n, int m, int k, mx_array *(*compare)(mx_scope *, mx_array *, mx_array *)) {
+static mx_array *band(mx_scope *s, const char *tag, int n, int m, int k,
+                      mx_array *(*compare)(mx_scope *, mx_array *, mx_array *)) {
   if (n < 0 || m < 0) return mx_scope_fail(s, MX_EVALUE, "[%s] N and M must be non-negative integers, got %d and %d.", tag, n, m);
   k = k < -n ? -n : k > m ? m : k; /* beyond them nothing changes, and row + k stays in range */
-  mx_array *row = mx_expand_dims(s, mx_add(s, count(s, n, MX_I32), mx_int(s, MX_I32, k)), 1), *col = mx_expand_dims(s, count(s, m, MX_I32), 0);
+  mx_array *row = mx_expand_dims(s, mx_add(s, count(s, n, MX_I32), mx_int(s, MX_I32, k)), 1),
+           *col = mx_expand_dims(s, count(s, m, MX_I32), 0);
   return row && col ? compare(s, row, col) : NULL;
 }
 
-mx_array *mx_eye(mx_scope *s, int n, int m, int k, mx_dtype dtype) { return mx_astype(s, band(s, "eye", n, m, k, mx_equal), dtype); }
+mx_array *mx_eye(mx_scope *s, int n, int m, int k, mx_dtype dtype) {
+  return mx_astype(s, band(s, "eye", n, m, k, mx_equal), dtype);
+}
 mx_array *mx_identity(mx_scope *s, int n, mx_dtype dtype) { return mx_eye(s, n, n, 0, dtype); }
-mx_array *mx_tri(mx_scope *s, int n, int m, int k, mx_dtype dtype) { return mx_astype(s, band(s, "tri", n, m, k, mx_greater_equal), dtype); }
+mx_array *mx_tri(mx_scope *s, int n, int m, int k, mx_dtype dtype) {
+  return mx_astype(s, band(s, "tri", n, m, k, mx_greater_equal), dtype);
+}
 
 static mx_array *triangle(mx_scope *s, const char *tag, mx_array *x, int k, bool lower) {
   if (!x) return NULL;
   if (x->ndim < 2) return mx_scope_fail(s, MX_EVALUE, "[%s] array must be at least 2-D, not of shape %s.", tag, mx_shape_of(x));
-  mx_array *mask = mx_tri(s, x->shape[x->ndim - 2], x->shape[x->ndim - 1], lower || k == INT32_MIN ? k : k - 1, MX_BOOL), *zero = mx_const_like(s, x, 0);
+  mx_array *mask = mx_tri(s, x->shape[x->ndim - 2], x->shape[x->ndim - 1], lower || k == INT32_MIN ? k : k - 1, MX_BOOL),
+           *zero = mx_const_like(s, x, 0);
   return lower ? mx_where(s, mask, x, zero) : mx_where(s, mask, zero, x);
 }
 mx_array *mx_tril(mx_scope *s, mx_array *x, int k) { return triangle(s, "tril", x, k, true); }
@@ -80,7 +91,8 @@ mx_array *mx_triu(mx_scope *s, mx_array *x, int k) { return triangle(s, "triu", 
 
 mx_array *mx_diagonal(mx_scope *s, mx_array *a, int offset, int axis1, int axis2) {
   if (!a) return NULL;
-  if (a->ndim < 2) return mx_scope_fail(s, MX_EVALUE, "[diagonal] Array must have at least two dimensions, but got %d dimensions.", a->ndim);
+  if (a->ndim < 2)
+    return mx_scope_fail(s, MX_EVALUE, "[diagonal] Array must have at least two dimensions, but got %d dimensions.", a->ndim);
   int r, c, rc = mx_norm_axis("diagonal", axis1, a->ndim, &r);
   if (!rc) rc = mx_norm_axis("diagonal", axis2, a->ndim, &c);
   if (rc) return mx_scope_error(s, rc);
@@ -89,7 +101,8 @@ mx_array *mx_diagonal(mx_scope *s, mx_array *a, int offset, int axis1, int axis2
   int64_t len = a->shape[r] - down < a->shape[c] - right ? a->shape[r] - down : a->shape[c] - right;
   if (len < 0) len = 0;
   if (len == 0) down = right = 0;
-  mx_array *index[2] = {mx_arange(s, (double)down, (double)(down + len), 1, MX_I32), mx_arange(s, (double)right, (double)(right + len), 1, MX_I32)};
+  mx_array *index[2] = {mx_arange(s, (double)down, (double)(down + len), 1, MX_I32),
+                        mx_arange(s, (double)right, (double)(right + len), 1, MX_I32)};
   int sizes[MX_MAX_NDIM];
   for (int i = 0; i < a->ndim; i++) sizes[i] = i == r || i == c ? (len ? 1 : 0) : a->shape[i];
   mx_array *d = mx_gather(s, a, 2, index, (int[]){r, c}, 2, sizes, a->ndim);
@@ -105,7 +118,8 @@ mx_array *mx_diag(mx_scope *s, mx_array *a, int k) {
   if (a->ndim == 2) return mx_diagonal(s, a, k, 0, 1);
   if (a->ndim != 1) return mx_scope_fail(s, MX_EVALUE, "[diag] array must be 1-D or 2-D, got array with %d dimensions.", a->ndim);
   int64_t wide = (int64_t)a->shape[0] + (k < 0 ? -(int64_t)k : k);
-  if (wide > MX_MAX_DIM) return mx_scope_fail(s, MX_EVALUE, "[diag] Diagonal %d of %d values needs a matrix that is too large.", k, a->shape[0]);
+  if (wide > MX_MAX_DIM)
+    return mx_scope_fail(s, MX_EVALUE, "[diag] Diagonal %d of %d values needs a matrix that is too large.", k, a->shape[0]);
   int n = (int)wide, off = n - a->shape[0];
   mx_array *zero = mx_const_like(s, a, 0);
   /* each value stands once a row (above the diagonal) or once a column (below): spread it along the other axis */
@@ -115,7 +129,8 @@ mx_array *mx_diag(mx_scope *s, mx_array *a, int k) {
 
 mx_array *mx_trace(mx_scope *s, mx_array *a, int offset, int axis1, int axis2, mx_dtype dtype) {
   if (!a) return NULL;
-  if (a->ndim < 2) return mx_scope_fail(s, MX_EVALUE, "[trace] Array must have at least two dimensions, but got %d dimensions.", a->ndim);
+  if (a->ndim < 2)
+    return mx_scope_fail(s, MX_EVALUE, "[trace] Array must have at least two dimensions, but got %d dimensions.", a->ndim);
   return mx_astype(s, mx_sum_axis(s, mx_astype(s, mx_diagonal(s, a, offset, axis1, axis2), dtype), -1, false), dtype);
 }
 
@@ -174,7 +189,8 @@ static mx_array *shifted(mx_scope *s, mx_array *a, const int *axes, size_t n, bo
   if (n == 0)
     for (; n < a->ndim; n++) ax[n] = (int)n;
   else {
-    int rc = n > MX_MAX_NDIM ? mx_fail(MX_EVALUE, "[fftshift] Too many axes: %zu.", n) : mx_norm_axes("fftshift", axes, n, a->ndim, ax);
+    int rc = n > MX_MAX_NDIM ? mx_fail(MX_EVALUE, "[fftshift] Too many axes: %zu.", n)
+                             : mx_norm_axes("fftshift", axes, n, a->ndim, ax);
     if (rc) return mx_scope_error(s, rc);
   }
   for (size_t i = 0; i < n; i++) by[i] = back ? -(a->shape[ax[i]] / 2) : a->shape[ax[i]] / 2;

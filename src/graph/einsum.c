@@ -1,4 +1,5 @@
-/* Einstein sums: parsed, then contracted two at a time, the cheapest pair first. Labels are numbers: letters, then the dimensions of "...". */
+/* Einstein sums: parsed, then contracted two at a time, the cheapest pair first. Labels are numbers: letters, then the
+ * dimensions of "...". */
 #include "graph/build.h"
 
 enum { LETTERS = 52, LABELS = LETTERS + MX_MAX_NDIM, MAX_OPERANDS = 64 };
@@ -9,11 +10,11 @@ typedef struct term {
 } term;
 
 typedef struct sum {
-  int n;                     /* terms that are left */
+  int n; /* terms that are left */
   term t[MAX_OPERANDS];
   int nout;
   uint8_t out[LABELS];
-  int64_t size[LABELS];      /* of each label; -1: not used */
+  int64_t size[LABELS]; /* of each label; -1: not used */
 } sum;
 
 static int letter(char c) {
@@ -21,7 +22,9 @@ static int letter(char c) {
   return c >= 'A' && c <= 'Z' ? 26 + c - 'A' : -1;
 }
 
-static int bad(const char *subscripts, const char *why) { return mx_fail(MX_EVALUE, "[einsum] Invalid subscripts '%s': %s.", subscripts, why); }
+static int bad(const char *subscripts, const char *why) {
+  return mx_fail(MX_EVALUE, "[einsum] Invalid subscripts '%s': %s.", subscripts, why);
+}
 
 /* One list of labels up to ',' or '-' or the end; "..." stands for `dots` labels. Gives the number of labels, or -1. */
 static int parse_list(const char **at, int dots, uint8_t *label, int cap) {
@@ -62,10 +65,12 @@ static bool dotted(const char *c) {
 static int set_sizes(sum *e, const term *t) {
   for (int d = 0; d < t->n; d++) {
     int64_t *size = &e->size[t->label[d]], dim = t->x->shape[d];
-    if (*size < 0 || *size == 1) *size = dim;
+    if (*size < 0 || *size == 1)
+      *size = dim;
     else if (dim != 1 && dim != *size)
-      return mx_fail(MX_EVALUE, "[einsum] The operands cannot be broadcast: a label has sizes %lld and %lld (operand of shape %s).", (long long)*size,
-                     (long long)dim, mx_shape_of(t->x));
+      return mx_fail(MX_EVALUE,
+                     "[einsum] The operands cannot be broadcast: a label has sizes %lld and %lld (operand of shape %s).",
+                     (long long)*size, (long long)dim, mx_shape_of(t->x));
   }
   return 0;
 }
@@ -84,7 +89,8 @@ static void implicit_output(sum *e, int dots) {
 }
 
 static int parse(sum *e, const char *subscripts, int n, mx_array *const *x) {
-  if (n < 1 || n > MAX_OPERANDS) return mx_fail(MX_EVALUE, "[einsum] %d operands: between 1 and %d are possible.", n, MAX_OPERANDS);
+  if (n < 1 || n > MAX_OPERANDS)
+    return mx_fail(MX_EVALUE, "[einsum] %d operands: between 1 and %d are possible.", n, MAX_OPERANDS);
   memset(e->size, -1, sizeof e->size);
   e->n = n;
   e->nout = 0;
@@ -92,12 +98,15 @@ static int parse(sum *e, const char *subscripts, int n, mx_array *const *x) {
   int most = 0;
   for (int i = 0; i < n; i++) {
     int dots = dotted(c) ? x[i]->ndim - letters_in(c) : 0;
-    if (dots < 0) return mx_fail(MX_EVALUE, "[einsum] '%s' has too many labels for operand %d of shape %s.", subscripts, i, mx_shape_of(x[i]));
+    if (dots < 0)
+      return mx_fail(MX_EVALUE, "[einsum] '%s' has too many labels for operand %d of shape %s.", subscripts, i,
+                     mx_shape_of(x[i]));
     e->t[i].x = x[i];
     e->t[i].n = parse_list(&c, dots, e->t[i].label, MX_MAX_NDIM);
     if (e->t[i].n < 0) return bad(subscripts, "only letters, commas, '...' and '->' are allowed");
     if (e->t[i].n != x[i]->ndim)
-      return mx_fail(MX_EVALUE, "[einsum] '%s' gives %d labels to operand %d of shape %s.", subscripts, e->t[i].n, i, mx_shape_of(x[i]));
+      return mx_fail(MX_EVALUE, "[einsum] '%s' gives %d labels to operand %d of shape %s.", subscripts, e->t[i].n, i,
+                     mx_shape_of(x[i]));
     if (i + 1 < n && *c++ != ',') return mx_fail(MX_EVALUE, "[einsum] '%s' has fewer terms than the %d operands.", subscripts, n);
     if (dots > most) most = dots;
     int rc = set_sizes(e, &e->t[i]);
@@ -122,7 +131,9 @@ static int parse(sum *e, const char *subscripts, int n, mx_array *const *x) {
 
 /* ---- sets of labels ---- */
 
-typedef struct set { uint64_t w[2]; } set;
+typedef struct set {
+  uint64_t w[2];
+} set;
 static set set_of(const uint8_t *label, int n) {
   set s = {{0, 0}};
   for (int i = 0; i < n; i++) s.w[label[i] / 64] |= (uint64_t)1 << label[i] % 64;
@@ -154,7 +165,8 @@ static void best_pair(const sum *e, int *bi, int *bk) {
   *bi = -1;
   for (int i = 0; i < e->n; i++)
     for (int k = i + 1; k < e->n; k++) {
-      set a = set_of(e->t[i].label, e->t[i].n), b = set_of(e->t[k].label, e->t[k].n), all = either(a, b), kept = both(all, needed(e, i, k));
+      set a = set_of(e->t[i].label, e->t[i].n), b = set_of(e->t[k].label, e->t[k].n), all = either(a, b),
+          kept = both(all, needed(e, i, k));
       double growth = volume(e, kept) - volume(e, a) - volume(e, b), work = volume(e, all);
       bool shares = count_of(both(a, b)) > 0;
       if (!shares) growth += 1e300 / 1e10; /* outer products last */
@@ -176,7 +188,8 @@ static void take_diagonals(mx_scope *s, term *t) {
       if (t->label[i] != t->label[k]) continue;
       uint8_t l = t->label[i];
       if (t->x->shape[i] != t->x->shape[k]) {
-        t->x = mx_scope_fail(s, MX_EVALUE, "[einsum] A repeated label has sizes %d and %d in operand of shape %s.", t->x->shape[i], t->x->shape[k], mx_shape_of(t->x));
+        t->x = mx_scope_fail(s, MX_EVALUE, "[einsum] A repeated label has sizes %d and %d in operand of shape %s.",
+                             t->x->shape[i], t->x->shape[k], mx_shape_of(t->x));
         return;
       }
       t->x = mx_diagonal(s, t->x, 0, i, k);
@@ -194,8 +207,10 @@ static void take_diagonals(mx_scope *s, term *t) {
 static void sum_private(mx_scope *s, term *t, set keep) {
   int axes[MX_MAX_NDIM], n = 0, k = 0;
   for (int d = 0; d < t->n; d++) {
-    if (has(keep, t->label[d])) t->label[k++] = t->label[d];
-    else axes[n++] = d;
+    if (has(keep, t->label[d]))
+      t->label[k++] = t->label[d];
+    else
+      axes[n++] = d;
   }
   t->n = k;
   if (!n || !t->x) return;
@@ -242,14 +257,19 @@ static void contract(mx_scope *s, sum *e, int i, int k) {
   int nb = 0, na = 0, nf = 0, nk = 0, n = 0;
   for (int l = 0; l < LABELS; l++) {
     bool x = has(la, l), y = has(lb, l), kept = has(keep, l);
-    if (x && y && kept) batch[nb++] = (uint8_t)l;
-    else if (x && y) in[nk++] = (uint8_t)l;
-    else if (x) fa[na++] = (uint8_t)l;
-    else if (y) fb[nf++] = (uint8_t)l;
+    if (x && y && kept)
+      batch[nb++] = (uint8_t)l;
+    else if (x && y)
+      in[nk++] = (uint8_t)l;
+    else if (x)
+      fa[na++] = (uint8_t)l;
+    else if (y)
+      fb[nf++] = (uint8_t)l;
   }
   int64_t m = product_of(e, fa, na), c = product_of(e, fb, nf), inner = product_of(e, in, nk), bs = product_of(e, batch, nb);
   mx_dtype t = mx_promote(a->x->dtype, b->x->dtype);
-  bool product = nk && mx_is_inexact(t) && (m > 1 || c > 1) && m <= MX_MAX_DIM && c <= MX_MAX_DIM && inner <= MX_MAX_DIM && bs <= MX_MAX_DIM;
+  bool product =
+      nk && mx_is_inexact(t) && (m > 1 || c > 1) && m <= MX_MAX_DIM && c <= MX_MAX_DIM && inner <= MX_MAX_DIM && bs <= MX_MAX_DIM;
   term r = {0};
 #define PUT(list, count) (memcpy(all + n, list, (size_t)(count)), n += (count))
   if (!product && nb + na + nf + nk > MX_MAX_NDIM) {

@@ -1,7 +1,7 @@
-/* The functions that build the graph, besides the element-wise ones: same names and argument order as the C API (mlx_sum_axes ->
- * mx_sum_axes), the scope first and no result argument. A vector of arrays is (int n, mx_array *const *); of integers (const int *,
- * size_t). Optional arrays, numbers and dtypes are pointers that may be NULL. A vector result is pushed on `out` and the function gives
- * 0 or the kind of the error; several results go to res[], borrowed from the scope. */
+/* The functions that build the graph, besides the element-wise ones: same names and argument order as the C API (mlx_sum_axes
+ * -> mx_sum_axes), the scope first and no result argument. A vector of arrays is (int n, mx_array *const *); of integers (const
+ * int *, size_t). Optional arrays, numbers and dtypes are pointers that may be NULL. A vector result is pushed on `out` and the
+ * function gives 0 or the kind of the error; several results go to res[], borrowed from the scope. */
 #ifndef MX_GRAPH_FUNCTIONS_H
 #define MX_GRAPH_FUNCTIONS_H
 
@@ -28,7 +28,8 @@ mx_array *mx_squeeze_axes(mx_scope *s, mx_array *a, const int *axes, size_t n);
 mx_array *mx_atleast_1d(mx_scope *s, mx_array *a);
 mx_array *mx_atleast_2d(mx_scope *s, mx_array *a);
 mx_array *mx_atleast_3d(mx_scope *s, mx_array *a);
-mx_array *mx_as_strided(mx_scope *s, mx_array *a, const int *shape, size_t n, const int64_t *strides, size_t nstrides, size_t offset);
+mx_array *mx_as_strided(mx_scope *s, mx_array *a, const int *shape, size_t n, const int64_t *strides, size_t nstrides,
+                        size_t offset);
 mx_array *mx_view_as(mx_scope *s, mx_array *a, mx_dtype dtype); /* mlx_view; mx_view is the type of backend.h */
 mx_array *mx_copy(mx_scope *s, mx_array *a);
 mx_array *mx_contiguous(mx_scope *s, mx_array *a, bool allow_col_major);
@@ -60,8 +61,8 @@ int mx_meshgrid(mx_scope *s, mx_list *out, int n, mx_array *const *arrays, bool 
 mx_array *mx_slice(mx_scope *s, mx_array *a, const int *start, size_t nstart, const int *stop, size_t nstop, const int *strides,
                    size_t nstrides);
 mx_array *mx_slice_dynamic(mx_scope *s, mx_array *a, mx_array *start, const int *axes, size_t n, const int *size, size_t nsize);
-mx_array *mx_slice_update(mx_scope *s, mx_array *src, mx_array *update, const int *start, size_t nstart, const int *stop, size_t nstop,
-                          const int *strides, size_t nstrides);
+mx_array *mx_slice_update(mx_scope *s, mx_array *src, mx_array *update, const int *start, size_t nstart, const int *stop,
+                          size_t nstop, const int *strides, size_t nstrides);
 mx_array *mx_slice_update_dynamic(mx_scope *s, mx_array *src, mx_array *update, mx_array *start, const int *axes, size_t n);
 mx_array *mx_slice_update_add(mx_scope *s, mx_array *src, mx_array *update, const int *start, size_t nstart, const int *stop,
                               size_t nstop, const int *strides, size_t nstrides);
@@ -81,8 +82,9 @@ mx_array *mx_take_axis(mx_scope *s, mx_array *a, mx_array *indices, int axis);
 mx_array *mx_take_along_axis(mx_scope *s, mx_array *a, mx_array *indices, int axis);
 mx_array *mx_put_along_axis(mx_scope *s, mx_array *a, mx_array *indices, mx_array *values, int axis);
 mx_array *mx_scatter_add_axis(mx_scope *s, mx_array *a, mx_array *indices, mx_array *values, int axis);
-#define SCATTER(name)                                                                                                              \
-  mx_array *mx_##name(mx_scope *s, mx_array *a, int n, mx_array *const *indices, mx_array *updates, const int *axes, size_t naxes); \
+#define SCATTER(name)                                                                                                \
+  mx_array *mx_##name(mx_scope *s, mx_array *a, int n, mx_array *const *indices, mx_array *updates, const int *axes, \
+                      size_t naxes);                                                                                 \
   mx_array *mx_##name##_single(mx_scope *s, mx_array *a, mx_array *indices, mx_array *updates, int axis);
 SCATTER(scatter)
 SCATTER(scatter_add)
@@ -93,9 +95,9 @@ SCATTER(scatter_min)
 mx_array *mx_masked_scatter(mx_scope *s, mx_array *a, mx_array *mask, mx_array *src);
 
 /* reduce.c */
-#define REDUCE3(name)                                                                              \
-  mx_array *mx_##name(mx_scope *s, mx_array *a, bool keepdims);                                    \
-  mx_array *mx_##name##_axis(mx_scope *s, mx_array *a, int axis, bool keepdims);                   \
+#define REDUCE3(name)                                                            \
+  mx_array *mx_##name(mx_scope *s, mx_array *a, bool keepdims);                  \
+  mx_array *mx_##name##_axis(mx_scope *s, mx_array *a, int axis, bool keepdims); \
   mx_array *mx_##name##_axes(mx_scope *s, mx_array *a, const int *axes, size_t n, bool keepdims);
 REDUCE3(sum)
 REDUCE3(prod)
@@ -114,9 +116,9 @@ mx_array *mx_count_nonzero(mx_scope *s, mx_array *a, const int *axes, size_t n, 
 int mx_minmax(mx_scope *s, mx_array *res[2], mx_array *a, const int *axes, size_t n, bool keepdims);
 
 /* stats.c */
-#define MOMENT3(name)                                                                                        \
-  mx_array *mx_##name(mx_scope *s, mx_array *a, bool keepdims, int ddof);                                    \
-  mx_array *mx_##name##_axis(mx_scope *s, mx_array *a, int axis, bool keepdims, int ddof);                   \
+#define MOMENT3(name)                                                                      \
+  mx_array *mx_##name(mx_scope *s, mx_array *a, bool keepdims, int ddof);                  \
+  mx_array *mx_##name##_axis(mx_scope *s, mx_array *a, int axis, bool keepdims, int ddof); \
   mx_array *mx_##name##_axes(mx_scope *s, mx_array *a, const int *axes, size_t n, bool keepdims, int ddof);
 MOMENT3(var)
 MOMENT3(std)
@@ -161,8 +163,9 @@ mx_array *mx_tensordot_axis(mx_scope *s, mx_array *a, mx_array *b, int axis);
 mx_array *mx_kron(mx_scope *s, mx_array *a, mx_array *b);
 mx_array *mx_vecdot(mx_scope *s, mx_array *a, mx_array *b, int axis);
 mx_array *mx_einsum(mx_scope *s, const char *subscripts, int n, mx_array *const *operands);
-/* The order of contraction that mx_einsum takes: pairs (at most 2*(n-1) ints) of positions in a list from which both are taken and to
- * whose end the result goes; how many labels one step has, and how many operations there are, in one step for all and so. */
+/* The order of contraction that mx_einsum takes: pairs (at most 2*(n-1) ints) of positions in a list from which both are taken
+ * and to whose end the result goes; how many labels one step has, and how many operations there are, in one step for all and
+ * so. */
 int mx_einsum_path(const char *subscripts, int n, mx_array *const *operands, int *pairs, int scaling[2], double cost[2]);
 mx_array *mx_gather_mm(mx_scope *s, mx_array *a, mx_array *b, mx_array *lhs_indices, mx_array *rhs_indices, bool sorted_indices);
 mx_array *mx_block_masked_mm(mx_scope *s, mx_array *a, mx_array *b, int block_size, mx_array *mask_out, mx_array *mask_lhs,
@@ -176,16 +179,17 @@ mx_array *mx_conv2d(mx_scope *s, mx_array *input, mx_array *weight, int stride_0
                     int dilation_0, int dilation_1, int groups);
 mx_array *mx_conv3d(mx_scope *s, mx_array *input, mx_array *weight, int stride_0, int stride_1, int stride_2, int padding_0,
                     int padding_1, int padding_2, int dilation_0, int dilation_1, int dilation_2, int groups);
-mx_array *mx_conv_general(mx_scope *s, mx_array *input, mx_array *weight, const int *stride, size_t nstride, const int *padding_lo,
-                          size_t nlo, const int *padding_hi, size_t nhi, const int *kernel_dilation, size_t nkd,
-                          const int *input_dilation, size_t nid, int groups, bool flip);
+mx_array *mx_conv_general(mx_scope *s, mx_array *input, mx_array *weight, const int *stride, size_t nstride,
+                          const int *padding_lo, size_t nlo, const int *padding_hi, size_t nhi, const int *kernel_dilation,
+                          size_t nkd, const int *input_dilation, size_t nid, int groups, bool flip);
 mx_array *mx_conv_transpose1d(mx_scope *s, mx_array *input, mx_array *weight, int stride, int padding, int dilation,
                               int output_padding, int groups);
-mx_array *mx_conv_transpose2d(mx_scope *s, mx_array *input, mx_array *weight, int stride_0, int stride_1, int padding_0, int padding_1,
-                              int dilation_0, int dilation_1, int output_padding_0, int output_padding_1, int groups);
-mx_array *mx_conv_transpose3d(mx_scope *s, mx_array *input, mx_array *weight, int stride_0, int stride_1, int stride_2, int padding_0,
-                              int padding_1, int padding_2, int dilation_0, int dilation_1, int dilation_2, int output_padding_0,
-                              int output_padding_1, int output_padding_2, int groups);
+mx_array *mx_conv_transpose2d(mx_scope *s, mx_array *input, mx_array *weight, int stride_0, int stride_1, int padding_0,
+                              int padding_1, int dilation_0, int dilation_1, int output_padding_0, int output_padding_1,
+                              int groups);
+mx_array *mx_conv_transpose3d(mx_scope *s, mx_array *input, mx_array *weight, int stride_0, int stride_1, int stride_2,
+                              int padding_0, int padding_1, int padding_2, int dilation_0, int dilation_1, int dilation_2,
+                              int output_padding_0, int output_padding_1, int output_padding_2, int groups);
 
 /* creation.c */
 mx_array *mx_arange(mx_scope *s, double start, double stop, double step, mx_dtype dtype);
@@ -208,7 +212,7 @@ mx_array *mx_blackman(mx_scope *s, int m);
 mx_array *mx_bartlett(mx_scope *s, int m);
 mx_array *mx_fft_fftfreq(mx_scope *s, int n, double d);
 mx_array *mx_fft_rfftfreq(mx_scope *s, int n, double d);
-mx_array *mx_fft_fftshift(mx_scope *s, mx_array *a, const int *axes, size_t n);  /* no axes: all */
+mx_array *mx_fft_fftshift(mx_scope *s, mx_array *a, const int *axes, size_t n); /* no axes: all */
 mx_array *mx_fft_ifftshift(mx_scope *s, mx_array *a, const int *axes, size_t n);
 
 /* misc.c */
@@ -231,17 +235,19 @@ mx_array *mx_linalg_cross(mx_scope *s, mx_array *a, mx_array *b, int axis);
 /* random.c; the generator's state, one a thread, in random_state.c. A NULL key draws from it. */
 mx_array *mx_random_key(mx_scope *s, uint64_t seed);
 int mx_random_seed(uint64_t seed);
-mx_array *mx_random_state(void);                /* the key of this thread, borrowed; NULL and an error */
-int mx_random_set_state(mx_array *key);         /* keeps key: uint32 (2,) */
-mx_array *mx_random_next(mx_scope *s);          /* a fresh key; the state moves on */
+mx_array *mx_random_state(void);        /* the key of this thread, borrowed; NULL and an error */
+int mx_random_set_state(mx_array *key); /* keeps key: uint32 (2,) */
+mx_array *mx_random_next(mx_scope *s);  /* a fresh key; the state moves on */
 int mx_random_split(mx_scope *s, mx_array *res[2], mx_array *key);
 mx_array *mx_random_split_num(mx_scope *s, mx_array *key, int num);
 mx_array *mx_random_bits(mx_scope *s, const int *shape, size_t n, int width, mx_array *key);
-mx_array *mx_random_uniform(mx_scope *s, mx_array *low, mx_array *high, const int *shape, size_t n, mx_dtype dtype, mx_array *key);
+mx_array *mx_random_uniform(mx_scope *s, mx_array *low, mx_array *high, const int *shape, size_t n, mx_dtype dtype,
+                            mx_array *key);
 mx_array *mx_random_normal(mx_scope *s, const int *shape, size_t n, mx_dtype dtype, float loc, float scale, mx_array *key);
 mx_array *mx_random_normal_broadcast(mx_scope *s, const int *shape, size_t n, mx_dtype dtype, mx_array *loc, mx_array *scale,
                                      mx_array *key);
-mx_array *mx_random_randint(mx_scope *s, mx_array *low, mx_array *high, const int *shape, size_t n, mx_dtype dtype, mx_array *key);
+mx_array *mx_random_randint(mx_scope *s, mx_array *low, mx_array *high, const int *shape, size_t n, mx_dtype dtype,
+                            mx_array *key);
 mx_array *mx_random_bernoulli(mx_scope *s, mx_array *p, const int *shape, size_t n, mx_array *key);
 mx_array *mx_random_truncated_normal(mx_scope *s, mx_array *lower, mx_array *upper, const int *shape, size_t n, mx_dtype dtype,
                                      mx_array *key);
@@ -258,8 +264,8 @@ mx_array *mx_fast_rms_norm(mx_scope *s, mx_array *x, mx_array *weight, float eps
 mx_array *mx_fast_layer_norm(mx_scope *s, mx_array *x, mx_array *weight, mx_array *bias, float eps);
 mx_array *mx_fast_rope(mx_scope *s, mx_array *x, int dims, bool traditional, const float *base, float scale, int offset,
                        mx_array *freqs);
-mx_array *mx_fast_rope_dynamic(mx_scope *s, mx_array *x, int dims, bool traditional, const float *base, float scale, mx_array *offset,
-                               mx_array *freqs);
+mx_array *mx_fast_rope_dynamic(mx_scope *s, mx_array *x, int dims, bool traditional, const float *base, float scale,
+                               mx_array *offset, mx_array *freqs);
 mx_array *mx_fast_cross_entropy(mx_scope *s, mx_array *logits, mx_array *targets);
 mx_array *mx_fast_scaled_dot_product_attention(mx_scope *s, mx_array *queries, mx_array *keys, mx_array *values, float scale,
                                                const char *mask_mode, mx_array *mask_arr, mx_array *sinks);

@@ -12,9 +12,12 @@ static int index_arrays(mx_scope *s, const char *tag, const mx_array *a, int n, 
   for (int i = 0; i < n && !rc; i++) {
     if (!indices[i]) return s->rc;
     mx_dtype t = indices[i]->dtype;
-    if (t == MX_BOOL) rc = mx_fail(MX_EVALUE, "[%s] Boolean indices are not supported.", tag);
-    else if (!mx_is_integer(t)) rc = mx_fail(MX_EVALUE, "[%s] Got indices with invalid dtype %s. Indices must be integral.", tag, mx_dtype_name(t));
-    else rc = mx_broadcast_shape(nd, shape, indices[i]->ndim, indices[i]->shape, &nd, shape);
+    if (t == MX_BOOL)
+      rc = mx_fail(MX_EVALUE, "[%s] Boolean indices are not supported.", tag);
+    else if (!mx_is_integer(t))
+      rc = mx_fail(MX_EVALUE, "[%s] Got indices with invalid dtype %s. Indices must be integral.", tag, mx_dtype_name(t));
+    else
+      rc = mx_broadcast_shape(nd, shape, indices[i]->ndim, indices[i]->shape, &nd, shape);
   }
   for (int i = 0; i < n && !rc; i++)
     if (!(res[i] = mx_broadcast_to(s, indices[i], shape, nd))) rc = s->rc;
@@ -62,9 +65,11 @@ static int along_axis(mx_scope *s, const char *tag, mx_array **a, mx_array **ind
   int rc = mx_norm_axis(tag, axis, (*a)->ndim, ax);
   if (rc) return rc;
   if ((*indices)->ndim != (*a)->ndim)
-    return mx_fail(MX_EVALUE, "[%s] Indices of dimension %d does not match array of dimension %d.", tag, (*indices)->ndim, (*a)->ndim);
+    return mx_fail(MX_EVALUE, "[%s] Indices of dimension %d does not match array of dimension %d.", tag, (*indices)->ndim,
+                   (*a)->ndim);
   if (!mx_is_integer((*indices)->dtype))
-    return mx_fail(MX_EVALUE, "[%s] Got indices with invalid dtype %s. Indices must be integral.", tag, mx_dtype_name((*indices)->dtype));
+    return mx_fail(MX_EVALUE, "[%s] Got indices with invalid dtype %s. Indices must be integral.", tag,
+                   mx_dtype_name((*indices)->dtype));
   int nd = (*a)->ndim, sa[MX_MAX_NDIM], si[MX_MAX_NDIM], both[MX_MAX_NDIM], n;
   for (int i = 0; i < nd; i++) {
     sa[i] = i == *ax ? 1 : (*a)->shape[i];
@@ -91,7 +96,8 @@ static mx_array *put_along(mx_scope *s, const char *tag, int mode, mx_array *a, 
   int ax, rc = along_axis(s, tag, &x, &indices, axis, &ax);
   if (rc) return mx_scope_error(s, rc);
   if (!mx_same_shape(x, a))
-    return mx_scope_fail(s, MX_EVALUE, "[%s] Indices of shape %s do not fit array of shape %s.", tag, mx_shape_of(indices), mx_shape_of(a));
+    return mx_scope_fail(s, MX_EVALUE, "[%s] Indices of shape %s do not fit array of shape %s.", tag, mx_shape_of(indices),
+                         mx_shape_of(a));
   values = mx_broadcast_to(s, mx_astype(s, values, a->dtype), indices->shape, indices->ndim);
   return values ? mx_node(s, OP_scatter_axis, 3, (mx_array *[]){a, indices, values}, 2, (int64_t[]){ax, mode}) : NULL;
 }
@@ -112,7 +118,8 @@ static mx_array *scatter(mx_scope *s, const char *tag, int mode, mx_array *a, in
   if (rc) return mx_scope_error(s, rc);
   int ni = n ? in[2]->ndim : 0, want[MX_MAX_NDIM];
   if (updates->ndim != ni + a->ndim)
-    return mx_scope_fail(s, MX_EVALUE, "[%s] Number of dimensions of updates %s must be those of the indices, %d, plus those of the array, %d.",
+    return mx_scope_fail(s, MX_EVALUE,
+                         "[%s] Number of dimensions of updates %s must be those of the indices, %d, plus those of the array, %d.",
                          tag, mx_shape_of(updates), ni, a->ndim);
   /* the index dimensions of the updates may be broadcast */
   for (int i = 0; i < updates->ndim; i++) want[i] = i < ni ? in[2]->shape[i] : updates->shape[i];
@@ -123,12 +130,13 @@ static mx_array *scatter(mx_scope *s, const char *tag, int mode, mx_array *a, in
   return mx_node(s, OP_scatter, 2 + n, in, 2 + n, p);
 }
 
-#define SCATTER(name, mode)                                                                                                        \
-  mx_array *mx_##name(mx_scope *s, mx_array *a, int n, mx_array *const *indices, mx_array *updates, const int *axes, size_t naxes) { \
-    return scatter(s, #name, mode, a, n, indices, updates, axes, naxes);                                                           \
-  }                                                                                                                                \
-  mx_array *mx_##name##_single(mx_scope *s, mx_array *a, mx_array *indices, mx_array *updates, int axis) {                          \
-    return indices ? scatter(s, #name, mode, a, 1, &indices, updates, &axis, 1) : NULL;                                            \
+#define SCATTER(name, mode)                                                                                          \
+  mx_array *mx_##name(mx_scope *s, mx_array *a, int n, mx_array *const *indices, mx_array *updates, const int *axes, \
+                      size_t naxes) {                                                                                \
+    return scatter(s, #name, mode, a, n, indices, updates, axes, naxes);                                             \
+  }                                                                                                                  \
+  mx_array *mx_##name##_single(mx_scope *s, mx_array *a, mx_array *indices, mx_array *updates, int axis) {           \
+    return indices ? scatter(s, #name, mode, a, 1, &indices, updates, &axis, 1) : NULL;                              \
   }
 SCATTER(scatter, MODE_ASSIGN)
 SCATTER(scatter_add, MODE_ADD)
@@ -139,11 +147,13 @@ SCATTER(scatter_min, MODE_MINIMUM)
 /* The true places of the mask take the elements of src in order. mask stands for a's leading dimensions. */
 mx_array *mx_masked_scatter(mx_scope *s, mx_array *a, mx_array *mask, mx_array *src) {
   if (!a || !mask || !src) return NULL;
-  if (mask->dtype != MX_BOOL) return mx_scope_fail(s, MX_EVALUE, "[masked_scatter] The mask must be bool, not %s.", mx_dtype_name(mask->dtype));
+  if (mask->dtype != MX_BOOL)
+    return mx_scope_fail(s, MX_EVALUE, "[masked_scatter] The mask must be bool, not %s.", mx_dtype_name(mask->dtype));
   bool fits = mask->ndim <= a->ndim;
   for (int i = 0; fits && i < mask->ndim; i++) fits = mask->shape[i] == a->shape[i];
   if (!fits)
-    return mx_scope_fail(s, MX_EVALUE, "[masked_scatter] The mask %s does not fit the leading dimensions of %s.", mx_shape_of(mask), mx_shape_of(a));
+    return mx_scope_fail(s, MX_EVALUE, "[masked_scatter] The mask %s does not fit the leading dimensions of %s.",
+                         mx_shape_of(mask), mx_shape_of(a));
   if (a->size == 0) return a;
   if (src->ndim == 0) src = mx_reshape(s, src, (int[]){1}, 1);
   if (!src) return NULL;

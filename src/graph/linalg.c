@@ -40,7 +40,9 @@ static mx_array *matrix_norm(mx_scope *s, mx_array *a, double ord, const int *ax
 /* The axes given, normalised, or all. */
 static int norm_axes(const mx_array *a, const int *axis, size_t n, int *ax, size_t *count) {
   *count = axis && n ? n : a->ndim;
-  if (axis && n) return n > MX_MAX_NDIM ? mx_fail(MX_EVALUE, "[linalg::norm] Received too many axes for norm.") : mx_norm_axes("linalg::norm", axis, n, a->ndim, ax);
+  if (axis && n)
+    return n > MX_MAX_NDIM ? mx_fail(MX_EVALUE, "[linalg::norm] Received too many axes for norm.")
+                           : mx_norm_axes("linalg::norm", axis, n, a->ndim, ax);
   for (int i = 0; i < a->ndim; i++) ax[i] = i;
   return 0;
 }
@@ -61,7 +63,9 @@ mx_array *mx_linalg_norm_matrix(mx_scope *s, mx_array *a, const char *ord, const
   if (rc) return mx_scope_error(s, rc);
   bool f = !strcmp(ord, "f") || !strcmp(ord, "fro"), nuc = !strcmp(ord, "nuc");
   if (!f && !nuc) return mx_scope_fail(s, MX_EVALUE, "[linalg::norm] Invalid ord '%s'.", ord);
-  if (n != 2) return mx_scope_fail(s, MX_EVALUE, "[linalg::norm] Norm '%s' only supported for matrices, but received %zu axis/axes.", ord, n);
+  if (n != 2)
+    return mx_scope_fail(s, MX_EVALUE, "[linalg::norm] Norm '%s' only supported for matrices, but received %zu axis/axes.", ord,
+                         n);
   if (nuc) return mx_scope_fail(s, MX_ENOTIMPL, "[linalg::norm] Singular values are not available yet.");
   return euclidean(s, a, ax, n, keepdims);
 }
@@ -83,7 +87,8 @@ mx_array *mx_linalg_cross(mx_scope *s, mx_array *a, mx_array *b, int axis) {
     if (rc) return mx_scope_error(s, rc);
     int dim = x[i]->shape[ax[i]];
     if (dim != 2 && dim != 3)
-      return mx_scope_fail(s, MX_EVALUE, "[linalg::cross] The specified axis must have size 2 or 3, not %d (shape %s).", dim, mx_shape_of(x[i]));
+      return mx_scope_fail(s, MX_EVALUE, "[linalg::cross] The specified axis must have size 2 or 3, not %d (shape %s).", dim,
+                           mx_shape_of(x[i]));
     for (int k = 0; k < 3; k++) part[i][k] = k < dim ? mx_slice_axis(s, x[i], ax[i], k, k + 1) : mx_const_like(s, x[i], 0);
     /* one shape for all parts, so that they can be joined */
     part[i][2] = mx_broadcast_to(s, part[i][2], part[i][0] ? part[i][0]->shape : NULL, part[i][0] ? part[i][0]->ndim : 0);

@@ -40,10 +40,10 @@ mx_array *mx_logical_xor(mx_scope *s, mx_array *a, mx_array *b) {
 
 static double largest(mx_dtype t) {
   switch (t) {
-    case MX_F16: return 65504;
-    case MX_BF16: return 0x1.fep127;
-    case MX_F64: return 0x1.fffffffffffffp1023;
-    default: return 0x1.fffffep127;
+  case MX_F16: return 65504;
+  case MX_BF16: return 0x1.fep127;
+  case MX_F64: return 0x1.fffffffffffffp1023;
+  default: return 0x1.fffffep127;
   }
 }
 

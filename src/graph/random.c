@@ -9,15 +9,17 @@ int mx_random_split(mx_scope *s, mx_array *res[2], mx_array *key) {
   return s->rc;
 }
 
-mx_array *mx_random_split_num(mx_scope *s, mx_array *key, int num) { return key ? mx_random_bits(s, (int[]){num, 2}, 2, 4, key) : NULL; }
+mx_array *mx_random_split_num(mx_scope *s, mx_array *key, int num) {
+  return key ? mx_random_bits(s, (int[]){num, 2}, 2, 4, key) : NULL;
+}
 
 mx_array *mx_random_bits(mx_scope *s, const int *shape, size_t n, int width, mx_array *key) {
   if (s->rc) return NULL;
   if (!key && !(key = mx_random_next(s))) return NULL;
   if (n > MX_MAX_NDIM) return mx_scope_fail(s, MX_EVALUE, "[bits] %zu dimensions are more than %d.", n, MX_MAX_NDIM);
   if (key->ndim != 1 || key->shape[0] != 2 || key->dtype != MX_U32)
-    return mx_scope_fail(s, MX_EVALUE, "[bits] Expected key shape (2) and dtype uint32, received shape %s and dtype %s.", mx_shape_of(key),
-                         mx_dtype_name(key->dtype));
+    return mx_scope_fail(s, MX_EVALUE, "[bits] Expected key shape (2) and dtype uint32, received shape %s and dtype %s.",
+                         mx_shape_of(key), mx_dtype_name(key->dtype));
   int64_t p[1 + MX_MAX_NDIM] = {width};
   for (size_t i = 0; i < n; i++) {
     if (shape[i] < 0) return mx_scope_fail(s, MX_EVALUE, "[bits] Each dimension must be non-negative, got %d.", shape[i]);
@@ -28,24 +30,30 @@ mx_array *mx_random_bits(mx_scope *s, const int *shape, size_t n, int width, mx_
 
 /* Whether x is known to be the number v. */
 static bool is_number(const mx_array *x, double v) {
-  return mx_is_available(x) && x->size == 1 && !mx_is_complex(x->dtype) && !(x->flags & (MX_TRACER | MX_PLACEHOLDER)) && mx_item_f64(x) == v;
+  return mx_is_available(x) && x->size == 1 && !mx_is_complex(x->dtype) && !(x->flags & (MX_TRACER | MX_PLACEHOLDER)) &&
+         mx_item_f64(x) == v;
 }
 
 static bool shape_covers(mx_scope *s, const int *shape, size_t n, const mx_array *x) {
   int32_t both[MX_MAX_NDIM];
-  int k, rc = n > MX_MAX_NDIM ? mx_fail(MX_EVALUE, "Too many dimensions: %zu.", n) : mx_broadcast_shape((int)n, shape, x->ndim, x->shape, &k, both);
+  int k, rc = n > MX_MAX_NDIM ? mx_fail(MX_EVALUE, "Too many dimensions: %zu.", n)
+                              : mx_broadcast_shape((int)n, shape, x->ndim, x->shape, &k, both);
   bool same = !rc && k == (int)n;
   for (int i = 0; same && i < k; i++) same = both[i] == shape[i];
   if (!rc && !same)
-    rc = mx_fail(MX_EVALUE, "[broadcast_shapes] Cannot generate random values of shape %s from parameters of shape %s.", mx_shape_str((int)n, shape), mx_shape_of(x));
+    rc = mx_fail(MX_EVALUE, "[broadcast_shapes] Cannot generate random values of shape %s from parameters of shape %s.",
+                 mx_shape_str((int)n, shape), mx_shape_of(x));
   if (rc) mx_scope_error(s, rc);
   return !rc;
 }
 
-mx_array *mx_random_uniform(mx_scope *s, mx_array *low, mx_array *high, const int *shape, size_t n, mx_dtype dtype, mx_array *key) {
+mx_array *mx_random_uniform(mx_scope *s, mx_array *low, mx_array *high, const int *shape, size_t n, mx_dtype dtype,
+                            mx_array *key) {
   if (!low || !high) return NULL;
   if (dtype != MX_F32 && dtype != MX_F16 && dtype != MX_BF16)
-    return mx_scope_fail(s, dtype == MX_F64 ? MX_ERUNTIME : MX_EVALUE, "[uniform] Can only generate uniform numbers with real floating point type, not %s.", mx_dtype_name(dtype));
+    return mx_scope_fail(s, dtype == MX_F64 ? MX_ERUNTIME : MX_EVALUE,
+                         "[uniform] Can only generate uniform numbers with real floating point type, not %s.",
+                         mx_dtype_name(dtype));
   if (!shape_covers(s, shape, n, low) || !shape_covers(s, shape, n, high)) return NULL;
   mx_array *bits = mx_random_bits(s, shape, n, 4, key);
   /* below 1 also after rounding to dtype */
@@ -63,7 +71,8 @@ static mx_array *symmetric(mx_scope *s, const int *shape, size_t n, mx_array *ke
   return mx_random_uniform(s, mx_scalar(s, MX_F32, -0x1.fffffep-1), mx_scalar(s, MX_F32, 1), shape, n, MX_F32, key);
 }
 
-mx_array *mx_random_normal_broadcast(mx_scope *s, const int *shape, size_t n, mx_dtype dtype, mx_array *loc, mx_array *scale, mx_array *key) {
+mx_array *mx_random_normal_broadcast(mx_scope *s, const int *shape, size_t n, mx_dtype dtype, mx_array *loc, mx_array *scale,
+                                     mx_array *key) {
   if (s->rc) return NULL;
   mx_array *x;
   if (dtype == MX_C64) {
@@ -75,7 +84,9 @@ mx_array *mx_random_normal_broadcast(mx_scope *s, const int *shape, size_t n, mx
     x = x ? mx_view_as(s, mx_erfinv(s, x), MX_C64) : NULL;
     x = mx_squeeze_axis(s, x, -1);
   } else {
-    if (!mx_is_float(dtype)) return mx_scope_fail(s, MX_EVALUE, "[normal] Can only generate normal numbers with real floating point type, not %s.", mx_dtype_name(dtype));
+    if (!mx_is_float(dtype))
+      return mx_scope_fail(s, MX_EVALUE, "[normal] Can only generate normal numbers with real floating point type, not %s.",
+                           mx_dtype_name(dtype));
     x = symmetric(s, shape, n, key);
     x = x ? mx_astype(s, mx_erfinv(s, x), dtype) : NULL;
     mx_array *root = mx_scalar(s, dtype, M_SQRT2);
@@ -91,7 +102,8 @@ mx_array *mx_random_normal(mx_scope *s, const int *shape, size_t n, mx_dtype dty
                                     scale != 1 ? mx_scalar(s, MX_F32, scale) : NULL, key);
 }
 
-mx_array *mx_random_randint(mx_scope *s, mx_array *low, mx_array *high, const int *shape, size_t n, mx_dtype dtype, mx_array *key) {
+mx_array *mx_random_randint(mx_scope *s, mx_array *low, mx_array *high, const int *shape, size_t n, mx_dtype dtype,
+                            mx_array *key) {
   if (!low || !high) return NULL;
   if (!mx_is_integer(dtype) && dtype != MX_BOOL)
     return mx_scope_fail(s, MX_EVALUE, "[randint] randint only accepts integer dtypes and bool, not %s.", mx_dtype_name(dtype));
@@ -104,17 +116,21 @@ mx_array *mx_random_randint(mx_scope *s, mx_array *low, mx_array *high, const in
 
 mx_array *mx_random_bernoulli(mx_scope *s, mx_array *p, const int *shape, size_t n, mx_array *key) {
   if (!p) return NULL;
-  if (!mx_is_float(p->dtype)) return mx_scope_fail(s, MX_EVALUE, "[bernoulli] bernoulli probability `p` must be a float type, not %s.", mx_dtype_name(p->dtype));
+  if (!mx_is_float(p->dtype))
+    return mx_scope_fail(s, MX_EVALUE, "[bernoulli] bernoulli probability `p` must be a float type, not %s.",
+                         mx_dtype_name(p->dtype));
   if (!shape_covers(s, shape, n, p)) return NULL;
   mx_array *bits = mx_random_bits(s, shape, n, 4, key);
   mx_array *limit = mx_multiply(s, p, mx_scalar(s, MX_F32, 0x1.fffffep31));
   return bits && limit ? mx_less(s, mx_astype(s, bits, limit->dtype), limit) : NULL;
 }
 
-mx_array *mx_random_truncated_normal(mx_scope *s, mx_array *lower, mx_array *upper, const int *shape, size_t n, mx_dtype dtype, mx_array *key) {
+mx_array *mx_random_truncated_normal(mx_scope *s, mx_array *lower, mx_array *upper, const int *shape, size_t n, mx_dtype dtype,
+                                     mx_array *key) {
   if (!lower || !upper) return NULL;
   if (dtype != MX_F32 && dtype != MX_F16 && dtype != MX_BF16)
-    return mx_scope_fail(s, MX_EVALUE, "[trunc_normal] trunc_normal only accepts floating point dtypes, not %s.", mx_dtype_name(dtype));
+    return mx_scope_fail(s, MX_EVALUE, "[trunc_normal] trunc_normal only accepts floating point dtypes, not %s.",
+                         mx_dtype_name(dtype));
   lower = mx_astype(s, lower, dtype);
   upper = mx_astype(s, upper, dtype);
   mx_array *root = mx_scalar(s, dtype, M_SQRT2);
@@ -130,7 +146,9 @@ mx_array *mx_random_gumbel(mx_scope *s, const int *shape, size_t n, mx_dtype dty
 }
 
 mx_array *mx_random_laplace(mx_scope *s, const int *shape, size_t n, mx_dtype dtype, float loc, float scale, mx_array *key) {
-  if (!mx_is_float(dtype)) return mx_scope_fail(s, MX_EVALUE, "[laplace] Can only generate laplace numbers with real floating point type, not %s.", mx_dtype_name(dtype));
+  if (!mx_is_float(dtype))
+    return mx_scope_fail(s, MX_EVALUE, "[laplace] Can only generate laplace numbers with real floating point type, not %s.",
+                         mx_dtype_name(dtype));
   mx_array *u = symmetric(s, shape, n, key);
   u = u ? mx_astype(s, u, dtype) : NULL;
   mx_array *x = u ? mx_multiply(s, mx_sign(s, u), mx_log1p(s, mx_negative(s, mx_abs(s, u)))) : NULL;
@@ -160,7 +178,8 @@ static mx_array *draw(mx_scope *s, mx_array *logits, int ax, const int *shape, i
 static mx_array *draw_by_inverse(mx_scope *s, mx_array *logits, const int *shape, size_t n, mx_array *key) {
   mx_array *x = mx_astype(s, logits, MX_F32);
   x = x ? mx_exp(s, mx_subtract(s, x, mx_max(s, x, true))) : NULL;
-  mx_array *below = mx_cumsum(s, x, 0, false, false), *u = mx_random_uniform(s, mx_scalar(s, MX_F32, 0), mx_scalar(s, MX_F32, 1), shape, n, MX_F32, key);
+  mx_array *below = mx_cumsum(s, x, 0, false, false),
+           *u = mx_random_uniform(s, mx_scalar(s, MX_F32, 0), mx_scalar(s, MX_F32, 1), shape, n, MX_F32, key);
   mx_array *at = u && below ? mx_searchsorted(s, below, mx_multiply(s, u, mx_sum(s, x, false)), true) : NULL;
   return at ? mx_subtract(s, at, mx_int(s, MX_U32, 1)) : NULL;
 }
@@ -180,12 +199,13 @@ mx_array *mx_random_categorical_shape(mx_scope *s, mx_array *logits, int axis, c
     if (i != ax) rest[k++] = logits->shape[i];
   int32_t both[MX_MAX_NDIM];
   int m = 0, rc = n > MX_MAX_NDIM ? mx_fail(MX_EVALUE, "[categorical] Too many dimensions: %zu.", n)
-                                      : mx_broadcast_shape((int)n, shape, k, rest, &m, both);
+                                  : mx_broadcast_shape((int)n, shape, k, rest, &m, both);
   if (rc) return mx_scope_error(s, rc);
   bool same = m == (int)n;
   for (int i = 0; same && i < m; i++) same = both[i] == shape[i];
   if (!same)
-    return mx_scope_fail(s, MX_EVALUE, "[categorical] Requested shape %s is not broadcast compatible with reduced logits shape %s.",
+    return mx_scope_fail(s, MX_EVALUE,
+                         "[categorical] Requested shape %s is not broadcast compatible with reduced logits shape %s.",
                          mx_shape_str((int)n, shape), mx_shape_str(k, rest));
   if (logits->ndim == 1 && n > 0) return draw_by_inverse(s, logits, shape, n, key);
   return draw(s, logits, ax, shape, (int)n, key);
@@ -195,7 +215,8 @@ mx_array *mx_random_categorical_shape(mx_scope *s, mx_array *logits, int axis, c
 mx_array *mx_random_categorical_num_samples(mx_scope *s, mx_array *logits, int axis, int num_samples, mx_array *key) {
   int ax, shape[MX_MAX_NDIM], n = 0;
   if (!logits || categorical_axis(s, logits, axis, &ax)) return NULL;
-  if (num_samples < 0) return mx_scope_fail(s, MX_EVALUE, "[categorical] The number of samples must not be negative: %d.", num_samples);
+  if (num_samples < 0)
+    return mx_scope_fail(s, MX_EVALUE, "[categorical] The number of samples must not be negative: %d.", num_samples);
   for (int i = 0; i < logits->ndim; i++)
     if (i != ax) shape[n++] = logits->shape[i];
   shape[n++] = num_samples;

@@ -1,5 +1,6 @@
-/* The random generator's state: one key a thread, from the clock until it is seeded. Each draw splits the key: the first half stays, the
- * second is used. A known key is split here, at once; one that is still to be computed (a compiled function's) by the graph. */
+/* The random generator's state: one key a thread, from the clock until it is seeded. Each draw splits the key: the first half
+ * stays, the second is used. A known key is split here, at once; one that is still to be computed (a compiled function's) by
+ * the graph. */
 #include <pthread.h>
 #include <time.h>
 
@@ -79,7 +80,8 @@ mx_array *mx_random_next(mx_scope *s) {
     uint32_t w[4] = {0, 1, 2, 3}; /* counters (0, 2) and (1, 3) */
     threefry(k[0], k[stride], &w[0], &w[2]);
     threefry(k[0], k[stride], &w[1], &w[3]);
-    mx_array *rest = mx_array_from_data(MX_U32, 1, (int32_t[]){2}, w), *drawn = mx_array_from_data(MX_U32, 1, (int32_t[]){2}, w + 2);
+    mx_array *rest = mx_array_from_data(MX_U32, 1, (int32_t[]){2}, w),
+             *drawn = mx_array_from_data(MX_U32, 1, (int32_t[]){2}, w + 2);
     if (!rest || !drawn) {
       mx_release(rest);
       mx_release(drawn);

@@ -10,7 +10,8 @@ static int every_axis(const mx_array *a, int *axes) {
 static mx_array *reduce(mx_scope *s, mx_opcode op, mx_array *a, const int *axes, size_t n, bool keepdims) {
   if (!a) return NULL;
   const char *tag = mx_ops[op].name;
-  int ax[MX_MAX_NDIM], rc = n > MX_MAX_NDIM ? mx_fail(MX_EVALUE, "[%s] Too many axes: %zu.", tag, n) : mx_sorted_axes(tag, axes, n, a->ndim, ax);
+  int ax[MX_MAX_NDIM],
+      rc = n > MX_MAX_NDIM ? mx_fail(MX_EVALUE, "[%s] Too many axes: %zu.", tag, n) : mx_sorted_axes(tag, axes, n, a->ndim, ax);
   if (rc) return mx_scope_error(s, rc);
   if (op == OP_all || op == OP_any) a = mx_astype(s, a, MX_BOOL);
   if (n == 0) return a;
@@ -20,16 +21,16 @@ static mx_array *reduce(mx_scope *s, mx_opcode op, mx_array *a, const int *axes,
   return keepdims ? r : mx_squeeze_axes(s, r, ax, n);
 }
 
-#define REDUCE(name, ...)                                                                            \
-  mx_array *mx_##name##_axes(mx_scope *s, mx_array *a, const int *axes, size_t n, bool keepdims) {   \
-    return reduce(s, OP_##name, a, axes, n, keepdims);                                               \
-  }                                                                                                  \
-  mx_array *mx_##name##_axis(mx_scope *s, mx_array *a, int axis, bool keepdims) {                    \
-    return reduce(s, OP_##name, a, &axis, 1, keepdims);                                              \
-  }                                                                                                  \
-  mx_array *mx_##name(mx_scope *s, mx_array *a, bool keepdims) {                                     \
-    int axes[MX_MAX_NDIM];                                                                           \
-    return a ? reduce(s, OP_##name, a, axes, (size_t)every_axis(a, axes), keepdims) : NULL;          \
+#define REDUCE(name, ...)                                                                          \
+  mx_array *mx_##name##_axes(mx_scope *s, mx_array *a, const int *axes, size_t n, bool keepdims) { \
+    return reduce(s, OP_##name, a, axes, n, keepdims);                                             \
+  }                                                                                                \
+  mx_array *mx_##name##_axis(mx_scope *s, mx_array *a, int axis, bool keepdims) {                  \
+    return reduce(s, OP_##name, a, &axis, 1, keepdims);                                            \
+  }                                                                                                \
+  mx_array *mx_##name(mx_scope *s, mx_array *a, bool keepdims) {                                   \
+    int axes[MX_MAX_NDIM];                                                                         \
+    return a ? reduce(s, OP_##name, a, axes, (size_t)every_axis(a, axes), keepdims) : NULL;        \
   }
 #include "reduce.def"
 #undef REDUCE
@@ -69,9 +70,13 @@ static mx_array *arg_reduce_all(mx_scope *s, mx_opcode op, mx_array *a, bool kee
 }
 
 mx_array *mx_argmin(mx_scope *s, mx_array *a, bool keepdims) { return arg_reduce_all(s, OP_argmin, a, keepdims); }
-mx_array *mx_argmin_axis(mx_scope *s, mx_array *a, int axis, bool keepdims) { return arg_reduce(s, OP_argmin, a, axis, keepdims); }
+mx_array *mx_argmin_axis(mx_scope *s, mx_array *a, int axis, bool keepdims) {
+  return arg_reduce(s, OP_argmin, a, axis, keepdims);
+}
 mx_array *mx_argmax(mx_scope *s, mx_array *a, bool keepdims) { return arg_reduce_all(s, OP_argmax, a, keepdims); }
-mx_array *mx_argmax_axis(mx_scope *s, mx_array *a, int axis, bool keepdims) { return arg_reduce(s, OP_argmax, a, axis, keepdims); }
+mx_array *mx_argmax_axis(mx_scope *s, mx_array *a, int axis, bool keepdims) {
+  return arg_reduce(s, OP_argmax, a, axis, keepdims);
+}
 
 mx_array *mx_count_nonzero(mx_scope *s, mx_array *a, const int *axes, size_t n, bool keepdims) {
   mx_array *hit = a ? mx_not_equal(s, a, mx_const_like(s, a, 0)) : NULL;

@@ -10,9 +10,9 @@ static mx_array *scan(mx_scope *s, mx_opcode op, mx_array *a, int axis, bool rev
   return mx_node1(s, op, a, 3, (int64_t[]){ax, reverse, inclusive});
 }
 
-#define SCAN(name)                                                                                  \
-  mx_array *mx_##name(mx_scope *s, mx_array *a, int axis, bool reverse, bool inclusive) {           \
-    return scan(s, OP_##name, a, axis, reverse, inclusive);                                         \
+#define SCAN(name)                                                                        \
+  mx_array *mx_##name(mx_scope *s, mx_array *a, int axis, bool reverse, bool inclusive) { \
+    return scan(s, OP_##name, a, axis, reverse, inclusive);                               \
   }
 SCAN(cumsum)
 SCAN(cumprod)

@@ -20,7 +20,8 @@ mx_array *mx_flatten(mx_scope *s, mx_array *a, int start_axis, int end_axis) {
   if (lo < 0) lo = 0;
   if (hi >= nd) hi = nd - 1;
   if (hi < 0 || lo >= nd)
-    return mx_scope_fail(s, MX_EAXIS, "[flatten] Axes %d to %d are out of bounds for array with %d dimensions.", start_axis, end_axis, nd);
+    return mx_scope_fail(s, MX_EAXIS, "[flatten] Axes %d to %d are out of bounds for array with %d dimensions.", start_axis,
+                         end_axis, nd);
   if (hi < lo)
     return mx_scope_fail(s, MX_EVALUE, "[flatten] start_axis %d must not be behind end_axis %d.", start_axis, end_axis);
   if (lo == hi) return a;
@@ -48,8 +49,10 @@ mx_array *mx_unflatten(mx_scope *s, mx_array *a, int axis, const int *shape, siz
   int64_t known = 1;
   for (int i = 0; i < ax; i++) full[k++] = a->shape[i];
   for (size_t i = 0; i < n; i++) {
-    if (shape[i] == -1 && unknown < 0) unknown = k;
-    else if (shape[i] < 0 || (known *= shape[i]) > MX_MAX_DIM) known = -1;
+    if (shape[i] == -1 && unknown < 0)
+      unknown = k;
+    else if (shape[i] < 0 || (known *= shape[i]) > MX_MAX_DIM)
+      known = -1;
     if (known < 0) break;
     full[k++] = shape[i];
   }
@@ -66,8 +69,7 @@ mx_array *mx_unflatten(mx_scope *s, mx_array *a, int axis, const int *shape, siz
 
 mx_array *mx_transpose_axes(mx_scope *s, mx_array *a, const int *axes, size_t n) {
   if (!a) return NULL;
-  if (n != a->ndim)
-    return mx_scope_fail(s, MX_EVALUE, "[transpose] Received %zu axes for array with %d dimensions.", n, a->ndim);
+  if (n != a->ndim) return mx_scope_fail(s, MX_EVALUE, "[transpose] Received %zu axes for array with %d dimensions.", n, a->ndim);
   int ax[MX_MAX_NDIM];
   for (size_t i = 0; i < n; i++) ax[i] = 0;
   int rc = mx_norm_axes("transpose", axes, n, a->ndim, ax);
@@ -91,7 +93,8 @@ mx_array *mx_transpose(mx_scope *s, mx_array *a) {
 mx_array *mx_matrix_transpose(mx_scope *s, mx_array *a) {
   if (!a) return NULL;
   if (a->ndim < 2)
-    return mx_scope_fail(s, MX_EVALUE, "[matrix_transpose] An array with at least 2 dimensions is needed, not %s.", mx_shape_of(a));
+    return mx_scope_fail(s, MX_EVALUE, "[matrix_transpose] An array with at least 2 dimensions is needed, not %s.",
+                         mx_shape_of(a));
   return mx_swapaxes(s, a, -1, -2);
 }
 
@@ -112,7 +115,8 @@ mx_array *mx_moveaxis(mx_scope *s, mx_array *a, int source, int destination) {
   if (rc) return mx_scope_error(s, rc);
   int axes[MX_MAX_NDIM], k = 0;
   for (int i = 0; i < a->ndim; i++) {
-    if (i == to) axes[i] = from;
+    if (i == to)
+      axes[i] = from;
     else {
       if (k == from) k++;
       axes[i] = k++;
@@ -165,7 +169,7 @@ mx_array *mx_squeeze_axes(mx_scope *s, mx_array *a, const int *axes, size_t n) {
   if (!a) return NULL;
   if (n == 0) return a;
   int ax[MX_MAX_NDIM], rc = n > MX_MAX_NDIM ? mx_fail(MX_EVALUE, "[squeeze] Too many axes: %zu.", n)
-                                             : mx_sorted_axes("squeeze", axes, n, a->ndim, ax);
+                                            : mx_sorted_axes("squeeze", axes, n, a->ndim, ax);
   if (rc) return mx_scope_error(s, rc);
   int64_t p[MX_MAX_NDIM];
   for (size_t i = 0; i < n; i++) p[i] = ax[i];
@@ -195,10 +199,10 @@ mx_array *mx_atleast_3d(mx_scope *s, mx_array *a) {
   return a->ndim ? mx_reshape(s, a, (int[]){1, a->shape[0], 1}, 3) : mx_reshape(s, a, (int[]){1, 1, 1}, 3);
 }
 
-mx_array *mx_as_strided(mx_scope *s, mx_array *a, const int *shape, size_t n, const int64_t *strides, size_t nstrides, size_t offset) {
+mx_array *mx_as_strided(mx_scope *s, mx_array *a, const int *shape, size_t n, const int64_t *strides, size_t nstrides,
+                        size_t offset) {
   if (!a) return NULL;
-  if (n != nstrides)
-    return mx_scope_fail(s, MX_EVALUE, "[as_strided] shape has %zu dimensions but strides %zu.", n, nstrides);
+  if (n != nstrides) return mx_scope_fail(s, MX_EVALUE, "[as_strided] shape has %zu dimensions but strides %zu.", n, nstrides);
   if (n > MX_MAX_NDIM) return mx_scope_fail(s, MX_EVALUE, "[as_strided] More than %d dimensions.", MX_MAX_NDIM);
   int64_t p[2 * MX_MAX_NDIM + 2];
   p[0] = (int64_t)n;

@@ -27,8 +27,10 @@ static int slice_params(const char *tag, const mx_array *a, const int *start, si
                         const int *strides, size_t nstrides, int64_t *p, int *size) {
   int nd = a->ndim, rc = 0;
   if (nstart != (size_t)nd || nstop != (size_t)nd || (nstrides && nstrides != (size_t)nd))
-    return mx_fail(MX_EVALUE, "[%s] Invalid number of indices or strides for array with dimension %d: got %zu starts, %zu stops, %zu strides.",
-                   tag, nd, nstart, nstop, nstrides);
+    return mx_fail(
+        MX_EVALUE,
+        "[%s] Invalid number of indices or strides for array with dimension %d: got %zu starts, %zu stops, %zu strides.", tag, nd,
+        nstart, nstop, nstrides);
   for (int i = 0; i < nd && !rc; i++) {
     int step = nstrides ? strides[i] : 1;
     rc = normalise(tag, a->shape[i], start[i], stop[i], step, &p[i], &p[nd + i], &size[i]);
@@ -62,10 +64,10 @@ static mx_array *update(mx_scope *s, int mode, mx_array *src, mx_array *upd, con
   return mx_node2(s, OP_slice_update, src, upd, 1 + 3 * src->ndim, p);
 }
 
-#define UPDATE(name, mode)                                                                                               \
-  mx_array *mx_##name(mx_scope *s, mx_array *src, mx_array *upd, const int *start, size_t nstart, const int *stop,        \
-                      size_t nstop, const int *strides, size_t nstrides) {                                               \
-    return update(s, mode, src, upd, start, nstart, stop, nstop, strides, nstrides);                                     \
+#define UPDATE(name, mode)                                                                                                       \
+  mx_array *mx_##name(mx_scope *s, mx_array *src, mx_array *upd, const int *start, size_t nstart, const int *stop, size_t nstop, \
+                      const int *strides, size_t nstrides) {                                                                     \
+    return update(s, mode, src, upd, start, nstart, stop, nstop, strides, nstrides);                                             \
   }
 UPDATE(slice_update, MODE_ASSIGN)
 UPDATE(slice_update_add, MODE_ADD)
@@ -87,7 +89,8 @@ mx_array *mx_slice_dynamic(mx_scope *s, mx_array *a, mx_array *start, const int 
   if (!a || !start) return NULL;
   if (nsize != a->ndim)
     return mx_scope_fail(s, MX_EVALUE, "[slice] %zu slice sizes for array with dimension %d.", nsize, a->ndim);
-  int ax[MX_MAX_NDIM], rc = n > MX_MAX_NDIM ? mx_fail(MX_EVALUE, "[slice] Too many axes: %zu.", n) : mx_norm_axes("slice", axes, n, a->ndim, ax);
+  int ax[MX_MAX_NDIM],
+      rc = n > MX_MAX_NDIM ? mx_fail(MX_EVALUE, "[slice] Too many axes: %zu.", n) : mx_norm_axes("slice", axes, n, a->ndim, ax);
   if (rc) return mx_scope_error(s, rc);
   int64_t p[1 + 2 * MX_MAX_NDIM];
   p[0] = (int64_t)n;
@@ -99,7 +102,7 @@ mx_array *mx_slice_dynamic(mx_scope *s, mx_array *a, mx_array *start, const int 
 mx_array *mx_slice_update_dynamic(mx_scope *s, mx_array *src, mx_array *upd, mx_array *start, const int *axes, size_t n) {
   if (!src || !upd || !start) return NULL;
   int ax[MX_MAX_NDIM], rc = n > MX_MAX_NDIM ? mx_fail(MX_EVALUE, "[slice_update] Too many axes: %zu.", n)
-                                             : mx_norm_axes("slice_update", axes, n, src->ndim, ax);
+                                            : mx_norm_axes("slice_update", axes, n, src->ndim, ax);
   if (rc) return mx_scope_error(s, rc);
   int size[MX_MAX_NDIM], missing = src->ndim - upd->ndim;
   bool moves[MX_MAX_NDIM] = {0};
@@ -110,7 +113,8 @@ mx_array *mx_slice_update_dynamic(mx_scope *s, mx_array *src, mx_array *upd, mx_
     moves[ax[i]] = true;
   }
   if (missing < 0)
-    return mx_scope_fail(s, MX_EVALUE, "[slice_update] The update %s has more dimensions than the array %s.", mx_shape_of(upd), mx_shape_of(src));
+    return mx_scope_fail(s, MX_EVALUE, "[slice_update] The update %s has more dimensions than the array %s.", mx_shape_of(upd),
+                         mx_shape_of(src));
   for (int i = 0; i < src->ndim; i++) size[i] = moves[i] && i >= missing ? upd->shape[i - missing] : moves[i] ? 1 : src->shape[i];
   upd = mx_broadcast_to(s, mx_astype(s, upd, src->dtype), size, src->ndim);
   start = start_array(s, "slice_update", start, n);

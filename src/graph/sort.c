@@ -15,7 +15,8 @@ static mx_array *partition(mx_scope *s, mx_opcode op, mx_array *a, int kth, int 
   if (rc) return mx_scope_error(s, rc);
   int dim = a->shape[ax], k = kth < 0 ? kth + dim : kth;
   if (k < 0 || k >= dim)
-    return mx_scope_fail(s, MX_EVALUE, "[%s] Received invalid kth %d along axis %d for array with shape: %s", tag, kth, axis, mx_shape_of(a));
+    return mx_scope_fail(s, MX_EVALUE, "[%s] Received invalid kth %d along axis %d for array with shape: %s", tag, kth, axis,
+                         mx_shape_of(a));
   return mx_node1(s, op, a, 2, (int64_t[]){ax, k});
 }
 
@@ -25,8 +26,12 @@ mx_array *mx_argsort_axis(mx_scope *s, mx_array *a, int axis) { return sort(s, O
 mx_array *mx_argsort(mx_scope *s, mx_array *a) { return sort(s, OP_argsort, mx_flatten(s, a, 0, -1), 0); }
 mx_array *mx_partition_axis(mx_scope *s, mx_array *a, int kth, int axis) { return partition(s, OP_partition, a, kth, axis); }
 mx_array *mx_partition(mx_scope *s, mx_array *a, int kth) { return partition(s, OP_partition, mx_flatten(s, a, 0, -1), kth, 0); }
-mx_array *mx_argpartition_axis(mx_scope *s, mx_array *a, int kth, int axis) { return partition(s, OP_argpartition, a, kth, axis); }
-mx_array *mx_argpartition(mx_scope *s, mx_array *a, int kth) { return partition(s, OP_argpartition, mx_flatten(s, a, 0, -1), kth, 0); }
+mx_array *mx_argpartition_axis(mx_scope *s, mx_array *a, int kth, int axis) {
+  return partition(s, OP_argpartition, a, kth, axis);
+}
+mx_array *mx_argpartition(mx_scope *s, mx_array *a, int kth) {
+  return partition(s, OP_argpartition, mx_flatten(s, a, 0, -1), kth, 0);
+}
 
 mx_array *mx_topk_axis(mx_scope *s, mx_array *a, int k, int axis) {
   if (!a) return NULL;
@@ -34,7 +39,8 @@ mx_array *mx_topk_axis(mx_scope *s, mx_array *a, int k, int axis) {
   if (rc) return mx_scope_error(s, rc);
   int dim = a->shape[ax];
   if (k < 0 || k > dim)
-    return mx_scope_fail(s, MX_EVALUE, "[topk] Received invalid k=%d along axis %d for array with shape: %s", k, axis, mx_shape_of(a));
+    return mx_scope_fail(s, MX_EVALUE, "[topk] Received invalid k=%d along axis %d for array with shape: %s", k, axis,
+                         mx_shape_of(a));
   if (k == dim) return a;
   if (k == 0) return mx_slice_axis(s, a, ax, 0, 0);
   return mx_slice_axis(s, partition(s, OP_partition, a, dim - k, ax), ax, dim - k, dim);
@@ -53,7 +59,8 @@ static mx_array *after_all(mx_scope *s, mx_array *probe, mx_array *values, bool 
 mx_array *mx_searchsorted(mx_scope *s, mx_array *sorted, mx_array *values, bool right) {
   if (!sorted || !values) return NULL;
   if (sorted->ndim != 1)
-    return mx_scope_fail(s, MX_EVALUE, "[searchsorted] The sorted array must have one dimension, not shape %s.", mx_shape_of(sorted));
+    return mx_scope_fail(s, MX_EVALUE, "[searchsorted] The sorted array must have one dimension, not shape %s.",
+                         mx_shape_of(sorted));
   int64_t n = sorted->shape[0], step = 1;
   mx_array *at = mx_broadcast_to(s, mx_int(s, MX_U32, 0), values->shape, values->ndim);
   if (n == 0) return at;
@@ -63,7 +70,8 @@ mx_array *mx_searchsorted(mx_scope *s, mx_array *sorted, mx_array *values, bool 
   while (2 * step <= n) step *= 2;
   for (; step > 0; step /= 2) {
     mx_array *next = mx_add(s, at, mx_int(s, MX_U32, step)), *size = mx_int(s, MX_U32, n);
-    mx_array *probe = mx_take_axis(s, sorted, mx_minimum(s, mx_subtract(s, next, mx_int(s, MX_U32, 1)), mx_int(s, MX_U32, n - 1)), 0);
+    mx_array *probe =
+        mx_take_axis(s, sorted, mx_minimum(s, mx_subtract(s, next, mx_int(s, MX_U32, 1)), mx_int(s, MX_U32, n - 1)), 0);
     mx_array *before = right ? mx_less_equal(s, probe, values) : mx_less(s, probe, values);
     if (mx_is_inexact(t)) before = mx_logical_or(s, before, after_all(s, probe, values, right)); /* NaN is the largest */
     at = mx_where(s, mx_logical_and(s, mx_less_equal(s, next, size), before), next, at);
@@ -95,15 +103,19 @@ int mx_unique(mx_scope *s, mx_list *out, mx_array *a, int size, mx_array *fill_v
   } else {
     mx_array *order = mx_argsort_axis(s, a, 0), *sorted = mx_take_axis(s, a, order, 0);
     mx_array *step = mx_not_equal(s, mx_slice_axis(s, sorted, 0, 1, n), mx_slice_axis(s, sorted, 0, 0, n - 1));
-    mx_array *rank = mx_cumsum(s, mx_astype(s, mx_concatenate_axis(s, 2, (mx_array *[]){mx_zeros(s, (int[]){1}, 1, MX_BOOL), step}, 0), MX_I32), 0, false, true);
+    mx_array *rank = mx_cumsum(
+        s, mx_astype(s, mx_concatenate_axis(s, 2, (mx_array *[]){mx_zeros(s, (int[]){1}, 1, MX_BOOL), step}, 0), MX_I32), 0,
+        false, true);
     /* slots whose rank no element has keep what the first element gives: it is the fill */
-    mx_array *fill = fill_value ? mx_astype(s, mx_reshape(s, fill_value, NULL, 0), a->dtype) : mx_reshape(s, mx_slice_axis(s, sorted, 0, 0, 1), NULL, 0);
+    mx_array *fill = fill_value ? mx_astype(s, mx_reshape(s, fill_value, NULL, 0), a->dtype)
+                                : mx_reshape(s, mx_slice_axis(s, sorted, 0, 0, 1), NULL, 0);
     mx_array *used = mx_zeros(s, &n, 1, MX_I32);
     used = mx_scatter_add_axis(s, used, rank, mx_int(s, MX_I32, 1), 0);
     mx_array *slots = mx_broadcast_to(s, fill, &n, 1);
     r[0] = fitted(s, mx_put_along_axis(s, slots, rank, sorted, 0), size, fill);
     /* the first of equals: the sort is stable, so it is the least index */
-    mx_array *first = mx_scatter_min_single(s, mx_full(s, &n, 1, mx_int(s, MX_U32, n), MX_U32), rank, mx_reshape(s, order, (int[]){n, 1}, 2), 0);
+    mx_array *first = mx_scatter_min_single(s, mx_full(s, &n, 1, mx_int(s, MX_U32, n), MX_U32), rank,
+                                            mx_reshape(s, order, (int[]){n, 1}, 2), 0);
     mx_array *lead = mx_slice_axis(s, order, 0, 0, 1);
     first = mx_where(s, mx_equal(s, used, mx_int(s, MX_I32, 0)), lead, first);
     r[1] = fitted(s, first, size, mx_reshape(s, lead, NULL, 0));

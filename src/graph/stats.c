@@ -29,13 +29,13 @@ mx_array *mx_std_axes(mx_scope *s, mx_array *a, const int *axes, size_t n, bool 
   return v ? mx_sqrt(s, v) : NULL;
 }
 
-#define MOMENT(name)                                                                                       \
-  mx_array *mx_##name##_axis(mx_scope *s, mx_array *a, int axis, bool keepdims, int ddof) {                \
-    return mx_##name##_axes(s, a, &axis, 1, keepdims, ddof);                                               \
-  }                                                                                                        \
-  mx_array *mx_##name(mx_scope *s, mx_array *a, bool keepdims, int ddof) {                                 \
-    int axes[MX_MAX_NDIM];                                                                                 \
-    return a ? mx_##name##_axes(s, a, axes, all_axes(a, axes), keepdims, ddof) : NULL;                     \
+#define MOMENT(name)                                                                        \
+  mx_array *mx_##name##_axis(mx_scope *s, mx_array *a, int axis, bool keepdims, int ddof) { \
+    return mx_##name##_axes(s, a, &axis, 1, keepdims, ddof);                                \
+  }                                                                                         \
+  mx_array *mx_##name(mx_scope *s, mx_array *a, bool keepdims, int ddof) {                  \
+    int axes[MX_MAX_NDIM];                                                                  \
+    return a ? mx_##name##_axes(s, a, axes, all_axes(a, axes), keepdims, ddof) : NULL;      \
   }
 MOMENT(var)
 MOMENT(std)
@@ -67,8 +67,10 @@ static mx_array *reduced_shape(mx_scope *s, mx_array *r, const mx_array *a, cons
   uint32_t mask = 0;
   for (size_t i = 0; i < n; i++) mask |= 1u << ax[i];
   for (int i = 0; i < a->ndim; i++) {
-    if (!(mask >> i & 1)) shape[k++] = a->shape[i];
-    else if (keepdims) shape[k++] = 1;
+    if (!(mask >> i & 1))
+      shape[k++] = a->shape[i];
+    else if (keepdims)
+      shape[k++] = 1;
   }
   return mx_reshape(s, r, shape, k);
 }
@@ -80,8 +82,10 @@ static int checked_axes(const char *tag, const mx_array *a, const int *axes, siz
 mx_array *mx_median(mx_scope *s, mx_array *a, const int *axes, size_t n, bool keepdims) {
   if (!a) return NULL;
   int ax[MX_MAX_NDIM], rc = 0;
-  if (n == 0) n = all_axes(a, ax);
-  else rc = checked_axes("median", a, axes, n, ax);
+  if (n == 0)
+    n = all_axes(a, ax);
+  else
+    rc = checked_axes("median", a, axes, n, ax);
   if (rc) return mx_scope_error(s, rc);
   mx_array *x = joined_last(s, mx_to_float(s, a), ax, n);
   if (!x) return NULL;
@@ -105,7 +109,9 @@ mx_array *mx_logsumexp_axes(mx_scope *s, mx_array *a, const int *axes, size_t n,
   if (x && x->shape[x->ndim - 1] == 0) return mx_scope_fail(s, MX_EVALUE, "[logsumexp] Received empty array.");
   return reduced_shape(s, mx_node1(s, OP_logsumexp, x, 0, NULL), a, ax, n, keepdims);
 }
-mx_array *mx_logsumexp_axis(mx_scope *s, mx_array *a, int axis, bool keepdims) { return mx_logsumexp_axes(s, a, &axis, 1, keepdims); }
+mx_array *mx_logsumexp_axis(mx_scope *s, mx_array *a, int axis, bool keepdims) {
+  return mx_logsumexp_axes(s, a, &axis, 1, keepdims);
+}
 mx_array *mx_logsumexp(mx_scope *s, mx_array *a, bool keepdims) {
   int axes[MX_MAX_NDIM];
   return a ? mx_logsumexp_axes(s, a, axes, all_axes(a, axes), keepdims) : NULL;

@@ -1,5 +1,6 @@
-/* Every structured op and reduction: vjp and jvp against finite differences, the gradient of the gradient against differences of the
- * gradient, vmap against a loop, and no crash when an allocation fails. One table names a function of f64 arrays for each op; a test fails when an op has none. */
+/* Every structured op and reduction: vjp and jvp against finite differences, the gradient of the gradient against differences
+ * of the gradient, vmap against a loop, and no crash when an allocation fails. One table names a function of f64 arrays for
+ * each op; a test fails when an op has none. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,19 +18,25 @@ typedef mx_array *(*function)(mx_scope *s, mx_array *const *x);
 
 typedef struct row {
   const char *name;
-  mx_opcode op;          /* the op that it is the check of */
+  mx_opcode op; /* the op that it is the check of */
   function f;
-  const char *shapes;    /* of the inputs: "2,3;3,4" */
+  const char *shapes; /* of the inputs: "2,3;3,4" */
   int flags;
 } row;
 enum { NO_SECOND = 1, POSITIVE = 2, INTEGERS = 4 /* values far apart, with ties */, ROUNDED = 8 };
 
 static mx_array *idx(mx_scope *s, int n, const int32_t *v) { return mx_own(s, mx_array_from_data(MX_I32, 1, (int32_t[]){n}, v)); }
-static mx_array *idx2(mx_scope *s, int n, int m, const int32_t *v) { return mx_own(s, mx_array_from_data(MX_I32, 2, (int32_t[]){n, m}, v)); }
-#define IDX(...) idx(s, sizeof((int32_t[]){__VA_ARGS__}) / 4, (int32_t[]){__VA_ARGS__})
-#define INTS(...) (int[]){__VA_ARGS__}, sizeof((int[]){__VA_ARGS__}) / sizeof(int)
+static mx_array *idx2(mx_scope *s, int n, int m, const int32_t *v) {
+  return mx_own(s, mx_array_from_data(MX_I32, 2, (int32_t[]){n, m}, v));
+}
+#define IDX(...)    idx(s, sizeof((int32_t[]){__VA_ARGS__}) / 4, (int32_t[]){__VA_ARGS__})
+#define INTS(...)   (int[]){__VA_ARGS__}, sizeof((int[]){__VA_ARGS__}) / sizeof(int)
 #define LENGTH(...) sizeof((int[]){__VA_ARGS__}) / sizeof(int)
-#define F(name, expr) static mx_array *f_##name(mx_scope *s, mx_array *const *x) { (void)s; return expr; }
+#define F(name, expr)                                          \
+  static mx_array *f_##name(mx_scope *s, mx_array *const *x) { \
+    (void)s;                                                   \
+    return expr;                                               \
+  }
 
 /* ---- the functions ---- */
 
@@ -198,8 +205,8 @@ static const row rows[] = {
 enum { ROWS = sizeof rows / sizeof *rows, MAX_IN = 3 };
 
 /* Ops without a derivative, or that only the transforms build; their rules are checked elsewhere. */
-static const mx_opcode no_derivative[] = {OP_view, OP_stop_gradient, OP_pick, OP_custom, OP_argmin, OP_argmax, OP_argsort, OP_argpartition,
-                                          OP_arange, OP_random_bits, OP_all, OP_any};
+static const mx_opcode no_derivative[] = {OP_view,    OP_stop_gradient, OP_pick,   OP_custom,      OP_argmin, OP_argmax,
+                                          OP_argsort, OP_argpartition,  OP_arange, OP_random_bits, OP_all,    OP_any};
 
 static void test_every_op_has_a_row(void **state) {
   (void)state;
@@ -269,7 +276,8 @@ static void expect_equal(const char *what, const row *r, mx_array *a, mx_array *
   if (!mx_same_shape(a, b)) fail_msg("%s of %s: shape %s, expected %s", what, r->name, mx_shape_of(a), mx_shape_of(b));
   double *x = values(a), *y = values(b);
   for (int64_t i = 0; i < a->size; i++)
-    if (!(fabs(x[i] - y[i]) <= 1e-9 * (1 + fabs(y[i])))) fail_msg("%s of %s: element %d is %.12g, expected %.12g", what, r->name, (int)i, x[i], y[i]);
+    if (!(fabs(x[i] - y[i]) <= 1e-9 * (1 + fabs(y[i]))))
+      fail_msg("%s of %s: element %d is %.12g, expected %.12g", what, r->name, (int)i, x[i], y[i]);
   free(x);
   free(y);
 }
@@ -363,7 +371,8 @@ static void test_gradients(void **state) {
   pull(r, f, n, x, cot, &grads);
   double got = 0;
   for (int i = 0; i < n; i++) {
-    if (!mx_same_shape(grads.at[i], x[i])) fail_msg("gradient of %s: shape %s for %s", r->name, mx_shape_of(grads.at[i]), mx_shape_of(x[i]));
+    if (!mx_same_shape(grads.at[i], x[i]))
+      fail_msg("gradient of %s: shape %s for %s", r->name, mx_shape_of(grads.at[i]), mx_shape_of(x[i]));
     got += dot(grads.at[i], t[i]);
   }
   expect_near("gradient", r, got, want);
@@ -488,7 +497,8 @@ static void check_batched(const row *r, mx_closure *f, int choice, int axis, int
   mx_list ti = {0}, to = {0}, res = {0};
   if (mx_vmap_trace(f, n, x, in_axes, &ti, &to)) fail_msg("vmap of %s: %s", r->name, mx_error_message());
   int at = out_axis < 0 ? to.at[0]->ndim : 0;
-  if (mx_vmap_replace(n, x, ti.at, in_axes, 1, to.at, &at, &res)) fail_msg("vmap of %s, inputs %d: %s", r->name, choice, mx_error_message());
+  if (mx_vmap_replace(n, x, ti.at, in_axes, 1, to.at, &at, &res))
+    fail_msg("vmap of %s, inputs %d: %s", r->name, choice, mx_error_message());
   mx_scope s;
   mx_scope_begin(&s, 0);
   for (int b = 0; b < BATCH; b++) {

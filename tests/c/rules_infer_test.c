@@ -35,7 +35,8 @@ static mx_array *any_array(mx_scope *s) {
 
 static void check_results(int op, int n, const mx_aval *out) {
   for (int i = 0; i < n; i++) {
-    if (out[i].dtype >= MX_DTYPES || out[i].ndim < 0 || out[i].ndim > MX_MAX_NDIM) fail_msg("%s: dtype %d, ndim %d", mx_ops[op].name, (int)out[i].dtype, out[i].ndim);
+    if (out[i].dtype >= MX_DTYPES || out[i].ndim < 0 || out[i].ndim > MX_MAX_NDIM)
+      fail_msg("%s: dtype %d, ndim %d", mx_ops[op].name, (int)out[i].dtype, out[i].ndim);
     for (int d = 0; d < out[i].ndim; d++)
       if (out[i].shape[d] < 0) fail_msg("%s: dimension %d", mx_ops[op].name, out[i].shape[d]);
   }
@@ -64,7 +65,8 @@ static void test_any_parameters(void **unused) {
       }
       mx_scope_end(&s);
     }
-    if (!good && op != OP_conv && op != OP_conv_grad_input && op != OP_conv_grad_weight && op != OP_rms_norm && op != OP_layer_norm && op != OP_addmm)
+    if (!good && op != OP_conv && op != OP_conv_grad_input && op != OP_conv_grad_weight && op != OP_rms_norm &&
+        op != OP_layer_norm && op != OP_addmm)
       fail_msg("%s: no parameters were ever right", mx_ops[op].name);
   }
 }
@@ -73,15 +75,15 @@ static void test_any_parameters(void **unused) {
 
 static mx_array *zeros(mx_scope *s, mx_dtype t, int nd, const int *shape) { return mx_zeros(s, shape, (size_t)nd, t); }
 #define Z(...) zeros(&s, MX_F32, sizeof((int[]){__VA_ARGS__}) / sizeof(int), (int[]){__VA_ARGS__})
-#define REFUSED(kind, tag, call)                                                                      \
-  do {                                                                                                \
-    mx_scope s;                                                                                       \
-    mx_scope_begin(&s, 0);                                                                            \
-    mx_error_clear();                                                                                 \
-    mx_array *r = (call);                                                                             \
+#define REFUSED(kind, tag, call)                                                                                     \
+  do {                                                                                                               \
+    mx_scope s;                                                                                                      \
+    mx_scope_begin(&s, 0);                                                                                           \
+    mx_error_clear();                                                                                                \
+    mx_array *r = (call);                                                                                            \
     if (r || s.rc != (kind)) fail_msg("%s gave %d (%s), expected %d", #call, s.rc, mx_error_message(), (int)(kind)); \
-    if (strncmp(mx_error_message(), tag, strlen(tag))) fail_msg("%s: %s", #call, mx_error_message()); \
-    mx_scope_end(&s);                                                                                 \
+    if (strncmp(mx_error_message(), tag, strlen(tag))) fail_msg("%s: %s", #call, mx_error_message());                \
+    mx_scope_end(&s);                                                                                                \
   } while (0)
 #define A(...) (int[]){__VA_ARGS__}, sizeof((int[]){__VA_ARGS__}) / sizeof(int)
 

@@ -17,9 +17,9 @@ static uint32_t word(const mx_array *a, int i) {
     left /= a->shape[d];
   }
   switch (mx_dtype_size(a->dtype)) {
-    case 1: return ((uint8_t *)a->data)[at];
-    case 2: return ((uint16_t *)a->data)[at];
-    default: return ((uint32_t *)a->data)[at];
+  case 1: return ((uint8_t *)a->data)[at];
+  case 2: return ((uint16_t *)a->data)[at];
+  default: return ((uint32_t *)a->data)[at];
   }
 }
 
@@ -33,18 +33,18 @@ static void expect(mx_scope *s, mx_array *a, int ulp, int n, const uint32_t *wan
     if (llabs(off) > ulp) fail_msg("element %d: %#x, expected %#x", i, word(a, i), want[i]);
   }
 }
-#define EXPECT(ulp, call, ...)                                                                       \
-  do {                                                                                               \
-    mx_scope s;                                                                                      \
-    mx_scope_begin(&s, 0);                                                                           \
-    mx_array *k = mx_random_key(&s, 0);                                                              \
-    (void)k;                                                                                         \
-    expect(&s, call, ulp, sizeof((uint32_t[]){__VA_ARGS__}) / 4, (uint32_t[]){__VA_ARGS__});         \
-    mx_scope_end(&s);                                                                                \
+#define EXPECT(ulp, call, ...)                                                               \
+  do {                                                                                       \
+    mx_scope s;                                                                              \
+    mx_scope_begin(&s, 0);                                                                   \
+    mx_array *k = mx_random_key(&s, 0);                                                      \
+    (void)k;                                                                                 \
+    expect(&s, call, ulp, sizeof((uint32_t[]){__VA_ARGS__}) / 4, (uint32_t[]){__VA_ARGS__}); \
+    mx_scope_end(&s);                                                                        \
   } while (0)
 #define SHAPE(...) (int[]){__VA_ARGS__}, sizeof((int[]){__VA_ARGS__}) / sizeof(int)
-#define F(v) mx_scalar(&s, MX_F32, v)
-#define INT(v) mx_int(&s, MX_I32, v)
+#define F(v)       mx_scalar(&s, MX_F32, v)
+#define INT(v)     mx_int(&s, MX_I32, v)
 
 static void test_keys(void **state) {
   (void)state;
@@ -115,7 +115,8 @@ static void test_state(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_keys),     cmocka_unit_test(test_uniform),     cmocka_unit_test(test_normal),
-                                     cmocka_unit_test(test_integers), cmocka_unit_test(test_categorical), cmocka_unit_test(test_state)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_keys),        cmocka_unit_test(test_uniform),
+                                     cmocka_unit_test(test_normal),      cmocka_unit_test(test_integers),
+                                     cmocka_unit_test(test_categorical), cmocka_unit_test(test_state)};
   return cmocka_run_group_tests_name("random", tests, NULL, NULL);
 }

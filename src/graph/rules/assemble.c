@@ -6,13 +6,15 @@
 #define VJP(name) \
   int vjp_##name(mx_scope *s, const mx_array *n, mx_array *const *out, mx_array *const *cot, const bool *want, mx_array **res)
 #define JVP(name) int jvp_##name(mx_scope *s, const mx_array *n, mx_array *const *out, mx_array *const *tan, mx_array **res)
-#define VMAP(name) int vmap_##name(mx_scope *s, const mx_array *n, mx_array *const *in, const int *ax, mx_array **res, int *res_ax)
+#define VMAP(name) \
+  int vmap_##name(mx_scope *s, const mx_array *n, mx_array *const *in, const int *ax, mx_array **res, int *res_ax)
 #define UNUSED (void)op, (void)nin, (void)nout, (void)np, (void)p
 
 static int same_dtype(int op, int nin, mx_array *const *in) {
   for (int i = 1; i < nin; i++)
     if (in[i]->dtype != in[0]->dtype)
-      return mx_fail(MX_EVALUE, "[%s] The dtypes %s and %s differ.", mx_ops[op].name, mx_dtype_name(in[0]->dtype), mx_dtype_name(in[i]->dtype));
+      return mx_fail(MX_EVALUE, "[%s] The dtypes %s and %s differ.", mx_ops[op].name, mx_dtype_name(in[0]->dtype),
+                     mx_dtype_name(in[i]->dtype));
   return 0;
 }
 
@@ -29,11 +31,13 @@ INFER(concatenate) {
   int64_t total = 0;
   for (int i = 0; i < nin; i++) {
     if (in[i]->ndim != in[0]->ndim)
-      return mx_fail(MX_EVALUE, "[concatenate] All the input arrays must have the same number of dimensions: got %s and %s.", mx_shape_of(in[0]),
-                     mx_shape_of(in[i]));
+      return mx_fail(MX_EVALUE, "[concatenate] All the input arrays must have the same number of dimensions: got %s and %s.",
+                     mx_shape_of(in[0]), mx_shape_of(in[i]));
     for (int d = 0; d < in[0]->ndim; d++)
       if (d != p[0] && in[i]->shape[d] != in[0]->shape[d])
-        return mx_fail(MX_EVALUE, "[concatenate] All the input array dimensions must match exactly except for the concatenation axis %d: got %s and %s.",
+        return mx_fail(MX_EVALUE,
+                       "[concatenate] All the input array dimensions must match exactly except for the concatenation axis %d: "
+                       "got %s and %s.",
                        (int)p[0], mx_shape_of(in[0]), mx_shape_of(in[i]));
     total += in[i]->shape[p[0]];
   }
@@ -118,7 +122,8 @@ VMAP(pad) {
     return s->rc;
   }
   /* a value for each: pad with anything, then choose */
-  mx_array *here = mx_node2(s, OP_pad, mx_full(s, n->in[0]->shape, nd, mx_int(s, MX_BOOL, 1), MX_BOOL), mx_int(s, MX_BOOL, 0), 2 * nd, n->p);
+  mx_array *here =
+      mx_node2(s, OP_pad, mx_full(s, n->in[0]->shape, nd, mx_int(s, MX_BOOL, 1), MX_BOOL), mx_int(s, MX_BOOL, 0), 2 * nd, n->p);
   int ones[MX_MAX_NDIM];
   for (int i = 1; i <= nd; i++) ones[i] = 1;
   ones[0] = size;
@@ -140,7 +145,8 @@ INFER(slice_update) {
   bool same = in[1]->ndim == nd;
   for (int i = 0; same && i < nd; i++) same = in[1]->shape[i] == out->shape[i];
   if (!same)
-    return mx_fail(MX_EVALUE, "[slice_update] The update has shape %s, the slice %s.", mx_shape_of(in[1]), mx_shape_str(nd, out->shape));
+    return mx_fail(MX_EVALUE, "[slice_update] The update has shape %s, the slice %s.", mx_shape_of(in[1]),
+                   mx_shape_str(nd, out->shape));
   mx_aval_of(out, in[0]);
   return 0;
 }
@@ -164,21 +170,21 @@ VJP(slice_update) {
   mx_array *x = n->in[0], *upd = n->in[1], *c = cot[0];
   mx_array *cs = want[1] ? slice_of(s, n, c) : NULL;
   switch (mode) {
-    case MODE_ASSIGN:
-      if (want[0]) res[0] = with_mode(s, n, mode, c, mx_zeros_like(s, upd));
-      if (want[1]) res[1] = cs;
-      break;
-    case MODE_ADD:
-      if (want[0]) res[0] = c;
-      if (want[1]) res[1] = cs;
-      break;
-    case MODE_MULTIPLY:
-      if (want[0]) res[0] = with_mode(s, n, mode, c, mx_conjugate(s, upd));
-      if (want[1]) res[1] = mx_multiply(s, cs, mx_conjugate(s, slice_of(s, n, x)));
-      break;
-    default:
-      if (want[0]) res[0] = where_same(s, x, out[0], c);
-      if (want[1]) res[1] = where_same(s, upd, slice_of(s, n, out[0]), cs);
+  case MODE_ASSIGN:
+    if (want[0]) res[0] = with_mode(s, n, mode, c, mx_zeros_like(s, upd));
+    if (want[1]) res[1] = cs;
+    break;
+  case MODE_ADD:
+    if (want[0]) res[0] = c;
+    if (want[1]) res[1] = cs;
+    break;
+  case MODE_MULTIPLY:
+    if (want[0]) res[0] = with_mode(s, n, mode, c, mx_conjugate(s, upd));
+    if (want[1]) res[1] = mx_multiply(s, cs, mx_conjugate(s, slice_of(s, n, x)));
+    break;
+  default:
+    if (want[0]) res[0] = where_same(s, x, out[0], c);
+    if (want[1]) res[1] = where_same(s, upd, slice_of(s, n, out[0]), cs);
   }
   return s->rc;
 }
@@ -204,9 +210,11 @@ VMAP(slice_update) {
 
 static int check_start(int op, int64_t k, const int64_t *axes, const mx_array *x, const mx_array *start) {
   uint32_t seen = 0;
-  if (!mx_is_integer(start->dtype)) return mx_fail(MX_EVALUE, "[%s] The start must be integers, not %s.", mx_ops[op].name, mx_dtype_name(start->dtype));
+  if (!mx_is_integer(start->dtype))
+    return mx_fail(MX_EVALUE, "[%s] The start must be integers, not %s.", mx_ops[op].name, mx_dtype_name(start->dtype));
   if (start->ndim != 1 || start->shape[0] != k)
-    return mx_fail(MX_EVALUE, "[%s] The start has shape %s, but there are %lld axes.", mx_ops[op].name, mx_shape_of(start), (long long)k);
+    return mx_fail(MX_EVALUE, "[%s] The start has shape %s, but there are %lld axes.", mx_ops[op].name, mx_shape_of(start),
+                   (long long)k);
   for (int i = 0; i < k; i++) {
     int rc = mx_check_axis(op, axes[i], x->ndim);
     if (rc) return rc;
@@ -221,12 +229,14 @@ INFER(dynamic_slice) {
   NEED(op, np, 1);
   int nd = in[0]->ndim;
   int64_t k = p[0];
-  if (k < 0 || k > nd || np < 1 + k + nd) return mx_fail(MX_EVALUE, "[slice] The parameters do not fit shape %s.", mx_shape_of(in[0]));
+  if (k < 0 || k > nd || np < 1 + k + nd)
+    return mx_fail(MX_EVALUE, "[slice] The parameters do not fit shape %s.", mx_shape_of(in[0]));
   int rc = check_start(op, k, p + 1, in[0], in[1]);
   mx_aval_of(out, in[0]);
   for (int i = 0; i < nd && !rc; i++) {
     if (p[1 + k + i] > in[0]->shape[i])
-      return mx_fail(MX_EVALUE, "[slice] A slice of size %lld does not fit axis %d of size %d.", (long long)p[1 + k + i], i, in[0]->shape[i]);
+      return mx_fail(MX_EVALUE, "[slice] A slice of size %lld does not fit axis %d of size %d.", (long long)p[1 + k + i], i,
+                     in[0]->shape[i]);
     rc = mx_set_dim(op, out, i, p[1 + k + i]);
   }
   return rc;
@@ -242,7 +252,8 @@ INFER(dynamic_slice_update) {
   if (rc) return rc;
   bool fits = in[1]->ndim == in[0]->ndim;
   for (int i = 0; fits && i < in[0]->ndim; i++) fits = in[1]->shape[i] <= in[0]->shape[i];
-  if (!fits) return mx_fail(MX_EVALUE, "[slice_update] The update %s does not fit the array %s.", mx_shape_of(in[1]), mx_shape_of(in[0]));
+  if (!fits)
+    return mx_fail(MX_EVALUE, "[slice_update] The update %s does not fit the array %s.", mx_shape_of(in[1]), mx_shape_of(in[0]));
   mx_aval_of(out, in[0]);
   return 0;
 }
@@ -282,13 +293,15 @@ JVP(dynamic_slice_update) {
   (void)out;
   res[0] = NULL;
   if (!tan[0] && !tan[1]) return 0;
-  res[0] = dynamic_update(s, n, tan[0] ? tan[0] : mx_zeros_like(s, n->in[0]), tan[1] ? tan[1] : mx_zeros_like(s, n->in[1]), n->in[2]);
+  res[0] =
+      dynamic_update(s, n, tan[0] ? tan[0] : mx_zeros_like(s, n->in[0]), tan[1] ? tan[1] : mx_zeros_like(s, n->in[1]), n->in[2]);
   return s->rc;
 }
 
 /* A start for each of the batch: index arrays for a gather or scatter. idx[0] is the batch, idx[1 + i] belongs to axis 1 + axes[i];
  * all of shape (size). The starts are clamped as the op does it. */
-static void start_indices(mx_scope *s, const mx_array *n, mx_array *start, int size, const int64_t *extent, mx_array **idx, int *axes) {
+static void start_indices(mx_scope *s, const mx_array *n, mx_array *start, int size, const int64_t *extent, mx_array **idx,
+                          int *axes) {
   const mx_array *x = n->in[0];
   idx[0] = mx_arange(s, 0, size, 1, MX_I32);
   axes[0] = 0;

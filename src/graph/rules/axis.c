@@ -4,8 +4,8 @@
 #define INFER(name) int infer_##name(int op, int nin, mx_array *const *in, int np, const int64_t *p, int nout, mx_aval *out)
 #define VJP(name) \
   int vjp_##name(mx_scope *s, const mx_array *n, mx_array *const *out, mx_array *const *cot, const bool *want, mx_array **res)
-#define JVP(name) int jvp_##name(mx_scope *s, const mx_array *n, mx_array *const *out, mx_array *const *tan, mx_array **res)
-#define UNUSED (void)op, (void)nin, (void)nout, (void)np, (void)p
+#define JVP(name)  int jvp_##name(mx_scope *s, const mx_array *n, mx_array *const *out, mx_array *const *tan, mx_array **res)
+#define UNUSED     (void)op, (void)nin, (void)nout, (void)np, (void)p
 #define UNUSED_VJP (void)out, (void)want
 
 /* ---- scans: p = axis, reverse, inclusive ---- */
@@ -33,10 +33,10 @@ VJP(cumsum) {
 /* Before the first zero of the axis the gradient is a sum of cotangent times product over x; at the first zero it is the same sum
  * with that zero left out of the products; behind it there is none. */
 typedef struct zeros {
-  mx_array *first;   /* whether it is the first zero */
-  mx_array *behind;  /* whether a zero stands before it */
-  mx_array *safe;    /* x with 1 for every zero */
-  mx_array *rest;    /* the scan of x with 1 for the first zero */
+  mx_array *first;  /* whether it is the first zero */
+  mx_array *behind; /* whether a zero stands before it */
+  mx_array *safe;   /* x with 1 for every zero */
+  mx_array *rest;   /* the scan of x with 1 for the first zero */
 } zeros;
 
 static zeros find_zeros(mx_scope *s, const mx_array *n) {
@@ -55,7 +55,8 @@ VJP(cumprod) {
   zeros z = find_zeros(s, n);
   if (!z.rest) return s->rc;
   mx_array *plain = mx_divide(s, back(s, n, OP_cumsum, mx_multiply(s, cot[0], mx_conjugate(s, out[0]))), mx_conjugate(s, z.safe));
-  mx_array *at = back(s, n, OP_cumsum, mx_multiply(s, cot[0], mx_conjugate(s, z.rest))), *none = at ? mx_const_like(s, at, 0) : NULL;
+  mx_array *at = back(s, n, OP_cumsum, mx_multiply(s, cot[0], mx_conjugate(s, z.rest))),
+           *none = at ? mx_const_like(s, at, 0) : NULL;
   mx_array *g = none ? mx_where(s, z.first, at, mx_where(s, z.behind, none, plain)) : NULL;
   res[0] = g ? mx_astype(s, g, n->in[0]->dtype) : NULL;
   return s->rc;
@@ -86,7 +87,9 @@ static mx_array *shifted(mx_scope *s, const mx_array *n, mx_array *x, bool with)
 
 static int vjp_extreme(mx_scope *s, const mx_array *n, mx_array *const *cot, mx_array **res) {
   mx_array *from = taken_from(s, n), *c = n->p[2] ? cot[0] : shifted(s, n, cot[0], false);
-  res[0] = from && c ? mx_node(s, OP_scatter_axis, 3, (mx_array *[]){mx_zeros_like(s, n->in[0]), from, c}, 2, (int64_t[]){n->p[0], 1}) : NULL;
+  res[0] = from && c
+               ? mx_node(s, OP_scatter_axis, 3, (mx_array *[]){mx_zeros_like(s, n->in[0]), from, c}, 2, (int64_t[]){n->p[0], 1})
+               : NULL;
   return s->rc;
 }
 static int jvp_extreme(mx_scope *s, const mx_array *n, mx_array *const *tan, mx_array **res) {
@@ -96,15 +99,28 @@ static int jvp_extreme(mx_scope *s, const mx_array *n, mx_array *const *tan, mx_
   res[0] = n->p[2] ? t : shifted(s, n, t, true);
   return s->rc;
 }
-VJP(cummax) { UNUSED_VJP; return vjp_extreme(s, n, cot, res); }
-VJP(cummin) { UNUSED_VJP; return vjp_extreme(s, n, cot, res); }
-JVP(cummax) { (void)out; return jvp_extreme(s, n, tan, res); }
-JVP(cummin) { (void)out; return jvp_extreme(s, n, tan, res); }
+VJP(cummax) {
+  UNUSED_VJP;
+  return vjp_extreme(s, n, cot, res);
+}
+VJP(cummin) {
+  UNUSED_VJP;
+  return vjp_extreme(s, n, cot, res);
+}
+JVP(cummax) {
+  (void)out;
+  return jvp_extreme(s, n, tan, res);
+}
+JVP(cummin) {
+  (void)out;
+  return jvp_extreme(s, n, tan, res);
+}
 
 /* log(c) where c > 0, else -inf; with a finite derivative everywhere. */
 static mx_array *log_of_positive(mx_scope *s, mx_array *c) {
   mx_array *zero = mx_const_like(s, c, 0), *positive = mx_greater(s, c, zero);
-  return mx_where(s, positive, mx_log(s, mx_where(s, positive, c, mx_const_like(s, c, 1))), mx_const_like(s, c, -__builtin_inf()));
+  return mx_where(s, positive, mx_log(s, mx_where(s, positive, c, mx_const_like(s, c, 1))),
+                  mx_const_like(s, c, -__builtin_inf()));
 }
 
 /* exp(a + scan of log c + b), for c split by its sign: sums of large exponentials without overflow. */
@@ -149,7 +165,8 @@ JVP(cumprod) {
   /* before the first zero: out * sum t/x. From it on: rest * t(first zero), as every other term has the zero as a factor. */
   mx_array *before = mx_logical_not(s, mx_logical_or(s, z.first, z.behind));
   mx_array *ratio = mx_where(s, before, mx_divide(s, tan[0], z.safe), none), *of_zero = mx_where(s, z.first, tan[0], none);
-  mx_array *a = mx_multiply(s, out[0], forth(s, n, OP_cumsum, ratio)), *b = mx_multiply(s, z.rest, forth(s, n, OP_cumsum, of_zero));
+  mx_array *a = mx_multiply(s, out[0], forth(s, n, OP_cumsum, ratio)),
+           *b = mx_multiply(s, z.rest, forth(s, n, OP_cumsum, of_zero));
   res[0] = a && b ? mx_add(s, a, b) : NULL;
   return s->rc;
 }
@@ -175,7 +192,9 @@ static mx_array *order_of(mx_scope *s, const mx_array *n) {
 VJP(sort) {
   UNUSED_VJP;
   mx_array *order = order_of(s, n);
-  res[0] = order && cot[0] ? mx_node(s, OP_scatter_axis, 3, (mx_array *[]){mx_zeros_like(s, n->in[0]), order, cot[0]}, 2, (int64_t[]){n->p[0], 0}) : NULL;
+  res[0] = order && cot[0] ? mx_node(s, OP_scatter_axis, 3, (mx_array *[]){mx_zeros_like(s, n->in[0]), order, cot[0]}, 2,
+                                     (int64_t[]){n->p[0], 0})
+                           : NULL;
   return s->rc;
 }
 

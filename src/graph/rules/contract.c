@@ -4,22 +4,27 @@
 #define VJP(name) \
   int vjp_##name(mx_scope *s, const mx_array *n, mx_array *const *out, mx_array *const *cot, const bool *want, mx_array **res)
 #define JVP(name) int jvp_##name(mx_scope *s, const mx_array *n, mx_array *const *out, mx_array *const *tan, mx_array **res)
-#define VMAP(name) int vmap_##name(mx_scope *s, const mx_array *n, mx_array *const *in, const int *ax, mx_array **res, int *res_ax)
+#define VMAP(name) \
+  int vmap_##name(mx_scope *s, const mx_array *n, mx_array *const *in, const int *ax, mx_array **res, int *res_ax)
 
 /* (..., M, K) by (..., K, N), with equal batch dimensions. */
 static int product_shape(int op, const mx_array *a, const mx_array *b, mx_aval *out) {
   const char *tag = mx_ops[op].name;
   if (a->ndim < 2 || a->ndim != b->ndim) return mx_fail(MX_EVALUE, "[%s] Shapes %s and %s.", tag, mx_shape_of(a), mx_shape_of(b));
   if (a->dtype != b->dtype || !mx_is_inexact(a->dtype))
-    return mx_fail(MX_EVALUE, "[%s] Only inexact types are supported, but %s and %s were provided.", tag, mx_dtype_name(a->dtype), mx_dtype_name(b->dtype));
+    return mx_fail(MX_EVALUE, "[%s] Only inexact types are supported, but %s and %s were provided.", tag, mx_dtype_name(a->dtype),
+                   mx_dtype_name(b->dtype));
   int nd = a->ndim;
   if (a->shape[nd - 1] != b->shape[nd - 2])
-    return mx_fail(MX_EVALUE, "[%s] Last dimension of first input with shape %s must match second to last dimension of second input with shape %s.", tag,
-                   mx_shape_of(a), mx_shape_of(b));
+    return mx_fail(
+        MX_EVALUE,
+        "[%s] Last dimension of first input with shape %s must match second to last dimension of second input with shape %s.",
+        tag, mx_shape_of(a), mx_shape_of(b));
   mx_aval_of(out, a);
   out->shape[nd - 1] = b->shape[nd - 1];
   for (int i = 0; i < nd - 2; i++)
-    if (a->shape[i] != b->shape[i]) return mx_fail(MX_EVALUE, "[%s] Batch dimensions of %s and %s differ.", tag, mx_shape_of(a), mx_shape_of(b));
+    if (a->shape[i] != b->shape[i])
+      return mx_fail(MX_EVALUE, "[%s] Batch dimensions of %s and %s differ.", tag, mx_shape_of(a), mx_shape_of(b));
   return 0;
 }
 
@@ -56,7 +61,8 @@ int infer_addmm(int op, int nin, mx_array *const *in, int np, const int64_t *p, 
   bool fits = in[0]->ndim == out->ndim && in[0]->dtype == out->dtype;
   for (int i = 0; fits && i < out->ndim; i++) fits = in[0]->shape[i] == out->shape[i];
   if (fits) return 0;
-  return mx_fail(MX_EVALUE, "[addmm] The added array has shape %s, the product %s.", mx_shape_of(in[0]), mx_shape_str(out->ndim, out->shape));
+  return mx_fail(MX_EVALUE, "[addmm] The added array has shape %s, the product %s.", mx_shape_of(in[0]),
+                 mx_shape_str(out->ndim, out->shape));
 }
 
 VJP(addmm) {
@@ -83,7 +89,8 @@ JVP(addmm) {
 
 VMAP(addmm) {
   mx_array *c = mx_front(s, in[0], ax[0]);
-  res[0] = mx_addmm(s, c, mx_front(s, in[1], ax[1]), mx_front(s, in[2], ax[2]), (float)mx_unbits(n->p[0]), (float)mx_unbits(n->p[1]));
+  res[0] =
+      mx_addmm(s, c, mx_front(s, in[1], ax[1]), mx_front(s, in[2], ax[2]), (float)mx_unbits(n->p[0]), (float)mx_unbits(n->p[1]));
   *res_ax = 0;
   return s->rc;
 }

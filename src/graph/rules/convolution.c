@@ -1,13 +1,14 @@
 /* Convolution and its two gradients: a family closed under differentiation, as each is linear in both of its inputs.
  *
- * conv(x, w) = y; conv_grad_input(y, w) is its transpose in x, conv_grad_weight(x, y) that in w. All take conv's parameters: n, stride[n] low[n]
- * high[n] kernel_dilation[n] input_dilation[n], groups, flip; the gradients also the n sizes of what they give. */
+ * conv(x, w) = y; conv_grad_input(y, w) is its transpose in x, conv_grad_weight(x, y) that in w. All take conv's parameters: n,
+ * stride[n] low[n] high[n] kernel_dilation[n] input_dilation[n], groups, flip; the gradients also the n sizes of what they give. */
 #include "graph/rules/help.h"
 
 #define INFER(name) int infer_##name(int op, int nin, mx_array *const *in, int np, const int64_t *p, int nout, mx_aval *out)
 #define VJP(name) \
   int vjp_##name(mx_scope *s, const mx_array *n, mx_array *const *out, mx_array *const *cot, const bool *want, mx_array **res)
-#define VMAP(name) int vmap_##name(mx_scope *s, const mx_array *n, mx_array *const *in, const int *ax, mx_array **res, int *res_ax)
+#define VMAP(name) \
+  int vmap_##name(mx_scope *s, const mx_array *n, mx_array *const *in, const int *ax, mx_array **res, int *res_ax)
 #define UNUSED (void)nin, (void)nout
 
 enum { MAX_SPATIAL = 8 };
@@ -29,18 +30,22 @@ static int check_params(const char *tag, int np, const int64_t *p, int extra, in
     return mx_fail(MX_EVALUE, "[%s] Arrays of %d and %d dimensions for a convolution over %d.", tag, ndim_a, ndim_b, n);
   for (int i = 0; i < n; i++) {
     for (int k = 0; k < 5; k++)
-      if (p[1 + k * n + i] > MX_MAX_DIM || p[1 + k * n + i] < -MX_MAX_DIM) return mx_fail(MX_EVALUE, "[%s] A parameter is too large.", tag);
+      if (p[1 + k * n + i] > MX_MAX_DIM || p[1 + k * n + i] < -MX_MAX_DIM)
+        return mx_fail(MX_EVALUE, "[%s] A parameter is too large.", tag);
     if (p[1 + i] < 1) return mx_fail(MX_EVALUE, "[%s] Invalid stride %lld: it must be positive.", tag, (long long)p[1 + i]);
-    if (p[1 + 3 * n + i] < 1 || p[1 + 4 * n + i] < 1) return mx_fail(MX_EVALUE, "[%s] Invalid dilation: it must be positive.", tag);
+    if (p[1 + 3 * n + i] < 1 || p[1 + 4 * n + i] < 1)
+      return mx_fail(MX_EVALUE, "[%s] Invalid dilation: it must be positive.", tag);
   }
   int64_t groups = p[1 + 5 * n];
-  if (groups < 1 || groups > MX_MAX_DIM) return mx_fail(MX_EVALUE, "[%s] Invalid number of groups %lld: it must be positive.", tag, (long long)groups);
+  if (groups < 1 || groups > MX_MAX_DIM)
+    return mx_fail(MX_EVALUE, "[%s] Invalid number of groups %lld: it must be positive.", tag, (long long)groups);
   return 0;
 }
 
 static int check_dtypes(const char *tag, const mx_array *a, const mx_array *b) {
   if (a->dtype == b->dtype && mx_is_float(a->dtype)) return 0;
-  return mx_fail(MX_EVALUE, "[%s] Only floating-point types are supported, got %s and %s.", tag, mx_dtype_name(a->dtype), mx_dtype_name(b->dtype));
+  return mx_fail(MX_EVALUE, "[%s] Only floating-point types are supported, got %s and %s.", tag, mx_dtype_name(a->dtype),
+                 mx_dtype_name(b->dtype));
 }
 
 INFER(conv) {
@@ -52,14 +57,16 @@ INFER(conv) {
   int n = (int)p[0];
   int64_t groups = p[1 + 5 * n], c = x->shape[n + 1], o = w->shape[0];
   if (c % groups || o % groups || w->shape[n + 1] != c / groups)
-    return mx_fail(MX_EVALUE, "[conv] Expect the input channels in the input, %s, and the weight, %s, to match for %lld groups.", mx_shape_of(x),
-                   mx_shape_of(w), (long long)groups);
+    return mx_fail(MX_EVALUE, "[conv] Expect the input channels in the input, %s, and the weight, %s, to match for %lld groups.",
+                   mx_shape_of(x), mx_shape_of(w), (long long)groups);
   mx_aval_of(out, x);
   out->shape[n + 1] = (int32_t)o;
   for (int i = 0; i < n; i++) {
     int64_t size = out_size(p, n, i, x->shape[1 + i], w->shape[1 + i]);
     if (size < 0 || w->shape[1 + i] == 0)
-      return mx_fail(MX_EVALUE, "[conv] Spatial dimensions of input after padding cannot be smaller than weight spatial dimensions: input %s, weight %s.",
+      return mx_fail(MX_EVALUE,
+                     "[conv] Spatial dimensions of input after padding cannot be smaller than weight spatial dimensions: input "
+                     "%s, weight %s.",
                      mx_shape_of(x), mx_shape_of(w));
     if ((rc = mx_set_dim(OP_conv, out, 1 + i, size))) return rc;
   }

@@ -6,8 +6,8 @@
 #include "graph/rules/rules.h"
 
 /* Checks of imported parameters: at least n of them. */
-#define NEED(op, np, n)                                                                                               \
-  do {                                                                                                                \
+#define NEED(op, np, n)                                                                                                 \
+  do {                                                                                                                  \
     if ((np) < (n)) return mx_fail(MX_EVALUE, "[%s] %d parameters, but %d are needed.", mx_ops[op].name, np, (int)(n)); \
   } while (0)
 

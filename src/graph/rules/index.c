@@ -6,7 +6,8 @@
 #define VJP(name) \
   int vjp_##name(mx_scope *s, const mx_array *n, mx_array *const *out, mx_array *const *cot, const bool *want, mx_array **res)
 #define JVP(name) int jvp_##name(mx_scope *s, const mx_array *n, mx_array *const *out, mx_array *const *tan, mx_array **res)
-#define VMAP(name) int vmap_##name(mx_scope *s, const mx_array *n, mx_array *const *in, const int *ax, mx_array **res, int *res_ax)
+#define VMAP(name) \
+  int vmap_##name(mx_scope *s, const mx_array *n, mx_array *const *in, const int *ax, mx_array **res, int *res_ax)
 #define UNUSED (void)op, (void)nin, (void)nout, (void)np, (void)p
 
 /* k index arrays of one shape, integers; k axes, all different. */
@@ -18,9 +19,11 @@ static int check_indices(int op, int64_t k, mx_array *const *idx, const int64_t 
     if (seen >> axes[i] & 1) return mx_fail(MX_EVALUE, "[%s] Repeat axes not allowed.", mx_ops[op].name);
     seen |= 1u << axes[i];
     if (!mx_is_integer(idx[i]->dtype))
-      return mx_fail(MX_EVALUE, "[%s] Got indices with invalid dtype %s. Indices must be integral.", mx_ops[op].name, mx_dtype_name(idx[i]->dtype));
+      return mx_fail(MX_EVALUE, "[%s] Got indices with invalid dtype %s. Indices must be integral.", mx_ops[op].name,
+                     mx_dtype_name(idx[i]->dtype));
     if (!mx_same_shape(idx[i], idx[0]))
-      return mx_fail(MX_EVALUE, "[%s] The index arrays have shapes %s and %s.", mx_ops[op].name, mx_shape_of(idx[0]), mx_shape_of(idx[i]));
+      return mx_fail(MX_EVALUE, "[%s] The index arrays have shapes %s and %s.", mx_ops[op].name, mx_shape_of(idx[0]),
+                     mx_shape_of(idx[i]));
   }
   return 0;
 }
@@ -39,7 +42,8 @@ INFER(gather) {
   if (nin < 1) return mx_fail(MX_EVALUE, "[gather] There is no array.");
   int nd = in[0]->ndim, ni = nin > 1 ? in[1]->ndim : 0;
   int64_t k = p[0];
-  if (k != nin - 1 || k > nd || np < 1 + k + nd) return mx_fail(MX_EVALUE, "[gather] %d index arrays do not fit shape %s.", nin - 1, mx_shape_of(in[0]));
+  if (k != nin - 1 || k > nd || np < 1 + k + nd)
+    return mx_fail(MX_EVALUE, "[gather] %d index arrays do not fit shape %s.", nin - 1, mx_shape_of(in[0]));
   int rc = check_indices(op, k, in + 1, p + 1, nd);
   if (rc) return rc;
   if (ni + nd > MX_MAX_NDIM) return mx_fail(MX_EVALUE, "[gather] %d dimensions are more than %d.", ni + nd, MX_MAX_NDIM);
@@ -52,7 +56,8 @@ INFER(gather) {
       bool none = false; /* reading nothing from an empty axis is fine */
       for (int d = 0; d < ni; d++) none = none || in[1]->shape[d] == 0;
       if (size < 0 || !none)
-        return mx_fail(MX_EVALUE, "[gather] A slice of size %lld does not fit axis %d of size %d.", (long long)size, i, in[0]->shape[i]);
+        return mx_fail(MX_EVALUE, "[gather] A slice of size %lld does not fit axis %d of size %d.", (long long)size, i,
+                       in[0]->shape[i]);
     }
     out->shape[ni + i] = (int32_t)size;
   }
@@ -139,7 +144,8 @@ INFER(scatter) {
   if (nin < 2) return mx_fail(MX_EVALUE, "[scatter] There are no updates.");
   int nd = in[0]->ndim, ni = nin > 2 ? in[2]->ndim : 0;
   int64_t k = p[1];
-  if (k != nin - 2 || k > nd || np < 2 + k) return mx_fail(MX_EVALUE, "[scatter] %d index arrays do not fit shape %s.", nin - 2, mx_shape_of(in[0]));
+  if (k != nin - 2 || k > nd || np < 2 + k)
+    return mx_fail(MX_EVALUE, "[scatter] %d index arrays do not fit shape %s.", nin - 2, mx_shape_of(in[0]));
   if (p[0] < 0 || p[0] > MODE_MINIMUM) return mx_fail(MX_EVALUE, "[scatter] There is no mode %lld.", (long long)p[0]);
   if (in[0]->dtype != in[1]->dtype)
     return mx_fail(MX_EVALUE, "[scatter] The dtypes %s and %s differ.", mx_dtype_name(in[0]->dtype), mx_dtype_name(in[1]->dtype));
@@ -149,8 +155,8 @@ INFER(scatter) {
   for (int i = 0; fits && i < ni; i++) fits = in[1]->shape[i] == in[2]->shape[i];
   for (int i = 0; fits && i < nd; i++) fits = in[1]->shape[ni + i] <= in[0]->shape[i] || in[1]->size == 0;
   if (!fits)
-    return mx_fail(MX_EVALUE, "[scatter] Updates of shape %s do not fit indices of shape %s into array of shape %s.", mx_shape_of(in[1]),
-                   ni || nin > 2 ? mx_shape_of(in[2]) : "()", mx_shape_of(in[0]));
+    return mx_fail(MX_EVALUE, "[scatter] Updates of shape %s do not fit indices of shape %s into array of shape %s.",
+                   mx_shape_of(in[1]), ni || nin > 2 ? mx_shape_of(in[2]) : "()", mx_shape_of(in[0]));
   mx_aval_of(out, in[0]);
   return 0;
 }
@@ -188,21 +194,21 @@ VJP(scatter) {
   mx_array *x = n->in[0], *u = n->in[1], *c = cot[0];
   if (any_wanted(want, 2, n->nin)) return mx_no_index_gradient(s, n);
   switch (n->p[0]) {
-    case MODE_ASSIGN:
-      if (want[0]) res[0] = scatter_at(s, n, MODE_ASSIGN, c, mx_zeros_like(s, u));
-      if (want[1]) res[1] = gather_at(s, n, c);
-      break;
-    case MODE_ADD:
-      if (want[0]) res[0] = c;
-      if (want[1]) res[1] = gather_at(s, n, c);
-      break;
-    case MODE_MULTIPLY:
-      if (want[0]) res[0] = scatter_at(s, n, MODE_MULTIPLY, c, mx_conjugate(s, u));
-      if (want[1]) res[1] = scatter_prod_updates(s, n, c);
-      break;
-    default: /* each that equals the result gets the whole cotangent */
-      if (want[0]) res[0] = where_same(s, x, out[0], c);
-      if (want[1]) res[1] = where_same(s, u, gather_at(s, n, out[0]), gather_at(s, n, c));
+  case MODE_ASSIGN:
+    if (want[0]) res[0] = scatter_at(s, n, MODE_ASSIGN, c, mx_zeros_like(s, u));
+    if (want[1]) res[1] = gather_at(s, n, c);
+    break;
+  case MODE_ADD:
+    if (want[0]) res[0] = c;
+    if (want[1]) res[1] = gather_at(s, n, c);
+    break;
+  case MODE_MULTIPLY:
+    if (want[0]) res[0] = scatter_at(s, n, MODE_MULTIPLY, c, mx_conjugate(s, u));
+    if (want[1]) res[1] = scatter_prod_updates(s, n, c);
+    break;
+  default: /* each that equals the result gets the whole cotangent */
+    if (want[0]) res[0] = where_same(s, x, out[0], c);
+    if (want[1]) res[1] = where_same(s, u, gather_at(s, n, out[0]), gather_at(s, n, c));
   }
   return s->rc;
 }
@@ -251,10 +257,13 @@ static int check_along(int op, int64_t axis, const mx_array *x, const mx_array *
   int rc = mx_check_axis(op, axis, x->ndim);
   if (rc) return rc;
   if (!mx_is_integer(idx->dtype))
-    return mx_fail(MX_EVALUE, "[%s] Got indices with invalid dtype %s. Indices must be integral.", mx_ops[op].name, mx_dtype_name(idx->dtype));
+    return mx_fail(MX_EVALUE, "[%s] Got indices with invalid dtype %s. Indices must be integral.", mx_ops[op].name,
+                   mx_dtype_name(idx->dtype));
   bool fits = x->ndim == idx->ndim;
   for (int i = 0; fits && i < x->ndim; i++) fits = i == axis || x->shape[i] == idx->shape[i];
-  if (!fits) return mx_fail(MX_EVALUE, "[%s] Indices of shape %s do not fit array of shape %s along axis %d.", mx_ops[op].name, mx_shape_of(idx), mx_shape_of(x), (int)axis);
+  if (!fits)
+    return mx_fail(MX_EVALUE, "[%s] Indices of shape %s do not fit array of shape %s along axis %d.", mx_ops[op].name,
+                   mx_shape_of(idx), mx_shape_of(x), (int)axis);
   return 0;
 }
 
@@ -273,10 +282,11 @@ INFER(scatter_axis) {
   NEED(op, np, 2);
   int rc = check_along(op, p[0], in[0], in[1]);
   if (rc) return rc;
-  if (p[1] != MODE_ASSIGN && p[1] != MODE_ADD) return mx_fail(MX_EVALUE, "[scatter_axis] There is no mode %lld.", (long long)p[1]);
+  if (p[1] != MODE_ASSIGN && p[1] != MODE_ADD)
+    return mx_fail(MX_EVALUE, "[scatter_axis] There is no mode %lld.", (long long)p[1]);
   if (in[2]->dtype != in[0]->dtype || !mx_same_shape(in[1], in[2]))
-    return mx_fail(MX_EVALUE, "[scatter_axis] Values %s of shape %s do not fit indices of shape %s into %s.", mx_dtype_name(in[2]->dtype),
-                   mx_shape_of(in[2]), mx_shape_of(in[1]), mx_dtype_name(in[0]->dtype));
+    return mx_fail(MX_EVALUE, "[scatter_axis] Values %s of shape %s do not fit indices of shape %s into %s.",
+                   mx_dtype_name(in[2]->dtype), mx_shape_of(in[2]), mx_shape_of(in[1]), mx_dtype_name(in[0]->dtype));
   mx_aval_of(out, in[0]);
   return 0;
 }
@@ -301,7 +311,8 @@ JVP(gather_axis) {
 VJP(scatter_axis) {
   (void)out;
   if (want[1]) return mx_no_index_gradient(s, n);
-  if (want[0]) res[0] = n->p[1] == MODE_ADD ? cot[0] : scatter_axis(s, n->p[0], MODE_ASSIGN, cot[0], n->in[1], mx_zeros_like(s, n->in[2]));
+  if (want[0])
+    res[0] = n->p[1] == MODE_ADD ? cot[0] : scatter_axis(s, n->p[0], MODE_ASSIGN, cot[0], n->in[1], mx_zeros_like(s, n->in[2]));
   if (want[2]) res[2] = mx_node2(s, OP_gather_axis, cot[0], n->in[1], 1, n->p);
   return s->rc;
 }

@@ -57,7 +57,8 @@ bool view_slice(const mx_array *in, const mx_array *out, int64_t *strides, int64
 bool view_broadcast_to(const mx_array *in, const mx_array *out, int64_t *strides, int64_t *offset) {
   int extra = out->ndim - in->ndim;
   *offset = 0;
-  for (int i = 0; i < out->ndim; i++) strides[i] = i < extra || in->shape[i - extra] != out->shape[i] ? 0 : in->strides[i - extra];
+  for (int i = 0; i < out->ndim; i++)
+    strides[i] = i < extra || in->shape[i - extra] != out->shape[i] ? 0 : in->strides[i - extra];
   return true;
 }
 
@@ -78,8 +79,10 @@ bool view_expand_dims(const mx_array *in, const mx_array *out, int64_t *strides,
 bool view_squeeze(const mx_array *in, const mx_array *out, int64_t *strides, int64_t *offset) {
   *offset = 0;
   for (int i = 0, k = 0, j = 0; i < in->ndim; i++) {
-    if (k < out->np && out->p[k] == i) k++;
-    else strides[j++] = in->strides[i];
+    if (k < out->np && out->p[k] == i)
+      k++;
+    else
+      strides[j++] = in->strides[i];
   }
   return true;
 }

@@ -16,15 +16,18 @@ int infer_norm(int op, int nin, mx_array *const *in, int np, const int64_t *p, i
   int more = (p[1] != 0) + (op == OP_layer_norm && p[2] != 0);
   if (nin != 1 + more) return mx_fail(MX_EVALUE, "[%s] %d inputs, expected %d.", tag, nin, 1 + more);
   if (in[0]->ndim == 0) return mx_fail(MX_EVALUE, "[%s] Input must have at least 1 dimension.", tag);
-  if (!mx_is_float(in[0]->dtype)) return mx_fail(MX_EVALUE, "[%s] Received unsupported type %s.", tag, mx_dtype_name(in[0]->dtype));
+  if (!mx_is_float(in[0]->dtype))
+    return mx_fail(MX_EVALUE, "[%s] Received unsupported type %s.", tag, mx_dtype_name(in[0]->dtype));
   int dim = in[0]->shape[in[0]->ndim - 1];
   for (int i = 1; i < nin; i++) {
     const char *name = i == 1 && p[1] ? "weight" : "bias";
     if (in[i]->ndim != 1 || in[i]->shape[0] != dim)
-      return mx_fail(MX_EVALUE, "[%s] %s must have one dimension of the same size as the last dimension of x, %d, but has shape %s.", tag, name, dim,
-                     mx_shape_of(in[i]));
+      return mx_fail(MX_EVALUE,
+                     "[%s] %s must have one dimension of the same size as the last dimension of x, %d, but has shape %s.", tag,
+                     name, dim, mx_shape_of(in[i]));
     if (in[i]->dtype != in[0]->dtype)
-      return mx_fail(MX_EVALUE, "[%s] The dtypes %s and %s differ.", tag, mx_dtype_name(in[0]->dtype), mx_dtype_name(in[i]->dtype));
+      return mx_fail(MX_EVALUE, "[%s] The dtypes %s and %s differ.", tag, mx_dtype_name(in[0]->dtype),
+                     mx_dtype_name(in[i]->dtype));
   }
   mx_aval_of(out, in[0]);
   return 0;
@@ -72,8 +75,14 @@ static int vjp_norm(mx_scope *s, const mx_array *n, mx_array *const *cot, const 
     if (res[i]) res[i] = mx_astype(s, res[i], n->in[i]->dtype);
   return s->rc;
 }
-VJP(rms_norm) { (void)out; return vjp_norm(s, n, cot, want, res); }
-VJP(layer_norm) { (void)out; return vjp_norm(s, n, cot, want, res); }
+VJP(rms_norm) {
+  (void)out;
+  return vjp_norm(s, n, cot, want, res);
+}
+VJP(layer_norm) {
+  (void)out;
+  return vjp_norm(s, n, cot, want, res);
+}
 
 static int jvp_norm(mx_scope *s, const mx_array *n, mx_array *const *tan, mx_array **res) {
   mx_dtype t = compute_type(n);
@@ -95,8 +104,14 @@ static int jvp_norm(mx_scope *s, const mx_array *n, mx_array *const *tan, mx_arr
   res[0] = sum ? mx_astype(s, sum, n->dtype) : NULL;
   return s->rc;
 }
-JVP(rms_norm) { (void)out; return jvp_norm(s, n, tan, res); }
-JVP(layer_norm) { (void)out; return jvp_norm(s, n, tan, res); }
+JVP(rms_norm) {
+  (void)out;
+  return jvp_norm(s, n, tan, res);
+}
+JVP(layer_norm) {
+  (void)out;
+  return jvp_norm(s, n, tan, res);
+}
 
 /* Weights that differ over the batch are multiplied afterwards. */
 int vmap_norm(mx_scope *s, const mx_array *n, mx_array *const *in, const int *ax, mx_array **res, int *res_ax) {

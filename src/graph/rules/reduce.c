@@ -8,7 +8,7 @@
 enum { RESULT_SAME, RESULT_BOOL, RESULT_SUM };
 #define SAME RESULT_SAME
 #define BOOL RESULT_BOOL
-#define SUM RESULT_SUM
+#define SUM  RESULT_SUM
 static const uint8_t result_kind[MX_OPS] = {
 #define REDUCE(name, label, types, res, start, step, doc) [OP_##name] = res,
 #include "reduce.def"
@@ -20,9 +20,12 @@ static const uint8_t result_kind[MX_OPS] = {
 
 static mx_dtype widened(mx_dtype t) {
   switch (t) {
-    case MX_BOOL: case MX_I8: case MX_I16: return MX_I32;
-    case MX_U8: case MX_U16: return MX_U32;
-    default: return t;
+  case MX_BOOL:
+  case MX_I8:
+  case MX_I16: return MX_I32;
+  case MX_U8:
+  case MX_U16: return MX_U32;
+  default: return t;
   }
 }
 
@@ -34,7 +37,8 @@ int infer_reduce(int op, int nin, mx_array *const *in, int np, const int64_t *p,
     if (rc) return rc;
     if (i && p[i] <= p[i - 1]) return mx_fail(MX_EVALUE, "[%s] The axes must be ascending.", mx_ops[op].name);
     if ((op == OP_max || op == OP_min) && in[0]->shape[p[i]] == 0)
-      return mx_fail(MX_EVALUE, "[%s] Cannot %s reduce zero size array of shape %s.", mx_ops[op].name, mx_ops[op].name, mx_shape_of(in[0]));
+      return mx_fail(MX_EVALUE, "[%s] Cannot %s reduce zero size array of shape %s.", mx_ops[op].name, mx_ops[op].name,
+                     mx_shape_of(in[0]));
     out->shape[p[i]] = 1;
   }
   if (result_kind[op] == RESULT_SUM) out->dtype = widened(out->dtype);
@@ -118,8 +122,14 @@ static int vjp_minmax(mx_scope *s, const mx_array *n, mx_array *const *out, mx_a
   res[0] = g ? mx_astype(s, g, n->in[0]->dtype) : NULL;
   return s->rc;
 }
-VJP(max) { (void)want; return vjp_minmax(s, n, out, cot, res); }
-VJP(min) { (void)want; return vjp_minmax(s, n, out, cot, res); }
+VJP(max) {
+  (void)want;
+  return vjp_minmax(s, n, out, cot, res);
+}
+VJP(min) {
+  (void)want;
+  return vjp_minmax(s, n, out, cot, res);
+}
 
 static int jvp_minmax(mx_scope *s, const mx_array *n, mx_array *const *out, mx_array *const *tan, mx_array **res) {
   res[0] = NULL;
@@ -144,7 +154,9 @@ int infer_arg_reduce(int op, int nin, mx_array *const *in, int np, const int64_t
   NEED(op, np, 1);
   int rc = mx_check_axis(op, p[0], in[0]->ndim);
   if (rc) return rc;
-  if (in[0]->shape[p[0]] == 0) return mx_fail(MX_EVALUE, "[%s] Cannot %s reduce zero size array of shape %s.", mx_ops[op].name, mx_ops[op].name, mx_shape_of(in[0]));
+  if (in[0]->shape[p[0]] == 0)
+    return mx_fail(MX_EVALUE, "[%s] Cannot %s reduce zero size array of shape %s.", mx_ops[op].name, mx_ops[op].name,
+                   mx_shape_of(in[0]));
   mx_aval_of(out, in[0]);
   out->shape[p[0]] = 1;
   out->dtype = MX_U32;

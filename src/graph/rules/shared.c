@@ -16,7 +16,8 @@ int mx_set_dim(int op, mx_aval *out, int i, int64_t size) {
 
 int mx_check_axis(int op, int64_t axis, int ndim) {
   if (axis >= 0 && axis < ndim) return 0;
-  return mx_fail(MX_EAXIS, "[%s] Axis %lld is out of bounds for array with %d dimensions.", mx_ops[op].name, (long long)axis, ndim);
+  return mx_fail(MX_EAXIS, "[%s] Axis %lld is out of bounds for array with %d dimensions.", mx_ops[op].name, (long long)axis,
+                 ndim);
 }
 
 mx_array *mx_redo(mx_scope *s, const mx_array *node, mx_array *const *in, int np, const int64_t *p) {
@@ -24,9 +25,10 @@ mx_array *mx_redo(mx_scope *s, const mx_array *node, mx_array *const *in, int np
 }
 
 int mx_no_index_gradient(mx_scope *s, const mx_array *node) {
-  mx_scope_fail(s, MX_EVALUE,
-                "[%s] Cannot calculate VJP with respect to indices. Use stop_gradient on indices to stop gradients from being computed.",
-                mx_ops[node->op].name);
+  mx_scope_fail(
+      s, MX_EVALUE,
+      "[%s] Cannot calculate VJP with respect to indices. Use stop_gradient on indices to stop gradients from being computed.",
+      mx_ops[node->op].name);
   return s->rc;
 }
 

@@ -4,8 +4,9 @@
 #define INFER(name) int infer_##name(int op, int nin, mx_array *const *in, int np, const int64_t *p, int nout, mx_aval *out)
 #define VJP(name) \
   int vjp_##name(mx_scope *s, const mx_array *n, mx_array *const *out, mx_array *const *cot, const bool *want, mx_array **res)
-#define VMAP(name) int vmap_##name(mx_scope *s, const mx_array *n, mx_array *const *in, const int *ax, mx_array **res, int *res_ax)
-#define UNUSED (void)op, (void)nin, (void)nout, (void)np, (void)p
+#define VMAP(name) \
+  int vmap_##name(mx_scope *s, const mx_array *n, mx_array *const *in, const int *ax, mx_array **res, int *res_ax)
+#define UNUSED     (void)op, (void)nin, (void)nout, (void)np, (void)p
 #define UNUSED_VJP (void)out, (void)want
 
 /* ---- reshape: a size of -1 is what the others leave ---- */
@@ -36,7 +37,8 @@ INFER(reshape) {
   if (fits) return 0;
   int32_t asked[MX_MAX_NDIM];
   for (int i = 0; i < np; i++) asked[i] = (int32_t)p[i];
-  return mx_fail(MX_EVALUE, "[reshape] Cannot reshape array of size %lld into shape %s.", (long long)size, mx_shape_str(np, asked));
+  return mx_fail(MX_EVALUE, "[reshape] Cannot reshape array of size %lld into shape %s.", (long long)size,
+                 mx_shape_str(np, asked));
 }
 
 VJP(reshape) {
@@ -105,10 +107,11 @@ INFER(slice) {
   out->dtype = in[0]->dtype;
   out->ndim = nd;
   for (int i = 0; i < nd; i++) {
-    int64_t dim = in[0]->shape[i], from = p[i], to = p[nd + i], step = p[2 * nd + i], lo = step > 0 ? 0 : -1, hi = step > 0 ? dim : dim - 1;
+    int64_t dim = in[0]->shape[i], from = p[i], to = p[nd + i], step = p[2 * nd + i], lo = step > 0 ? 0 : -1,
+            hi = step > 0 ? dim : dim - 1;
     if (step == 0 || step < -MX_MAX_DIM || step > MX_MAX_DIM || from < lo || from > hi || to < lo || to > hi)
-      return mx_fail(MX_EVALUE, "[slice] %lld:%lld:%lld is no slice of axis %d of size %lld.", (long long)from, (long long)to, (long long)step, i,
-                     (long long)dim);
+      return mx_fail(MX_EVALUE, "[slice] %lld:%lld:%lld is no slice of axis %d of size %lld.", (long long)from, (long long)to,
+                     (long long)step, i, (long long)dim);
     int64_t count = step > 0 ? (to - from + step - 1) / step : (from - to - step - 1) / -step;
     out->shape[i] = count > 0 ? (int32_t)count : 0;
   }
@@ -166,7 +169,8 @@ INFER(broadcast_to) {
     fits = fits && (i < extra || in[0]->shape[i - extra] == 1 || in[0]->shape[i - extra] == p[i]);
   }
   if (fits) return 0;
-  return mx_fail(MX_EVALUE, "[broadcast_shapes] Cannot broadcast array of shape %s into shape %s.", mx_shape_of(in[0]), mx_shape_str(np, out->shape));
+  return mx_fail(MX_EVALUE, "[broadcast_shapes] Cannot broadcast array of shape %s into shape %s.", mx_shape_of(in[0]),
+                 mx_shape_str(np, out->shape));
 }
 
 VJP(broadcast_to) {
@@ -198,9 +202,12 @@ INFER(expand_dims) {
   out->dtype = in[0]->dtype;
   out->ndim = nd;
   for (int i = 0, k = 0, j = 0; i < nd; i++) {
-    if (k < np && p[k] == i) out->shape[i] = 1, k++;
-    else if (j < in[0]->ndim) out->shape[i] = in[0]->shape[j++];
-    else return mx_fail(MX_EAXIS, "[expand_dims] The axes are not ascending, or not within %d dimensions.", nd);
+    if (k < np && p[k] == i)
+      out->shape[i] = 1, k++;
+    else if (j < in[0]->ndim)
+      out->shape[i] = in[0]->shape[j++];
+    else
+      return mx_fail(MX_EAXIS, "[expand_dims] The axes are not ascending, or not within %d dimensions.", nd);
   }
   return 0;
 }
@@ -251,21 +258,25 @@ static int check_strided(int op, int64_t nd, const int64_t *shape, const int64_t
   int64_t lo = offset, hi = offset, count = 1;
   bool bad = offset < 0;
   for (int i = 0; i < nd; i++) {
-    if (shape[i] < 0 || shape[i] > MX_MAX_DIM) return mx_fail(MX_EVALUE, "[%s] Dimension %lld is not possible.", mx_ops[op].name, (long long)shape[i]);
+    if (shape[i] < 0 || shape[i] > MX_MAX_DIM)
+      return mx_fail(MX_EVALUE, "[%s] Dimension %lld is not possible.", mx_ops[op].name, (long long)shape[i]);
     count *= shape[i] != 0;
   }
   for (int i = 0; i < nd && count; i++) {
     int64_t reach;
-    bad = bad || __builtin_mul_overflow(shape[i] - 1, strides[i], &reach) || __builtin_add_overflow(reach < 0 ? lo : hi, reach, reach < 0 ? &lo : &hi);
+    bad = bad || __builtin_mul_overflow(shape[i] - 1, strides[i], &reach) ||
+          __builtin_add_overflow(reach < 0 ? lo : hi, reach, reach < 0 ? &lo : &hi);
   }
   if (!bad && (!count || (lo >= 0 && hi < size))) return 0;
-  return mx_fail(MX_EVALUE, "[%s] Strides and offset %lld reach out of the array of %lld elements.", mx_ops[op].name, (long long)offset, (long long)size);
+  return mx_fail(MX_EVALUE, "[%s] Strides and offset %lld reach out of the array of %lld elements.", mx_ops[op].name,
+                 (long long)offset, (long long)size);
 }
 
 INFER(as_strided) {
   UNUSED;
   NEED(op, np, 2);
-  if (p[0] < 0 || p[0] > MX_MAX_NDIM || np < 2 + 2 * p[0]) return mx_fail(MX_EVALUE, "[as_strided] %lld dimensions.", (long long)p[0]);
+  if (p[0] < 0 || p[0] > MX_MAX_NDIM || np < 2 + 2 * p[0])
+    return mx_fail(MX_EVALUE, "[as_strided] %lld dimensions.", (long long)p[0]);
   int nd = (int)p[0], rc = check_strided(op, nd, p + 1, p + 1 + nd, p[1 + 2 * nd], in[0]->size);
   out->dtype = in[0]->dtype;
   out->ndim = nd;
@@ -316,7 +327,8 @@ INFER(as_strided_grad) {
     size *= out->shape[i];
   }
   for (int i = 0; i < nd && !rc; i++)
-    if (p[1 + i] != in[0]->shape[i]) rc = mx_fail(MX_EVALUE, "[as_strided_grad] The parameters do not fit shape %s.", mx_shape_of(in[0]));
+    if (p[1 + i] != in[0]->shape[i])
+      rc = mx_fail(MX_EVALUE, "[as_strided_grad] The parameters do not fit shape %s.", mx_shape_of(in[0]));
   return rc ? rc : check_strided(op, nd, p + 1, p + 1 + nd, p[1 + 2 * nd], size);
 }
 
@@ -359,7 +371,9 @@ INFER(view) {
   if (in[0]->ndim == 0) return mx_fail(MX_EVALUE, "[view] Changing the size of the dtype needs at least one dimension.");
   int64_t bytes = from * in[0]->shape[in[0]->ndim - 1];
   if (bytes % to)
-    return mx_fail(MX_EVALUE, "[view] When viewing as a larger dtype, the size in bytes of the last axis must be a multiple of the requested type size: %s of %s as %s.",
+    return mx_fail(MX_EVALUE,
+                   "[view] When viewing as a larger dtype, the size in bytes of the last axis must be a multiple of the "
+                   "requested type size: %s of %s as %s.",
                    mx_shape_of(in[0]), mx_dtype_name(in[0]->dtype), mx_dtype_name(out->dtype));
   return mx_set_dim(op, out, out->ndim - 1, bytes / to);
 }
@@ -376,7 +390,8 @@ VMAP(view) {
 INFER(pick) {
   UNUSED;
   NEED(op, np, 1);
-  if (!in[0]->outs || p[0] < 0 || p[0] >= in[0]->nout) return mx_fail(MX_EVALUE, "[pick] There is no result %lld.", (long long)p[0]);
+  if (!in[0]->outs || p[0] < 0 || p[0] >= in[0]->nout)
+    return mx_fail(MX_EVALUE, "[pick] There is no result %lld.", (long long)p[0]);
   const mx_result *r = &in[0]->outs[p[0]];
   out->dtype = r->dtype;
   out->ndim = r->ndim;
@@ -387,7 +402,8 @@ INFER(pick) {
 INFER(depends) {
   UNUSED;
   NEED(op, np, 1);
-  if (p[0] != nout || nout > nin) return mx_fail(MX_EVALUE, "[%s] %d inputs cannot be %lld results.", mx_ops[op].name, nin, (long long)p[0]);
+  if (p[0] != nout || nout > nin)
+    return mx_fail(MX_EVALUE, "[%s] %d inputs cannot be %lld results.", mx_ops[op].name, nin, (long long)p[0]);
   for (int i = 0; i < nout; i++) mx_aval_of(&out[i], in[nin - nout + i]);
   return 0;
 }
