@@ -232,6 +232,25 @@ mx_array *mx_linalg_norm_matrix(mx_scope *s, mx_array *a, const char *ord, const
 mx_array *mx_linalg_norm_l2(mx_scope *s, mx_array *a, const int *axis, size_t n, bool keepdims);
 mx_array *mx_linalg_cross(mx_scope *s, mx_array *a, mx_array *b, int axis);
 
+/* factor.c */
+mx_array *mx_linalg_inv(mx_scope *s, mx_array *a);
+mx_array *mx_linalg_tri_inv(mx_scope *s, mx_array *a, bool upper);
+mx_array *mx_linalg_cholesky(mx_scope *s, mx_array *a, bool upper);
+mx_array *mx_linalg_cholesky_inv(mx_scope *s, mx_array *a, bool upper);
+mx_array *mx_linalg_pinv(mx_scope *s, mx_array *a);
+mx_array *mx_linalg_solve(mx_scope *s, mx_array *a, mx_array *b);
+mx_array *mx_linalg_solve_triangular(mx_scope *s, mx_array *a, mx_array *b, bool upper);
+mx_array *mx_linalg_det(mx_scope *s, mx_array *a);
+int mx_linalg_slogdet(mx_scope *s, mx_array *res[2], mx_array *a);
+int mx_linalg_qr(mx_scope *s, mx_array *res[2], mx_array *a);
+int mx_linalg_lu_factor(mx_scope *s, mx_array *res[2], mx_array *a);
+int mx_linalg_lu(mx_scope *s, mx_list *out, mx_array *a);
+int mx_linalg_svd(mx_scope *s, mx_list *out, mx_array *a, bool compute_uv);
+int mx_linalg_eigh(mx_scope *s, mx_array *res[2], mx_array *a, const char *uplo);
+mx_array *mx_linalg_eigvalsh(mx_scope *s, mx_array *a, const char *uplo);
+int mx_linalg_eig(mx_scope *s, mx_array *res[2], mx_array *a);
+mx_array *mx_linalg_eigvals(mx_scope *s, mx_array *a);
+
 /* random.c; the generator's state, one a thread, in random_state.c. A NULL key draws from it. */
 mx_array *mx_random_key(mx_scope *s, uint64_t seed);
 int mx_random_seed(uint64_t seed);

@@ -44,6 +44,12 @@ int mlx_flip(
     size_t axes_num,
     const mlx_stream s);
 
+/** Determinant of a square matrix, f32 or f64. */
+int mlx_linalg_det(mlx_array* res, const mlx_array a, const mlx_stream s);
+
+/** Sign and natural logarithm of the absolute value of the determinant, f32 or f64. */
+int mlx_linalg_slogdet(mlx_array* res_0, mlx_array* res_1, const mlx_array a, const mlx_stream s);
+
 /** Where just one of both is non-zero. Bool. */
 int mlx_logical_xor(mlx_array* res, const mlx_array a, const mlx_array b, const mlx_stream s);
 
