@@ -4,11 +4,14 @@
 static mx_array *checked(mx_scope *s, const char *tag, mx_array *a, bool square) {
   if (!a || s->rc) return mx_scope_error(s, mx_error_kind());
   if (a->ndim < 2)
-    return mx_scope_fail(s, MX_EVALUE, "[linalg::%s] Arrays must have >= 2 dimensions. Received array with %d dimensions.", tag, a->ndim);
+    return mx_scope_fail(s, MX_EVALUE, "[linalg::%s] Arrays must have >= 2 dimensions. Received array with %d dimensions.", tag,
+                         a->ndim);
   if (square && a->shape[a->ndim - 1] != a->shape[a->ndim - 2])
-    return mx_scope_fail(s, MX_EVALUE, "[linalg::%s] Inputs must be square matrices. Received array with shape %s.", tag, mx_shape_of(a));
+    return mx_scope_fail(s, MX_EVALUE, "[linalg::%s] Inputs must be square matrices. Received array with shape %s.", tag,
+                         mx_shape_of(a));
   if (a->dtype != MX_F32 && a->dtype != MX_F64 && a->dtype != MX_C64)
-    return mx_scope_fail(s, MX_EVALUE, "[linalg::%s] Arrays must have type float32, float64 or complex64. Received array with type %s.", tag,
+    return mx_scope_fail(s, MX_EVALUE,
+                         "[linalg::%s] Arrays must have type float32, float64 or complex64. Received array with type %s.", tag,
                          mx_dtype_name(a->dtype));
   return a;
 }
@@ -39,7 +42,9 @@ static int operands(mx_scope *s, const char *tag, mx_array **a, mx_array **b, bo
   if (*vector) *b = mx_expand_dims(s, *b, -1);
   if (!(*b = checked(s, tag, *b, false))) return s->rc;
   if ((*b)->shape[(*b)->ndim - 2] != (*a)->shape[(*a)->ndim - 1]) {
-    mx_scope_fail(s, MX_EVALUE, "[linalg::%s] Last dimension of first input with shape %s must match second to last dimension of second input with shape %s.",
+    mx_scope_fail(s, MX_EVALUE,
+                  "[linalg::%s] Last dimension of first input with shape %s must match second to last dimension of second input "
+                  "with shape %s.",
                   tag, mx_shape_of(*a), mx_shape_of(given));
     return s->rc;
   }
@@ -93,7 +98,9 @@ static int several(mx_scope *s, mx_opcode op, mx_array *a, int np, const int64_t
 int mx_linalg_slogdet(mx_scope *s, mx_array *res[2], mx_array *a) {
   return several(s, OP_slogdet, checked(s, "slogdet", a, true), 0, NULL, 2, res);
 }
-int mx_linalg_qr(mx_scope *s, mx_array *res[2], mx_array *a) { return several(s, OP_qr, checked(s, "qr", a, false), 0, NULL, 2, res); }
+int mx_linalg_qr(mx_scope *s, mx_array *res[2], mx_array *a) {
+  return several(s, OP_qr, checked(s, "qr", a, false), 0, NULL, 2, res);
+}
 int mx_linalg_lu_factor(mx_scope *s, mx_array *res[2], mx_array *a) {
   return several(s, OP_lu_factor, checked(s, "lu_factor", a, false), 0, NULL, 2, res);
 }
@@ -106,14 +113,18 @@ mx_array *mx_linalg_eigvalsh(mx_scope *s, mx_array *a, const char *uplo) {
   int64_t p;
   return triangle(s, "eigvalsh", uplo, &p) ? NULL : mx_node1(s, OP_eigvalsh, checked(s, "eigvalsh", a, true), 1, &p);
 }
-int mx_linalg_eig(mx_scope *s, mx_array *res[2], mx_array *a) { return several(s, OP_eig, checked(s, "eig", a, true), 0, NULL, 2, res); }
+int mx_linalg_eig(mx_scope *s, mx_array *res[2], mx_array *a) {
+  return several(s, OP_eig, checked(s, "eig", a, true), 0, NULL, 2, res);
+}
 mx_array *mx_linalg_eigvals(mx_scope *s, mx_array *a) { return mx_node1(s, OP_eigvals, checked(s, "eigvals", a, true), 0, NULL); }
 
 int mx_linalg_svd(mx_scope *s, mx_list *out, mx_array *a, bool compute_uv) {
   mx_array *res[3] = {NULL};
   a = checked(s, "svd", a, false);
-  if (compute_uv) several(s, OP_svd, a, 0, NULL, 3, res);
-  else res[0] = mx_node1(s, OP_svdvals, a, 0, NULL);
+  if (compute_uv)
+    several(s, OP_svd, a, 0, NULL, 3, res);
+  else
+    res[0] = mx_node1(s, OP_svdvals, a, 0, NULL);
   for (int i = 0; i < (compute_uv ? 3 : 1) && !s->rc; i++)
     if (mx_list_push(out, res[i])) mx_scope_error(s, MX_EMEMORY);
   return s->rc;
@@ -152,6 +163,7 @@ mx_array *mx_linalg_pinv(mx_scope *s, mx_array *a) {
   double eps = sv && sv->dtype == MX_F64 ? 0x1p-52 : 0x1p-23;
   mx_array *cut = mx_mul_k(s, mx_max_axes(s, sv, &last, 1, true), eps * (m > n ? m : n));
   mx_array *zero = mx_const_like(s, sv, 0), *safe = mx_where(s, mx_greater(s, sv, cut), mx_reciprocal(s, sv), zero);
-  mx_array *v = vt ? mx_conjugate(s, mx_swapaxes(s, vt, -1, -2)) : NULL, *uh = u ? mx_conjugate(s, mx_swapaxes(s, u, -1, -2)) : NULL;
+  mx_array *v = vt ? mx_conjugate(s, mx_swapaxes(s, vt, -1, -2)) : NULL,
+           *uh = u ? mx_conjugate(s, mx_swapaxes(s, u, -1, -2)) : NULL;
   return mx_matmul(s, mx_multiply(s, v, safe ? mx_expand_dims(s, safe, -2) : NULL), uh);
 }

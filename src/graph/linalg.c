@@ -1,4 +1,4 @@
-/* Norms and the cross product: linear algebra that needs no factorisation. */
+/* Norms and the cross product. */
 #include <math.h>
 
 #include "graph/build.h"
@@ -27,9 +27,25 @@ static mx_array *vector_norm(mx_scope *s, mx_array *a, double ord, int axis, boo
   return sum ? mx_power(s, sum, mx_const_like(s, sum, 1 / ord)) : NULL;
 }
 
+/* The largest (+2), the smallest (-2) or the sum (0) of the singular values of the matrices on two axes. */
+static mx_array *singular_norm(mx_scope *s, mx_array *a, int which, const int *axes, bool keepdims) {
+  int rest[MX_MAX_NDIM], n = 0;
+  for (int i = 0; i < a->ndim; i++)
+    if (i != axes[0] && i != axes[1]) rest[n++] = i;
+  rest[n] = axes[0];
+  rest[n + 1] = axes[1];
+  mx_array *x = mx_permute(s, mx_to_float(s, a), rest), *sv = x ? mx_node1(s, OP_svdvals, x, 0, NULL) : NULL;
+  if (!sv) return NULL;
+  mx_array *r = which == 0  ? mx_sum_axis(s, sv, n, false)
+                : which > 0 ? mx_max_axis(s, sv, n, false)
+                            : mx_min_axis(s, sv, n, false);
+  int sorted[2] = {axes[0] < axes[1] ? axes[0] : axes[1], axes[0] < axes[1] ? axes[1] : axes[0]};
+  return keepdims ? mx_expand_dims_axes(s, r, sorted, 2) : r;
+}
+
 static mx_array *matrix_norm(mx_scope *s, mx_array *a, double ord, const int *axes, bool keepdims) {
   bool columns = fabs(ord) == 1, rows = isinf(ord);
-  if (fabs(ord) == 2) return mx_scope_fail(s, MX_ENOTIMPL, "[linalg::norm] Singular values are not available yet.");
+  if (fabs(ord) == 2) return singular_norm(s, a, (int)ord, axes, keepdims);
   if (!columns && !rows) return mx_scope_fail(s, MX_EVALUE, "[linalg::norm] Invalid ord %g for matrix norm.", ord);
   mx_array *sums = mx_sum_axis(s, magnitude(s, a), axes[columns ? 0 : 1], true);
   int other = axes[columns ? 1 : 0];
@@ -66,7 +82,7 @@ mx_array *mx_linalg_norm_matrix(mx_scope *s, mx_array *a, const char *ord, const
   if (n != 2)
     return mx_scope_fail(s, MX_EVALUE, "[linalg::norm] Norm '%s' only supported for matrices, but received %zu axis/axes.", ord,
                          n);
-  if (nuc) return mx_scope_fail(s, MX_ENOTIMPL, "[linalg::norm] Singular values are not available yet.");
+  if (nuc) return singular_norm(s, a, 0, ax, keepdims);
   return euclidean(s, a, ax, n, keepdims);
 }
 

@@ -120,6 +120,34 @@ F(rope, mx_fast_rope(s, x[0], 4, true, (float[]){100}, 0.5f, 3, NULL))
 F(diagonal, mx_diagonal(s, x[0], 1, 0, 2))
 F(norm, mx_linalg_norm(s, x[0], 3, INTS(1), false))
 F(pad_edge, mx_pad(s, x[0], INTS(0, 1), INTS(1, 0), INTS(0, 2), mx_scalar(s, MX_F64, 0), "edge"))
+/* a (..., N, N) made well conditioned: symmetric and positive definite, or with a strong diagonal. */
+static mx_array *definite(mx_scope *s, mx_array *a) {
+  mx_array *eye = a ? mx_eye(s, a->shape[a->ndim - 1], a->shape[a->ndim - 1], 0, MX_F64) : NULL;
+  return mx_add(s, mx_matmul(s, a, mx_swapaxes(s, a, -1, -2)), eye);
+}
+static mx_array *strong(mx_scope *s, mx_array *a) {
+  return mx_add(s, a, mx_mul_k(s, a ? mx_eye(s, a->shape[a->ndim - 1], a->shape[a->ndim - 1], 0, MX_F64) : NULL, 3));
+}
+/* Result i of an op with several. */
+static mx_array *one_of(mx_scope *s, mx_opcode op, mx_array *a, int np, int nout, int i) {
+  mx_array *res[3] = {NULL};
+  int64_t p = 0;
+  if (a) mx_node_multi(s, op, 1, &a, np, &p, NULL, nout, res);
+  return res[i];
+}
+F(inv, mx_linalg_inv(s, strong(s, x[0])))
+F(solve, mx_linalg_solve(s, strong(s, x[0]), x[1]))
+F(solve_upper, mx_linalg_solve_triangular(s, strong(s, x[0]), x[1], true))
+F(cholesky, mx_linalg_cholesky(s, definite(s, x[0]), false))
+F(det, mx_linalg_det(s, x[0]))
+F(slogdet, one_of(s, OP_slogdet, strong(s, x[0]), 0, 2, 1))
+F(qr_q, one_of(s, OP_qr, x[0], 0, 2, 0))
+F(qr_r, one_of(s, OP_qr, x[0], 0, 2, 1))
+F(svd_s, one_of(s, OP_svd, x[0], 0, 3, 1))
+F(svd_u, mx_square(s, one_of(s, OP_svd, x[0], 0, 3, 0)))
+F(svdvals, mx_node1(s, OP_svdvals, x[0], 0, NULL))
+F(eigh_v, mx_square(s, one_of(s, OP_eigh, definite(s, x[0]), 1, 2, 1)))
+F(eigvalsh, mx_linalg_eigvalsh(s, definite(s, x[0]), "L"))
 static mx_array *f_depends(mx_scope *s, mx_array *const *x) {
   mx_list l = {0};
   mx_depends(s, &l, 1, (mx_array *[]){x[0]}, 1, (mx_array *[]){x[1]});
@@ -201,12 +229,26 @@ static const row rows[] = {
     {"rope", OP_slice, f_rope, "1,2,3,6", 0},
     {"diagonal", OP_gather, f_diagonal, "3,2,3", 0},
     {"norm", OP_sum, f_norm, "2,3", POSITIVE},
+    {"inverse", OP_inverse, f_inv, "2,3,3", 0},
+    {"solve", OP_solve, f_solve, "3,3;3,2", 0},
+    {"solve_triangular", OP_solve_triangular, f_solve_upper, "3,3;3,2", 0},
+    {"cholesky", OP_cholesky, f_cholesky, "3,3", 0},
+    {"det", OP_det, f_det, "2,3,3", 0},
+    {"slogdet", OP_slogdet, f_slogdet, "3,3", 0},
+    {"qr: Q", OP_qr, f_qr_q, "3,2", 0},
+    {"qr: R", OP_qr, f_qr_r, "3,2", 0},
+    {"svd: S", OP_svd, f_svd_s, "3,2", 0},
+    {"svd: U", OP_svd, f_svd_u, "2,2", 0},
+    {"svdvals", OP_svdvals, f_svdvals, "2,3", 0},
+    {"eigh: V", OP_eigh, f_eigh_v, "2,2", 0},
+    {"eigvalsh", OP_eigvalsh, f_eigvalsh, "3,3", 0},
 };
 enum { ROWS = sizeof rows / sizeof *rows, MAX_IN = 3 };
 
 /* Ops without a derivative, or that only the transforms build; their rules are checked elsewhere. */
-static const mx_opcode no_derivative[] = {OP_view,    OP_stop_gradient, OP_pick,   OP_custom,      OP_argmin, OP_argmax,
-                                          OP_argsort, OP_argpartition,  OP_arange, OP_random_bits, OP_all,    OP_any};
+static const mx_opcode no_derivative[] = {OP_view,   OP_stop_gradient, OP_pick,         OP_custom, OP_argmin,
+                                          OP_argmax, OP_argsort,       OP_argpartition, OP_arange, OP_random_bits,
+                                          OP_all,    OP_any,           OP_lu_factor,    OP_eig,    OP_eigvals};
 
 static void test_every_op_has_a_row(void **state) {
   (void)state;

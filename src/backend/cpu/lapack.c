@@ -43,20 +43,32 @@ static void run_range(void *ctx, int64_t begin, int64_t end) {
 }
 
 static int report(const mx_call *c, int trouble) {
-  static const char *const tags[MX_OPS] = {
-      [OP_inverse] = "inv", [OP_solve] = "solve", [OP_solve_triangular] = "solve_triangular", [OP_cholesky] = "cholesky",
-      [OP_det] = "det", [OP_slogdet] = "slogdet", [OP_lu_factor] = "lu_factor", [OP_qr] = "qr", [OP_svd] = "svd", [OP_svdvals] = "svd",
-      [OP_eigh] = "eigh", [OP_eigvalsh] = "eigvalsh", [OP_eig] = "eig", [OP_eigvals] = "eigvals"};
+  static const char *const tags[MX_OPS] = {[OP_inverse] = "inv",
+                                           [OP_solve] = "solve",
+                                           [OP_solve_triangular] = "solve_triangular",
+                                           [OP_cholesky] = "cholesky",
+                                           [OP_det] = "det",
+                                           [OP_slogdet] = "slogdet",
+                                           [OP_lu_factor] = "lu_factor",
+                                           [OP_qr] = "qr",
+                                           [OP_svd] = "svd",
+                                           [OP_svdvals] = "svd",
+                                           [OP_eigh] = "eigh",
+                                           [OP_eigvalsh] = "eigvalsh",
+                                           [OP_eig] = "eig",
+                                           [OP_eigvals] = "eigvals"};
   const char *tag = tags[c->op];
   switch (trouble) {
-    case NO_LAPACK:
-      return mx_fail(MX_ERUNTIME, "[linalg::%s] No LAPACK was found: install the Python package scipy-openblas32 or libopenblas0, or name "
-                                  "a library in MLX_BLAS.", tag);
-    case NO_MEMORY: return mx_fail_memory();
-    case NOT_FINITE: return mx_fail(MX_ERUNTIME, "[linalg::%s] The matrix has elements that are not finite.", tag);
-    case SINGULAR: return mx_fail(MX_ERUNTIME, "[linalg::%s] The matrix is singular.", tag);
-    case NOT_POSITIVE: return mx_fail(MX_ERUNTIME, "[linalg::%s] The matrix is not positive definite.", tag);
-    default: return mx_fail(MX_ERUNTIME, "[linalg::%s] The iteration did not converge.", tag);
+  case NO_LAPACK:
+    return mx_fail(MX_ERUNTIME,
+                   "[linalg::%s] No LAPACK was found: install the Python package scipy-openblas32 or libopenblas0, or name "
+                   "a library in MLX_BLAS.",
+                   tag);
+  case NO_MEMORY: return mx_fail_memory();
+  case NOT_FINITE: return mx_fail(MX_ERUNTIME, "[linalg::%s] The matrix has elements that are not finite.", tag);
+  case SINGULAR: return mx_fail(MX_ERUNTIME, "[linalg::%s] The matrix is singular.", tag);
+  case NOT_POSITIVE: return mx_fail(MX_ERUNTIME, "[linalg::%s] The matrix is not positive definite.", tag);
+  default: return mx_fail(MX_ERUNTIME, "[linalg::%s] The iteration did not converge.", tag);
   }
 }
 
@@ -71,35 +83,35 @@ static int run_batches(const mx_call *c, int (*one)(const job *, int64_t)) {
 }
 
 #define CAT_(a, b) a##_##b
-#define CAT(a, b) CAT_(a, b)
+#define CAT(a, b)  CAT_(a, b)
 
-#define T float
-#define R float
-#define L s
-#define TAG float32
+#define T       float
+#define R       float
+#define L       s
+#define TAG     float32
 #define COMPLEX 0
 #include "backend/cpu/lapack.inc.h"
-#define T double
-#define R double
-#define L d
-#define TAG float64
+#define T       double
+#define R       double
+#define L       d
+#define TAG     float64
 #define COMPLEX 0
 #include "backend/cpu/lapack.inc.h"
-#define T mx_c64
-#define R float
-#define L c
-#define TAG complex64
+#define T       mx_c64
+#define R       float
+#define L       c
+#define TAG     complex64
 #define COMPLEX 1
 #include "backend/cpu/lapack.inc.h"
 
-#define KERNEL(name)                                                                  \
-  int mx_cpu_##name(const mx_call *c) {                                               \
-    switch ((mx_dtype)c->in[0].dtype) {                                               \
-      case MX_F32: return run_batches(c, name##_float32);                             \
-      case MX_F64: return run_batches(c, name##_float64);                             \
-      case MX_C64: return run_batches(c, name##_complex64);                           \
-      default: return mx_fail(MX_EVALUE, "[linalg] The dtype is not supported.");     \
-    }                                                                                 \
+#define KERNEL(name)                                                            \
+  int mx_cpu_##name(const mx_call *c) {                                         \
+    switch ((mx_dtype)c->in[0].dtype) {                                         \
+    case MX_F32: return run_batches(c, name##_float32);                         \
+    case MX_F64: return run_batches(c, name##_float64);                         \
+    case MX_C64: return run_batches(c, name##_complex64);                       \
+    default: return mx_fail(MX_EVALUE, "[linalg] The dtype is not supported."); \
+    }                                                                           \
   }
 KERNEL(inverse)
 KERNEL(solve)

@@ -1,15 +1,15 @@
 /* Included by lapack.c once a type: T the element, R its real type, L LAPACK's letter, TAG, COMPLEX. Dimensions are int, as LAPACK has
  * them; trailing size_t arguments are the lengths of character arguments, which Fortran passes hidden. */
 #define FN(name) CAT(name, TAG)
-#define STR_(x) #x
-#define STR(x) STR_(x)
+#define STR_(x)  #x
+#define STR(x)   STR_(x)
 /* Declares f, the LAPACK entry <letter><name>_ with this signature; leaves with NO_LAPACK when it is not there. */
-#define ENTRY(f, name, ...)                              \
-  void (*f)(__VA_ARGS__);                                \
-  do {                                                   \
-    void *entry_ = mx_blas_symbol(STR(L) name "_");      \
-    if (!entry_) return NO_LAPACK;                       \
-    memcpy(&f, &entry_, sizeof f);                       \
+#define ENTRY(f, name, ...)                         \
+  void (*f)(__VA_ARGS__);                           \
+  do {                                              \
+    void *entry_ = mx_blas_symbol(STR(L) name "_"); \
+    if (!entry_) return NO_LAPACK;                  \
+    memcpy(&f, &entry_, sizeof f);                  \
   } while (0)
 
 static bool FN(finite)(T x) {
@@ -19,7 +19,6 @@ static bool FN(finite)(T x) {
   return isfinite(x);
 #endif
 }
-
 
 /* Matrix `batch` of v, column-major; NULL: no memory. *ok: it is finite. */
 static T *FN(load)(const mx_view *v, int64_t batch, bool *ok) {
@@ -46,13 +45,13 @@ static void FN(store)(const mx_view *out, int64_t batch, int m, int n, const T *
 }
 
 /* A loaded input `a`; leaves with the trouble. */
-#define LOADED(a, v, batch)                     \
-  bool finite_##a;                              \
-  T *a = FN(load)(v, batch, &finite_##a);       \
-  if (!a) return NO_MEMORY;                     \
-  if (!finite_##a) {                            \
-    mx_free(a);                                 \
-    return NOT_FINITE;                          \
+#define LOADED(a, v, batch)               \
+  bool finite_##a;                        \
+  T *a = FN(load)(v, batch, &finite_##a); \
+  if (!a) return NO_MEMORY;               \
+  if (!finite_##a) {                      \
+    mx_free(a);                           \
+    return NOT_FINITE;                    \
   }
 
 /* Scratch for a workspace whose size a query put into `want`. */
@@ -83,8 +82,10 @@ static int FN(inverse)(const job *j, int64_t b) {
   if (!t && info) t = SINGULAR;
   if (!t && n) {
     getri(&n, a, &n, pivots, &want, &lwork, &info);
-    if (!(work = FN(workspace)(want, &lwork))) t = NO_MEMORY;
-    else getri(&n, a, &n, pivots, work, &lwork, &info);
+    if (!(work = FN(workspace)(want, &lwork)))
+      t = NO_MEMORY;
+    else
+      getri(&n, a, &n, pivots, work, &lwork, &info);
     if (!t && info) t = SINGULAR;
   }
   if (!t) FN(store)(&j->c->out[0], b, n, n, a, n);
@@ -101,9 +102,12 @@ static int FN(solve)(const job *j, int64_t b) {
   bool ok;
   T *x = FN(load)(&j->c->in[1], b, &ok);
   int *pivots = mx_malloc(((size_t)n + 1) * sizeof *pivots);
-  if (!x || !pivots) t = NO_MEMORY;
-  else if (!ok) t = NOT_FINITE;
-  else if (n && k) gesv(&n, &k, a, &n, pivots, x, &n, &info);
+  if (!x || !pivots)
+    t = NO_MEMORY;
+  else if (!ok)
+    t = NOT_FINITE;
+  else if (n && k)
+    gesv(&n, &k, a, &n, pivots, x, &n, &info);
   if (!t && info) t = SINGULAR;
   if (!t) FN(store)(&j->c->out[0], b, n, k, x, n);
   mx_free(pivots);
@@ -113,14 +117,18 @@ static int FN(solve)(const job *j, int64_t b) {
 }
 
 static int FN(solve_triangular)(const job *j, int64_t b) {
-  ENTRY(trtrs, "trtrs", const char *, const char *, const char *, int *, int *, T *, int *, T *, int *, int *, size_t, size_t, size_t);
+  ENTRY(trtrs, "trtrs", const char *, const char *, const char *, int *, int *, T *, int *, T *, int *, int *, size_t, size_t,
+        size_t);
   int n = rows(&j->c->in[0]), k = cols(&j->c->in[1]), info = 0, t = FINE;
   LOADED(a, &j->c->in[0], b)
   bool ok;
   T *x = FN(load)(&j->c->in[1], b, &ok);
-  if (!x) t = NO_MEMORY;
-  else if (!ok) t = NOT_FINITE;
-  else if (n && k) trtrs(j->c->p[0] ? "U" : "L", "N", "N", &n, &k, a, &n, x, &n, &info, 1, 1, 1);
+  if (!x)
+    t = NO_MEMORY;
+  else if (!ok)
+    t = NOT_FINITE;
+  else if (n && k)
+    trtrs(j->c->p[0] ? "U" : "L", "N", "N", &n, &k, a, &n, x, &n, &info, 1, 1, 1);
   if (!t && info) t = SINGULAR;
   if (!t) FN(store)(&j->c->out[0], b, n, k, x, n);
   mx_free(x);
@@ -277,8 +285,10 @@ static int FN(gesdd_call)(T *a, int m, int n, R *s, T *u, T *vt) {
   if (!t) {
     memcpy(&gesdd, &entry, sizeof gesdd);
     gesdd(jobz, &m, &n, a, &m, s, up, &ldu, vp, &ldv, &want, &lwork, RWORK iwork, &info, 1);
-    if (!(work = FN(workspace)(want, &lwork))) t = NO_MEMORY;
-    else gesdd(jobz, &m, &n, a, &m, s, up, &ldu, vp, &ldv, work, &lwork, RWORK iwork, &info, 1);
+    if (!(work = FN(workspace)(want, &lwork)))
+      t = NO_MEMORY;
+    else
+      gesdd(jobz, &m, &n, a, &m, s, up, &ldu, vp, &ldv, work, &lwork, RWORK iwork, &info, 1);
     if (!t && info) t = NO_CONVERGENCE;
   }
 #undef RWORK
@@ -301,8 +311,10 @@ static int FN(svd)(const job *j, int64_t b) {
   LOADED(a, v, b)
   T *u = mx_malloc(((size_t)m * (size_t)m + 1) * sizeof *u), *vt = mx_malloc(((size_t)n * (size_t)n + 1) * sizeof *vt);
   int t = u && vt ? FINE : NO_MEMORY;
-  if (!t && k) t = FN(gesdd_call)(a, m, n, (R *)j->c->out[1].data + b * k, u, vt);
-  else if (!t) FN(unit)(u, m), FN(unit)(vt, n);
+  if (!t && k)
+    t = FN(gesdd_call)(a, m, n, (R *)j->c->out[1].data + b * k, u, vt);
+  else if (!t)
+    FN(unit)(u, m), FN(unit)(vt, n);
   if (!t) {
     FN(store)(&j->c->out[0], b, m, m, u, m);
     FN(store)(&j->c->out[2], b, n, n, vt, n);
@@ -330,7 +342,8 @@ static int FN(symmetric)(const job *j, T *a, int n, R *w, bool vectors) {
   int *iwork = NULL;
   if (!n) return FINE;
 #if COMPLEX
-  ENTRY(heevd, "heevd", const char *, const char *, int *, T *, int *, R *, T *, int *, R *, int *, int *, int *, int *, size_t, size_t);
+  ENTRY(heevd, "heevd", const char *, const char *, int *, T *, int *, R *, T *, int *, R *, int *, int *, int *, int *, size_t,
+        size_t);
   R rwant = 0, *rwork = NULL;
   int lrwork = -1;
   heevd(jobz, uplo, &n, a, &n, w, &want, &lwork, &rwant, &lrwork, &iwant, &liwork, &info, 1, 1);
@@ -339,8 +352,10 @@ static int FN(symmetric)(const job *j, T *a, int n, R *w, bool vectors) {
   work = FN(workspace)(want, &lwork);
   iwork = mx_malloc((size_t)liwork * sizeof *iwork);
   rwork = mx_malloc((size_t)lrwork * sizeof *rwork);
-  if (!work || !iwork || !rwork) t = NO_MEMORY;
-  else heevd(jobz, uplo, &n, a, &n, w, work, &lwork, rwork, &lrwork, iwork, &liwork, &info, 1, 1);
+  if (!work || !iwork || !rwork)
+    t = NO_MEMORY;
+  else
+    heevd(jobz, uplo, &n, a, &n, w, work, &lwork, rwork, &lrwork, iwork, &liwork, &info, 1, 1);
   mx_free(rwork);
 #else
   ENTRY(syevd, "syevd", const char *, const char *, int *, T *, int *, R *, T *, int *, int *, int *, int *, size_t, size_t);
@@ -348,8 +363,10 @@ static int FN(symmetric)(const job *j, T *a, int n, R *w, bool vectors) {
   liwork = iwant + 1;
   work = FN(workspace)(want, &lwork);
   iwork = mx_malloc((size_t)liwork * sizeof *iwork);
-  if (!work || !iwork) t = NO_MEMORY;
-  else syevd(jobz, uplo, &n, a, &n, w, work, &lwork, iwork, &liwork, &info, 1, 1);
+  if (!work || !iwork)
+    t = NO_MEMORY;
+  else
+    syevd(jobz, uplo, &n, a, &n, w, work, &lwork, iwork, &liwork, &info, 1, 1);
 #endif
   mx_free(iwork);
   mx_free(work);
@@ -385,10 +402,12 @@ static int FN(general)(T *a, int n, mx_c64 *w, mx_c64 *v) {
   R *parts = mx_malloc(2 * (size_t)n * sizeof *parts); /* real and imaginary parts, or the complex routine's scratch */
   if (!vr || !parts) t = NO_MEMORY;
 #if COMPLEX
-  void (*geev)(const char *, const char *, int *, T *, int *, T *, T *, int *, T *, int *, T *, int *, R *, int *, size_t, size_t);
+  void (*geev)(const char *, const char *, int *, T *, int *, T *, T *, int *, T *, int *, T *, int *, R *, int *, size_t,
+               size_t);
 #define GEEV(wk) geev("N", jobvr, &n, a, &n, w, &none, &one, vr, &n, wk, &lwork, parts, &info, 1, 1)
 #else
-  void (*geev)(const char *, const char *, int *, T *, int *, R *, R *, T *, int *, T *, int *, T *, int *, int *, size_t, size_t);
+  void (*geev)(const char *, const char *, int *, T *, int *, R *, R *, T *, int *, T *, int *, T *, int *, int *, size_t,
+               size_t);
 #define GEEV(wk) geev("N", jobvr, &n, a, &n, parts, parts + n, &none, &one, vr, &n, wk, &lwork, &info, 1, 1)
 #endif
   void *entry = mx_blas_symbol(STR(L) "geev_");
@@ -396,8 +415,10 @@ static int FN(general)(T *a, int n, mx_c64 *w, mx_c64 *v) {
   if (!t) {
     memcpy(&geev, &entry, sizeof geev);
     GEEV(&want);
-    if (!(work = FN(workspace)(want, &lwork))) t = NO_MEMORY;
-    else GEEV(work);
+    if (!(work = FN(workspace)(want, &lwork)))
+      t = NO_MEMORY;
+    else
+      GEEV(work);
     if (!t && info) t = NO_CONVERGENCE;
   }
 #undef GEEV

@@ -9,9 +9,11 @@
 static int check_matrix(int op, const mx_array *a, bool square) {
   const char *name = mx_ops[op].name;
   if (a->dtype != MX_F32 && a->dtype != MX_F64 && a->dtype != MX_C64)
-    return mx_fail(MX_EVALUE, "[linalg::%s] Arrays must have type float32, float64 or complex64. Received array with type %s.", name,
-                   mx_dtype_name(a->dtype));
-  if (a->ndim < 2) return mx_fail(MX_EVALUE, "[linalg::%s] Arrays must have >= 2 dimensions. Received array with shape %s.", name, mx_shape_of(a));
+    return mx_fail(MX_EVALUE, "[linalg::%s] Arrays must have type float32, float64 or complex64. Received array with type %s.",
+                   name, mx_dtype_name(a->dtype));
+  if (a->ndim < 2)
+    return mx_fail(MX_EVALUE, "[linalg::%s] Arrays must have >= 2 dimensions. Received array with shape %s.", name,
+                   mx_shape_of(a));
   if (square && a->shape[a->ndim - 1] != a->shape[a->ndim - 2])
     return mx_fail(MX_EVALUE, "[linalg::%s] Inputs must be square matrices. Received array with shape %s.", name, mx_shape_of(a));
   return 0;
@@ -46,7 +48,8 @@ int infer_solve(int op, int nin, mx_array *const *in, int np, const int64_t *p, 
   bool fits = a->ndim == b->ndim && a->dtype == b->dtype && a->shape[a->ndim - 1] == b->shape[b->ndim - 2];
   for (int d = 0; fits && d < a->ndim - 2; d++) fits = a->shape[d] == b->shape[d];
   if (!fits)
-    return mx_fail(MX_EVALUE, "[linalg::%s] First argument of shape %s and second of shape %s do not fit: the rows of b must be those of a.",
+    return mx_fail(MX_EVALUE,
+                   "[linalg::%s] First argument of shape %s and second of shape %s do not fit: the rows of b must be those of a.",
                    mx_ops[op].name, mx_shape_of(a), mx_shape_of(b));
   mx_aval_of(out, b);
   return 0;
@@ -56,7 +59,8 @@ int infer_det(int op, int nin, mx_array *const *in, int np, const int64_t *p, in
   (void)nin, (void)np, (void)p;
   int rc = check_matrix(op, in[0], true);
   if (!rc && in[0]->dtype == MX_C64)
-    rc = mx_fail(MX_EVALUE, "[linalg::%s] Arrays must have type float32 or float64. Received array with type complex64.", mx_ops[op].name);
+    rc = mx_fail(MX_EVALUE, "[linalg::%s] Arrays must have type float32 or float64. Received array with type complex64.",
+                 mx_ops[op].name);
   for (int i = 0; i < nout && !rc; i++) batched(&out[i], in[0], in[0]->dtype, 0, 0, 0);
   return rc;
 }
@@ -195,7 +199,9 @@ RULE_VJP(cholesky) {
 
 RULE_VJP(det) {
   (void)want;
-  res[0] = cot[0] ? mx_multiply(s, column(s, column(s, mx_multiply(s, cot[0], out[0]))), mx_swapaxes(s, inverse(s, n->in[0]), -1, -2)) : NULL;
+  res[0] =
+      cot[0] ? mx_multiply(s, column(s, column(s, mx_multiply(s, cot[0], out[0]))), mx_swapaxes(s, inverse(s, n->in[0]), -1, -2))
+             : NULL;
   return s->rc;
 }
 
@@ -209,7 +215,8 @@ RULE_VJP(qr) {
   (void)want;
   res[0] = NULL;
   if (rows(n->in[0]) < cols(n->in[0]))
-    return mx_fail(MX_EVALUE, "[linalg::qr] The gradient needs at least as many rows as columns, got shape %s.", mx_shape_of(n->in[0]));
+    return mx_fail(MX_EVALUE, "[linalg::qr] The gradient needs at least as many rows as columns, got shape %s.",
+                   mx_shape_of(n->in[0]));
   mx_array *q = out[0], *r = out[1], *gq = cot[0], *gr = cot[1], *m = NULL;
   if (!gq && !gr) return 0;
   if (gr) m = mul(s, r, H(s, gr));
@@ -251,8 +258,9 @@ static mx_array *first(mx_scope *s, mx_array *x, int axis, int k) {
 
 /* The gradient of the thin decomposition A = U S V^H. */
 static mx_array *svd_gradient(mx_scope *s, mx_array *u, mx_array *sv, mx_array *vt, mx_array *gu, mx_array *gs, mx_array *gvt) {
+  if (!u || !sv || !vt) return NULL;
   mx_array *inner = NULL, *v = H(s, vt), *res = NULL;
-  int k = sv ? sv->shape[sv->ndim - 1] : 0;
+  int k = sv->shape[sv->ndim - 1];
   mx_array *f = gu || gvt ? inverse_gaps(s, mx_square(s, sv)) : NULL;
   if (gu) {
     mx_array *x = mul(s, H(s, u), gu);
@@ -280,7 +288,8 @@ RULE_VJP(svd) {
   res[0] = NULL;
   if (!cot[0] && !cot[1] && !cot[2]) return 0;
   int k = narrow(n->in[0]);
-  res[0] = svd_gradient(s, first(s, out[0], -1, k), out[1], first(s, out[2], -2, k), first(s, cot[0], -1, k), cot[1], first(s, cot[2], -2, k));
+  res[0] = svd_gradient(s, first(s, out[0], -1, k), out[1], first(s, out[2], -2, k), first(s, cot[0], -1, k), cot[1],
+                        first(s, cot[2], -2, k));
   return s->rc;
 }
 
