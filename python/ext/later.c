@@ -24,8 +24,8 @@ static int drain(void *unused) {
 }
 
 void px_release_later(PyObject *o) {
-  entry *e = malloc(sizeof *e);
-  if (!e) return; /* leaked: there is no memory to remember it */
+  entry *e = Py_IsInitialized() ? malloc(sizeof *e) : NULL;
+  if (!e) return; /* leaked: there is no memory to remember it, or the process ends */
   e->object = o;
   e->next = atomic_load(&waiting);
   while (!atomic_compare_exchange_weak(&waiting, &e->next, e)) {}
