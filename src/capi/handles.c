@@ -96,8 +96,9 @@ static int finish(const char *file, int line, mx_capi *c, int rc) {
 }
 
 int mx_capi_end_at(const char *file, int line, mx_capi *c, mlx_array *res, mx_array *r) {
-  int rc = 0;
-  if (!c->scope.rc) rc = r ? mx_put(res, mx_retain(r)) : mx_fail(MX_ERUNTIME, "[%s] gave no result", c->tag);
+  int rc = c->scope.rc;
+  mx_array *own = mx_scope_result(&c->scope, r); /* mostly the scope's own reference: nothing is counted up and down */
+  if (!rc) rc = own ? mx_put(res, own) : mx_fail(MX_ERUNTIME, "[%s] gave no result", c->tag);
   return finish(file, line, c, rc);
 }
 
