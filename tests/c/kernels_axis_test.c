@@ -100,6 +100,31 @@ static void a_long_sort_agrees_with_qsort(void **state) {
   tensor_free(&x), tensor_free(&out), tensor_free(&where);
 }
 
+static int compare_words(const void *a, const void *b) {
+  uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+  return (x > y) - (x < y);
+}
+/* Rows that make a quicksort go astray. */
+static void sorts_of_patterns(void **state) {
+  (void)state;
+  static const int sizes[] = {5, 16, 17, 100, 255, 256, 257, 300, 511, 600, 5000, 200000};
+  for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+    for (int pattern = 0; pattern < 9; pattern++) {
+      int n = sizes[s];
+      tensor x = tensor_new(MX_U32, 1, (int32_t[]){n}, 0), out = tensor_new(MX_U32, 1, (int32_t[]){n}, 0), *in[] = {&x};
+      uint32_t *a = x.v.data;
+      for (int i = 0; i < n; i++) {
+        const uint32_t values[] = {7, UINT32_MAX, 0, (uint32_t)i, (uint32_t)(n - i), test_random() % 2 ? UINT32_MAX : 3,
+                                   i == n / 2 ? 0 : UINT32_MAX, i == n / 3 ? UINT32_MAX : 5, (uint32_t)i % 64 < 60 ? 9 : test_random()};
+        a[i] = values[pattern];
+      }
+      assert_int_equal(call_kernel(OP_sort, 1, in, &out, 1, (int64_t[]){0}), 0);
+      qsort(a, (size_t)n, sizeof *a, compare_words);
+      assert_memory_equal(a, out.v.data, (size_t)n * sizeof *a);
+      tensor_free(&x), tensor_free(&out);
+    }
+}
+
 static void argmin_and_argmax_give_the_first_and_nan_wins(void **state) {
   (void)state;
   static line l;
@@ -303,6 +328,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(sorts_are_stable_with_nan_last),
       cmocka_unit_test(a_long_sort_agrees_with_qsort),
+      cmocka_unit_test(sorts_of_patterns),
       cmocka_unit_test(argmin_and_argmax_give_the_first_and_nan_wins),
       cmocka_unit_test(scans_go_both_ways_inclusive_or_not),
       cmocka_unit_test(softmax_and_logsumexp_match_doubles),

@@ -20,6 +20,8 @@ typedef struct mx_vec {
   void (*threefry)(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, int64_t n, uint32_t *lo, uint32_t *hi);
   /* mx_gemm_own of f32 and f64 */
   mx_gemm_fn gemm_f32, gemm_f64;
+  /* Sorts n keys; scratch has room for 2 n. false: nothing is sorted, keys may have moved */
+  bool (*sort_u32)(int64_t n, uint32_t *a, uint32_t *scratch);
 } mx_vec;
 
 /* Of the instruction set in use (isa.h). */

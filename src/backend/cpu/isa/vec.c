@@ -123,6 +123,7 @@ static void threefry(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, int64_t
 
 extern int CAT(mx_gemm_f32, MX_ISA)(int64_t, int64_t, int64_t, double, const mx_matrix *, const mx_matrix *, double, void *, int64_t);
 extern int CAT(mx_gemm_f64, MX_ISA)(int64_t, int64_t, int64_t, double, const mx_matrix *, const mx_matrix *, double, void *, int64_t);
+extern bool CAT(mx_sort_u32, MX_ISA)(int64_t, uint32_t *, uint32_t *);
 extern const mx_vec CAT(mx_vec, MX_ISA);
 const mx_vec CAT(mx_vec, MX_ISA) = {softmax, logsumexp, norm, argmin, argmax, threefry,
-                                    CAT(mx_gemm_f32, MX_ISA), CAT(mx_gemm_f64, MX_ISA)};
+                                    CAT(mx_gemm_f32, MX_ISA), CAT(mx_gemm_f64, MX_ISA), CAT(mx_sort_u32, MX_ISA)};
