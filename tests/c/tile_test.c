@@ -118,7 +118,7 @@ static const struct {
   int nd;
   int32_t shape[4];
 } shapes[] = {{0, {0}}, {1, {1}}, {1, {7}}, {1, {100}}, {2, {3, 50}}, {1, {5000}}, {2, {70, 65}}, {3, {5, 1, 301}}, {3, {33, 3, 2}},
-              {2, {1, 1000}}, {4, {3, 4, 5, 6}}, {2, {40000, 1}}, {2, {2, 9000}}, {3, {0, 4, 2}}};
+              {2, {1, 1000}}, {4, {3, 4, 5, 6}}, {2, {40000, 1}}, {2, {2, 9000}}, {3, {0, 4, 2}}, {2, {190, 170}}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 static bool same_bits(int dtype, const void *a, const void *b) {
@@ -208,6 +208,52 @@ static void outputs_may_lie_over_inputs_that_are_given_out(void **state) {
   g.ins[0] = (mx_instr){OP_add, MX_F32, MX_F32, 2, 0, 1, 0};
   g.out[0] = (mx_port){MX_F32, 1, 0, 0, 0}, g.out[1] = (mx_port){MX_F32, 2, 0, 0, 0};
   for (int s = 0; s < SHAPES; s++) check_program(&g, shapes[s].nd, shapes[s].shape, true);
+}
+
+/* Results large enough to be streamed past the caches, against the same program over parts that are not. */
+static void streamed_results_are_whole(void **state) {
+  (void)state;
+  enum { N = 2 * 1024 * 1024 + 77, PART = 65536 };
+  int32_t n = N, one = 1;
+  int64_t step = 1, none = 0;
+  float k = 0.75f;
+  mx_program g = {.n_in = 3, .n_out = 3, .n_reg = 6, .n_ins = 5};
+  g.in[0] = (mx_port){MX_F32, 0, 0, 0, 0}, g.in[1] = (mx_port){MX_F32, 1, 1, 0, 0}, g.in[2] = (mx_port){MX_F16, 2, 0, 0, 0};
+  g.ins[0] = (mx_instr){OP_multiply, MX_F32, MX_F32, 3, 0, 1, 0};
+  g.ins[1] = (mx_instr){OP_exp, MX_F32, MX_F32, 4, 3, 0, 0};
+  g.ins[2] = (mx_instr){OP_astype, MX_F16, MX_F32, 5, 2, 0, 0};
+  g.ins[3] = (mx_instr){OP_add, MX_F32, MX_F32, 4, 4, 5, 0};
+  g.ins[4] = (mx_instr){OP_less, MX_F32, MX_BOOL, 5, 4, 1, 0};
+  g.out[0] = (mx_port){MX_F32, 4, 0, 1, 0}, g.out[1] = (mx_port){MX_BOOL, 5, 0, 1, 0}, g.out[2] = (mx_port){MX_F32, 3, 0, 1, 0};
+  float *x = malloc(N * 4);
+  mx_f16 *h = malloc(N * 2);
+  char *res[2][3];
+  for (int i = 0; i < N; i++) x[i] = (float)test_uniform() * 4, h[i] = mx_f32_to_f16((float)(i % 100));
+  for (int r = 0; r < 2; r++)
+    for (int o = 0; o < 3; o++) res[r][o] = aligned_alloc(64, (N * 4 / 64 + 1) * 64);
+  for (int isa = 0; isa < ISAS; isa++) {
+    if (mx_isa_use(isas[isa])) continue;
+    for (int skew = 0; skew < 2; skew++) { /* the second time no output is aligned */
+      mx_view all[3] = {{x, &n, &step, N, 1, MX_F32}, {&k, &n, &none, N, 1, MX_F32}, {h, &n, &step, N, 1, MX_F16}};
+      int32_t m = n - skew;
+      mx_view out[3] = {{res[0][0] + 4 * skew, &m, &step, m, 1, MX_F32}, {res[0][1] + skew, &m, &step, m, 1, MX_BOOL},
+                        {res[0][2] + 4 * skew, &m, &step, m, 1, MX_F32}};
+      assert_int_equal(mx_cpu_run(&g, 1, &m, all, out), 0);
+      for (int at = 0; at < m; at += PART) {
+        int32_t len = m - at < PART ? m - at : PART;
+        mx_view part[3] = {{x + at, &len, &step, len, 1, MX_F32}, {&k, &one, &none, 1, 1, MX_F32}, {h + at, &len, &step, len, 1, MX_F16}};
+        mx_view to[3] = {{res[1][0], &len, &step, len, 1, MX_F32}, {res[1][1], &len, &step, len, 1, MX_BOOL},
+                         {res[1][2], &len, &step, len, 1, MX_F32}};
+        assert_int_equal(mx_cpu_run(&g, 1, &len, part, to), 0);
+        assert_memory_equal(res[1][0], res[0][0] + 4 * (at + skew), (size_t)len * 4);
+        assert_memory_equal(res[1][1], res[0][1] + at + skew, (size_t)len);
+        assert_memory_equal(res[1][2], res[0][2] + 4 * (at + skew), (size_t)len * 4);
+      }
+    }
+  }
+  free(x), free(h);
+  for (int r = 0; r < 2; r++)
+    for (int o = 0; o < 3; o++) free(res[r][o]);
 }
 
 /* ---- reductions ---- */
@@ -399,6 +445,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(programs_equal_their_instructions_one_element_at_a_time),
       cmocka_unit_test(outputs_may_lie_over_inputs_that_are_given_out),
+      cmocka_unit_test(streamed_results_are_whole),
       cmocka_unit_test(reductions_equal_plain_loops),
       cmocka_unit_test(sums_do_not_depend_on_strides_or_fusion),
       cmocka_unit_test(one_program_may_reduce_in_several_ways),
