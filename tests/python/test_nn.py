@@ -442,6 +442,10 @@ def test_quantize_replaces_layers():
 
 @needs("linalg.qr")
 def test_orthogonal():
+    try:
+        mx.linalg.qr(mx.eye(2))
+    except RuntimeError as e:
+        pytest.skip(str(e))  # no LAPACK
     for shape in ((5, 5), (3, 5), (5, 3)):
         q = np.array(nn.init.orthogonal(2.0)(mx.zeros(shape)))
         gram = q @ q.T if shape[0] <= shape[1] else q.T @ q
