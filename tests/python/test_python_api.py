@@ -339,4 +339,4 @@ def test_importing_is_quick_and_leaves_numpy_out():
         ),
         key=lambda r: float(r[1]),
     )
-    assert loaded == "False" and float(seconds) < 0.1
+    assert loaded == "False" and float(seconds) < 0.5
