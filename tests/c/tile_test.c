@@ -73,6 +73,8 @@ static int pick_reg(const int *type, int n, int dtype) {
   return -1;
 }
 
+static bool sums_and_products; /* of float alone: neighbours become one step */
+
 static void random_program(mx_program *g, int *type) {
   memset(g, 0, sizeof *g);
   g->n_in = 1 + test_random() % 4;
@@ -80,6 +82,7 @@ static void random_program(mx_program *g, int *type) {
   for (int i = 0; i < g->n_in; i++) {
     type[i] = dtypes[test_random() % (i ? sizeof dtypes / sizeof *dtypes : 3)];
     if (i && test_random() % 2) type[i] = type[0];
+    if (sums_and_products) type[i] = MX_F32;
     g->in[i] = (mx_port){(uint8_t)type[i], (uint8_t)i, test_random() % 5 == 0, 0, 0};
   }
   for (int i = g->n_in; i < g->n_reg; i++) type[i] = -1;
@@ -87,6 +90,7 @@ static void random_program(mx_program *g, int *type) {
   for (int tries = 0; g->n_ins < want && tries < 400; tries++) {
     int op = 1 + (int)(test_random() % (OP_elementwise_end - 1)), a = (int)(test_random() % g->n_reg), b = a, c = a;
     if (type[a] < 0) continue;
+    if (sums_and_products) op = test_random() % 2 ? OP_add : OP_multiply;
     int dtype = type[a], to;
     if (op == OP_select) {
       if (dtype != MX_BOOL) continue;
@@ -196,7 +200,9 @@ static void programs_equal_their_instructions_one_element_at_a_time(void **state
       random_program(&g, type);
       int s = round % SHAPES;
       check_program(&g, shapes[s].nd, shapes[s].shape, round % 3 == 0);
+      sums_and_products = round % 2;
     }
+    sums_and_products = false;
   }
 }
 

@@ -55,6 +55,7 @@ typedef struct mx_isa {
   const char *name;
   const mx_loop *loops[MX_N_TAGS];           /* [OP_elementwise_end] of each compute type */
   const mx_loop *right, *left;               /* f32: the second (first) operand is one number for all elements; of binary ops alone */
+  const mx_loop *pairs;                      /* f32: (a op b) op c; index: first multiplies 8, second multiplies 4, b (c) a number 2 (1) */
   const mx_loop (*casts)[MX_N_TAGS];         /* [from][to] */
   const mx_reducer *reducers[MX_N_TAGS];     /* [OP_reduce_end - OP_elementwise_end - 1] */
   const mx_halves *halves;                   /* 0: f16, 1: bf16 */

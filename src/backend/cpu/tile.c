@@ -132,6 +132,48 @@ static bool overlap(const mx_view *a, const mx_view *b) {
   return a->data == b->data;
 }
 
+/* Whether the value that instruction i writes is read by the next one alone. */
+static bool dies_next(const mx_program *g, int i, const bool *is_out) {
+  int r = g->ins[i].dst;
+  if (g->ins[i + 1].dst == r) return true;
+  for (int j = i + 2; j < g->n_ins; j++) {
+    const mx_instr *x = &g->ins[j];
+    int k = operands_of(x->op);
+    if (x->a == r || (k > 1 && x->b == r) || (k > 2 && x->c == r)) return false;
+    if (x->dst == r) return true;
+  }
+  return !is_out[r];
+}
+
+static bool is_pairable(const mx_instr *x) {
+  return (x->op == OP_add || x->op == OP_multiply) && x->dtype == MX_F32 && x->out_dtype == MX_F32;
+}
+
+/* Two sums or products, the second of the first's result, become one step: a tile less to write and to read. */
+static void join_pairs(mx_bound *b, const mx_program *g, const bool *single, const bool *is_out) {
+  int to = 0;
+  for (int i = 0; i < g->n_ins; i++) {
+    const mx_instr *x = &g->ins[i], *y = x + 1;
+    mx_step s = b->steps[i];
+    if (i + 1 < g->n_ins && is_pairable(x) && is_pairable(y) && (y->a == x->dst) != (y->b == x->dst) && dies_next(g, i, is_out)) {
+      const mx_step *t = &b->steps[i + 1];
+      bool left = !single[x->b] && single[x->a]; /* a number comes second: the operations commute */
+      bool b_single = left || single[x->b], c_single = single[y->a == x->dst ? y->b : y->a];
+      if (left) {
+        mx_ref r = s.a;
+        s.a = s.b, s.b = r;
+      }
+      s.wa = 4, s.wb = b_single ? 0 : 4, s.wc = c_single ? 0 : 4;
+      s.c = y->a == x->dst ? t->b : t->a;
+      s.d = t->d;
+      s.fn = b->isa->pairs[(x->op == OP_multiply) * 8 + (y->op == OP_multiply) * 4 + b_single * 2 + c_single];
+      i++;
+    }
+    b->steps[to++] = s;
+  }
+  b->n_steps = to;
+}
+
 void mx_tile_bind(mx_bound *b, const mx_program *g, int ndim, const int32_t *shape, const mx_view *in, const mx_view *out,
                   uint32_t only, int tile, bool stream) {
   mx_ref reg[MX_PROGRAM_REGS + 1];
@@ -273,6 +315,7 @@ void mx_tile_bind(mx_bound *b, const mx_program *g, int ndim, const int32_t *sha
     b->saves[b->n_saves++] =
         (mx_saver){half ? isa->halves[half - 1].store : NULL, {(intptr_t)out[o].data, item, true}, reg[p->reg], item};
   }
+  join_pairs(b, g, single, is_out);
   plan_pieces(b);
 }
 
