@@ -13,6 +13,9 @@ typedef struct chooser {
   uint64_t state;
   int ndim;          /* most arrays of this call have so many dimensions, most lists of numbers so many entries */
   int used;
+  mlx_array primal;             /* stands for the first array of the call, in a trace */
+  bool placed;                  /* and has done so */
+  mlx_vector_array *outputs;    /* of the trace; else results are computed and dropped */
   mlx_vector_array vectors[4];
   int nvectors;
   int ints[8][8];
@@ -34,6 +37,10 @@ static uint32_t roll(chooser *g) { /* splitmix64 */
 
 static mlx_array some_array(chooser *g) {
   if (g->empty || roll(g) % 16 == 0) return mlx_array_empty;
+  if (g->primal.ctx && !g->placed) {
+    g->placed = true;
+    return g->primal;
+  }
   return roll(g) % 4 ? pool[by_ndim[g->ndim][roll(g) % (uint32_t)count[g->ndim]]] : pool[roll(g) % POOL];
 }
 static mlx_stream some_stream(chooser *g) { return g->adrift ? (mlx_stream){NULL} : cpu; }
@@ -69,8 +76,9 @@ static const int64_t *some_longs(chooser *g, size_t *n) {
 
 /* What came out is computed unless it is large. */
 static void take_array(chooser *g, int rc, mlx_array a) {
-  (void)g;
-  if (!rc) {
+  if (!rc && g->outputs) {
+    mlx_vector_array_append_value(*g->outputs, a);
+  } else if (!rc) {
     assert_non_null(a.ctx);
     if (mlx_array_size(a) <= 1 << 14) mlx_array_eval(a); /* an error is fine */
   }
@@ -170,10 +178,85 @@ static void no_arguments_do_worse_than_an_error(void **state) {
   assert_true(done > 1000); /* the choices are not all nonsense */
 }
 
+/* ---- the same under the transforms ---- */
+
+typedef struct traced {
+  size_t i;
+  uint64_t seed;
+  int ndim;
+} traced;
+
+static int call_traced(mlx_vector_array *res, const mlx_vector_array in, void *payload) {
+  const traced *t = payload;
+  mlx_array x = mlx_array_new();
+  *res = mlx_vector_array_new();
+  int rc = mlx_vector_array_get(&x, in, 0);
+  if (!rc) {
+    chooser g = {.state = t->seed, .ndim = t->ndim, .primal = x, .outputs = res};
+    rc = trial(t->i, &g);
+  }
+  mlx_array_free(x);
+  return rc;
+}
+
+/* Results that are not large are computed; an error is fine. */
+static void compute(mlx_vector_array v) {
+  chooser g = {0};
+  take_vector(&g, 0, v);
+}
+
+/* f, its gradient, its slope, its batch, and its compiled self at x. True if the plain call works. */
+static bool transform(mlx_closure f, mlx_array x) {
+  mlx_vector_array in = mlx_vector_array_new_value(x), out = mlx_vector_array_new(), cot = mlx_vector_array_new(),
+                   a = mlx_vector_array_new(), b = mlx_vector_array_new();
+  mlx_array o = mlx_array_new();
+  bool works = !mlx_closure_apply(&out, f, in), small = true;
+  for (size_t i = 0; works && i < mlx_vector_array_size(out) && i < 64; i++) {
+    assert_int_equal(mlx_vector_array_get(&o, out, i), 0);
+    small = small && mlx_array_size(o) <= 1 << 14;
+    if (small && (mlx_ones_like(&o, o, cpu) || mlx_vector_array_append_value(cot, o))) small = false;
+  }
+  if (works && small) {
+    if (!mlx_vjp(&a, &b, f, in, cot)) compute(b), b = mlx_vector_array_new();
+    if (!mlx_jvp(&a, &b, f, in, in)) compute(b), b = mlx_vector_array_new();
+    int none[64] = {0}, axis = 0;
+    if (!mlx_detail_vmap_trace(&a, &b, f, in, &axis, 1) && mlx_vector_array_size(b) <= 64 &&
+        !mlx_detail_vmap_replace(&out, in, a, b, &axis, 1, none, mlx_vector_array_size(b)))
+      compute(out), out = mlx_vector_array_new();
+    mlx_closure c = mlx_closure_new();
+    if (!mlx_compile(&c, f, false) && !mlx_closure_apply(&out, c, in)) compute(out), out = mlx_vector_array_new();
+    mlx_closure_free(c);
+  }
+  mlx_array_free(o);
+  mlx_vector_array_free(in), mlx_vector_array_free(out), mlx_vector_array_free(cot);
+  mlx_vector_array_free(a), mlx_vector_array_free(b);
+  return works;
+}
+
+static void no_transform_does_worse_than_an_error(void **state) {
+  (void)state;
+  int trials = getenv("CMLX_LONG") ? 4000 : 150, done = 0;
+  for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
+    for (int k = 0; calls[i].needs_array && k < trials; k++) {
+      traced t = {i, (uint64_t)i << 32 | (uint64_t)k | 1u << 31, k % DIMS};
+      current.tag = calls[i].tag;
+      current.seed = t.seed;
+      chooser g = {.state = t.seed, .ndim = t.ndim};
+      mlx_array x = some_array(&g);
+      if (!x.ctx) continue;
+      mlx_closure f = mlx_closure_new_func_payload(call_traced, &t, NULL);
+      done += transform(f, x);
+      mlx_closure_free(f);
+    }
+  current.tag = NULL;
+  assert_true(done > 1000);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(empty_handles_are_refused_by_name, NULL, tell),
       cmocka_unit_test_setup_teardown(no_arguments_do_worse_than_an_error, NULL, tell),
+      cmocka_unit_test_setup_teardown(no_transform_does_worse_than_an_error, NULL, tell),
   };
   return cmocka_run_group_tests(tests, begin, end);
 }
