@@ -166,7 +166,11 @@ int px_do_fftn(PyObject **v, PyObject **out, px_fftn fn) { /* a, s, axes, norm, 
   PX_TRY(px_stream_arg(v[4], &s));
   int ndim = (int)mlx_array_ndim(a.h), at;
   if (axes.n < 0) {
-    axes.n = size.n < 0 ? ndim : size.n;
+    if (size.n >= 0) {
+      PyErr_SetString(PyExc_ValueError, "[fftn] `s` needs `axes`.");
+      return PX_ERROR;
+    }
+    axes.n = ndim;
     for (int i = 0; i < axes.n; i++) axes.v[i] = i - axes.n;
   }
   if (size.n < 0) {

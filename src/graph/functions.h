@@ -251,6 +251,20 @@ mx_array *mx_linalg_eigvalsh(mx_scope *s, mx_array *a, const char *uplo);
 int mx_linalg_eig(mx_scope *s, mx_array *res[2], mx_array *a);
 mx_array *mx_linalg_eigvals(mx_scope *s, mx_array *a);
 
+/* fft.c; norm: mlx_fft_norm. The last axis of the real ones is halved. */
+mx_array *mx_fft_fft(mx_scope *s, mx_array *a, int n, int axis, int norm);
+mx_array *mx_fft_ifft(mx_scope *s, mx_array *a, int n, int axis, int norm);
+mx_array *mx_fft_rfft(mx_scope *s, mx_array *a, int n, int axis, int norm);
+mx_array *mx_fft_irfft(mx_scope *s, mx_array *a, int n, int axis, int norm);
+mx_array *mx_fft_fft2(mx_scope *s, mx_array *a, const int *n, size_t n_num, const int *axes, size_t axes_num, int norm);
+mx_array *mx_fft_ifft2(mx_scope *s, mx_array *a, const int *n, size_t n_num, const int *axes, size_t axes_num, int norm);
+mx_array *mx_fft_rfft2(mx_scope *s, mx_array *a, const int *n, size_t n_num, const int *axes, size_t axes_num, int norm);
+mx_array *mx_fft_irfft2(mx_scope *s, mx_array *a, const int *n, size_t n_num, const int *axes, size_t axes_num, int norm);
+mx_array *mx_fft_fftn(mx_scope *s, mx_array *a, const int *n, size_t n_num, const int *axes, size_t axes_num, int norm);
+mx_array *mx_fft_ifftn(mx_scope *s, mx_array *a, const int *n, size_t n_num, const int *axes, size_t axes_num, int norm);
+mx_array *mx_fft_rfftn(mx_scope *s, mx_array *a, const int *n, size_t n_num, const int *axes, size_t axes_num, int norm);
+mx_array *mx_fft_irfftn(mx_scope *s, mx_array *a, const int *n, size_t n_num, const int *axes, size_t axes_num, int norm);
+
 /* random.c; the generator's state, one a thread, in random_state.c. A NULL key draws from it. */
 mx_array *mx_random_key(mx_scope *s, uint64_t seed);
 int mx_random_seed(uint64_t seed);

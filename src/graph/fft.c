@@ -1,0 +1,110 @@
+/* Fourier transforms of real and complex arrays over any axes, from the one op `fft` along one axis. */
+#include <math.h>
+
+#include "graph/build.h"
+
+enum { BACKWARD, ORTHO }; /* mlx_fft_norm; the third is forward */
+
+typedef struct span {
+  int n, axis;
+} span;
+
+/* a with `n` elements along the axis: cut, or padded with zeros. */
+static mx_array *sized(mx_scope *s, mx_array *a, int axis, int n) {
+  if (!a || a->shape[axis] == n) return a;
+  if (a->shape[axis] > n) return mx_slice_axis(s, a, axis, 0, n);
+  int none = 0, more = n - a->shape[axis];
+  return mx_pad(s, a, &axis, 1, &none, 1, &more, 1, mx_scalar(s, a->dtype, 0), "constant");
+}
+
+static double scale_of(int norm, bool inverse, int n) {
+  if (norm == ORTHO) return 1 / sqrt(n);
+  return (norm == BACKWARD) == inverse ? 1.0 / n : 1;
+}
+
+static mx_array *along(mx_scope *s, mx_array *a, span at, bool inverse, int norm) {
+  int64_t p[3] = {at.axis, inverse, mx_bits(scale_of(norm, inverse, at.n))};
+  return mx_node1(s, OP_fft, mx_astype(s, sized(s, a, at.axis, at.n), MX_C64), 3, p);
+}
+
+static mx_array *real_along(mx_scope *s, mx_array *a, span at, int norm) {
+  if (a && a->dtype == MX_C64) a = mx_real(s, a);
+  a = along(s, a, at, false, norm);
+  return a ? mx_slice_axis(s, a, at.axis, 0, at.n / 2 + 1) : NULL;
+}
+
+/* With X[n - k] = conj(X[k]) the terms k and n - k of the sum are conjugates, so that the result is the real part of a sum over the given
+ * half alone, in which all terms count twice but the ones without a partner: 0, and n / 2 of an even n. */
+static mx_array *real_back(mx_scope *s, mx_array *a, span at, int norm) {
+  int half = at.n / 2 + 1, pairs = (at.n - 1) / 2, zero = 0, low = 1, high = half - 1 - pairs, shape[MX_MAX_NDIM];
+  a = mx_astype(s, sized(s, a, at.axis, half), MX_C64);
+  if (!a) return NULL;
+  for (int i = 0; i < a->ndim; i++) shape[i] = i == at.axis ? half : 1;
+  mx_array *ones = mx_full(s, &pairs, 1, mx_scalar(s, MX_F32, 1), MX_F32);
+  mx_array *twice = mx_pad(s, ones, &zero, 1, &low, 1, &high, 1, mx_scalar(s, MX_F32, 0), "constant");
+  mx_array *weight = mx_reshape(s, mx_add_k(s, twice, 1), shape, a->ndim);
+  return mx_real(s, along(s, mx_multiply(s, a, weight), at, true, norm));
+}
+
+/* Checks the axes and sizes of one call; at[] gets them. Without axes an array stays as it is. */
+static int spans(mx_scope *s, mx_array *a, const int *n, size_t n_num, const int *axes, size_t axes_num, span *at) {
+  if (!a || s->rc) return mx_scope_error(s, mx_error_kind()), s->rc;
+  if (n_num != axes_num)
+    return mx_scope_fail(s, MX_EVALUE, "[fftn] The number of sizes, %zu, must be that of axes, %zu.", n_num, axes_num), s->rc;
+  if (n_num > MX_MAX_NDIM) return mx_scope_fail(s, MX_EVALUE, "[fftn] Too many axes: %zu.", n_num), s->rc;
+  for (size_t i = 0; i < n_num; i++) {
+    int rc = mx_norm_axis("fftn", axes[i], a->ndim, &at[i].axis);
+    if (rc) return mx_scope_error(s, rc), rc;
+    for (size_t k = 0; k < i; k++)
+      if (at[k].axis == at[i].axis) return mx_scope_fail(s, MX_EVALUE, "[fftn] Received duplicate axis %d.", axes[i]), s->rc;
+    if (n[i] <= 0)
+      return mx_scope_fail(s, MX_EVALUE, "[fftn] Invalid size %d along axis %d: it must be positive.", n[i], axes[i]), s->rc;
+    at[i].n = n[i];
+  }
+  return 0;
+}
+
+/* The last axis first: there the real transforms halve the work of the others. Their inverse ends with it. */
+mx_array *mx_fft_fftn(mx_scope *s, mx_array *a, const int *n, size_t n_num, const int *axes, size_t axes_num, int norm) {
+  span at[MX_MAX_NDIM];
+  if (spans(s, a, n, n_num, axes, axes_num, at)) return NULL;
+  for (size_t i = n_num; i-- > 0;) a = along(s, a, at[i], false, norm);
+  return a;
+}
+
+mx_array *mx_fft_ifftn(mx_scope *s, mx_array *a, const int *n, size_t n_num, const int *axes, size_t axes_num, int norm) {
+  span at[MX_MAX_NDIM];
+  if (spans(s, a, n, n_num, axes, axes_num, at)) return NULL;
+  for (size_t i = n_num; i-- > 0;) a = along(s, a, at[i], true, norm);
+  return a;
+}
+
+mx_array *mx_fft_rfftn(mx_scope *s, mx_array *a, const int *n, size_t n_num, const int *axes, size_t axes_num, int norm) {
+  span at[MX_MAX_NDIM];
+  if (spans(s, a, n, n_num, axes, axes_num, at)) return NULL;
+  if (n_num == 0) return a;
+  a = real_along(s, a, at[n_num - 1], norm);
+  for (size_t i = n_num - 1; i-- > 0;) a = along(s, a, at[i], false, norm);
+  return a;
+}
+
+mx_array *mx_fft_irfftn(mx_scope *s, mx_array *a, const int *n, size_t n_num, const int *axes, size_t axes_num, int norm) {
+  span at[MX_MAX_NDIM];
+  if (spans(s, a, n, n_num, axes, axes_num, at)) return NULL;
+  if (n_num == 0) return a;
+  for (size_t i = 0; i + 1 < n_num; i++) a = along(s, a, at[i], true, norm);
+  return real_back(s, a, at[n_num - 1], norm);
+}
+
+#define FORMS(name)                                                                                                    \
+  mx_array *mx_fft_##name(mx_scope *s, mx_array *a, int n, int axis, int norm) {                                       \
+    return mx_fft_##name##n(s, a, &n, 1, &axis, 1, norm);                                                              \
+  }                                                                                                                    \
+  mx_array *mx_fft_##name##2(mx_scope * s, mx_array * a, const int *n, size_t n_num, const int *axes, size_t axes_num, \
+                             int norm) {                                                                               \
+    return mx_fft_##name##n(s, a, n, n_num, axes, axes_num, norm);                                                     \
+  }
+FORMS(fft)
+FORMS(ifft)
+FORMS(rfft)
+FORMS(irfft)
