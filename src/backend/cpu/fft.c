@@ -1,12 +1,12 @@
 /* The Fourier transform along one axis, complex64.
  *
- * Lengths whose prime factors are small: the self-sorting form of T. Stockham, one pass a factor, between two
- * scratch arrays (C. Van Loan, "Computational Frameworks for the Fast Fourier Transform", 1992). Other lengths: L. Bluestein's
- * chirp (1970), which makes the transform a cyclic convolution of a length that is a power of two.
+ * Lengths whose prime factors are small: the self-sorting form of T. Stockham, one pass a factor, between two scratch arrays
+ * (C. Van Loan, "Computational Frameworks for the Fast Fourier Transform", 1992). Other lengths: L. Bluestein's chirp (1970), which
+ * makes the transform a cyclic convolution of a length that is a power of two.
  *
- * Real and imaginary parts stand in arrays of their own, and a few sequences lie interleaved, element k of sequence b at k * width + b,
- * so that the inner loops of all passes run over neighbours. Only the forward sum is written: exchanging the two parts before and
- * after it gives the other. Twiddle factors are computed in double. */
+ * Real and imaginary parts stand in arrays of their own, and a few sequences lie interleaved, element k of sequence b at
+ * k * width + b, so that the inner loops of all passes run over neighbours. Only the forward sum is written: exchanging the two
+ * parts before and after it gives the other. Twiddle factors are computed in double. */
 #include <math.h>
 #include <string.h>
 
@@ -15,7 +15,7 @@
 #include "core/error.h"
 #include "core/parallel.h"
 
-enum { MAX_FACTORS = 32, LARGEST_PRIME = 31, MAX_WIDTH = 16, GROUP = 16384 };
+enum { MAX_FACTORS = 32, LARGEST_PRIME = 31, MAX_WIDTH = 16, GROUP = 16384, LINE = 8 }; /* LINE: elements of a cache line */
 
 typedef struct parts {
   float *re, *im;
@@ -56,11 +56,12 @@ static int roots(parts w, int64_t n) {
     t[2 * i] = cos(angle);
     t[2 * i + 1] = sin(angle);
   }
-  for (int64_t k = 0; k < n; k++) {
-    const double *a = coarse + k / len * 2, *b = fine + k % len * 2;
-    w.re[k] = (float)(a[0] * b[0] - a[1] * b[1]);
-    w.im[k] = (float)(a[0] * b[1] + a[1] * b[0]);
-  }
+  for (int64_t k = 0; k < n; k += len)
+    for (int64_t i = 0; i < len && k + i < n; i++) {
+      const double *a = coarse + k / len * 2, *b = fine + 2 * i;
+      w.re[k + i] = (float)(a[0] * b[0] - a[1] * b[1]);
+      w.im[k + i] = (float)(a[0] * b[1] + a[1] * b[0]);
+    }
   mx_scratch_free(t);
   return 0;
 }
@@ -213,20 +214,22 @@ static void run_groups(void *ctx, int64_t begin, int64_t end) {
     int64_t first = g * j->width, width = j->count - first < j->width ? j->count - first : j->width;
     float *re = inverse ? x.im : x.re, *im = inverse ? x.re : x.im;
     for (int64_t b = 0; b < width; b++) offsets(j, first + b, &from[b], &to[b]);
-    for (int64_t k = 0; k < j->n; k++)
-      for (int64_t b = 0; b < width; b++) {
-        const float *e = in + 2 * (from[b] + k * stride);
-        re[k * width + b] = e[0];
-        im[k * width + b] = e[1];
-      }
+    for (int64_t block = 0; block < j->n; block += LINE)
+      for (int64_t b = 0; b < width; b++)
+        for (int64_t k = block; k < block + LINE && k < j->n; k++) {
+          const float *e = in + 2 * (from[b] + k * stride);
+          re[k * width + b] = e[0];
+          im[k * width + b] = e[1];
+        }
     parts r = j->chirped ? convolve(j, width, x, y) : transform(&j->p, width, x, y);
     re = inverse ? r.im : r.re, im = inverse ? r.re : r.im;
-    for (int64_t k = 0; k < j->n; k++)
-      for (int64_t b = 0; b < width; b++) {
-        float *e = out + 2 * (to[b] + k * j->inner);
-        e[0] = re[k * width + b] * scale;
-        e[1] = im[k * width + b] * scale;
-      }
+    for (int64_t block = 0; block < j->n; block += LINE)
+      for (int64_t b = 0; b < width; b++)
+        for (int64_t k = block; k < block + LINE && k < j->n; k++) {
+          float *e = out + 2 * (to[b] + k * j->inner);
+          e[0] = re[k * width + b] * scale;
+          e[1] = im[k * width + b] * scale;
+        }
   }
   mx_scratch_free(x.re);
   mx_scratch_free(y.re);
