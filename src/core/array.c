@@ -72,8 +72,30 @@ mx_array *mx_array_alloc(mx_dtype t, int ndim, const int32_t *shape, int nin, in
   int64_t *strides = (int64_t *)tail;
   mx_array **in = (mx_array **)(strides + ndim);
   int64_t *p = (int64_t *)(in + nin);
-  *a = (mx_array){.refs = 1, .dtype = (uint8_t)t, .ndim = (uint8_t)ndim, .block = class, .nin = (uint16_t)nin, .np = (uint16_t)np,
-                  .nout = 1, .strides = strides, .in = in, .p = p, .shape = (int32_t *)(p + np)};
+  /* field by field: clearing the whole block first costs more than all of these together */
+  atomic_init(&a->refs, 1);
+  a->dtype = (uint8_t)t;
+  a->ndim = (uint8_t)ndim;
+  a->flags = 0;
+  atomic_init(&a->status, MX_UNSCHEDULED);
+  a->op = 0;
+  a->stream = 0;
+  a->nin = (uint16_t)nin;
+  a->np = (uint16_t)np;
+  a->nout = 1;
+  a->block = class;
+  a->shape = (int32_t *)(p + np);
+  a->strides = strides;
+  a->data = NULL;
+  a->buf = NULL;
+  a->in = in;
+  a->p = p;
+  a->object = NULL;
+  a->outs = NULL;
+  a->event = NULL;
+  a->walk_next = NULL;
+  a->walk_mark = 0;
+  a->walk_index = 0;
   for (int i = 0; i < nin; i++) a->in[i] = NULL;
   int64_t size = 1;
   bool overflow = false;
@@ -110,7 +132,7 @@ void mx_array_destroy(mx_array *a) {
     todo = n->walk_next;
     for (int i = 0; i < n->nin; i++) {
       mx_array *x = n->in[i];
-      if (x && atomic_fetch_sub_explicit(&x->refs, 1, memory_order_acq_rel) == 1) {
+      if (x && mx_ref_drop(&x->refs)) {
         x->walk_next = todo;
         todo = x;
       }

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "core/buffer.h"
+#include "core/refs.h"
 #include "core/dtype.h"
 #include "core/stream.h"
 
@@ -40,7 +41,7 @@ typedef struct mx_object {
 } mx_object;
 void mx_object_release(mx_object *o);
 static inline void *mx_object_retain(mx_object *o) {
-  if (o) atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
+  if (o) mx_ref_take(&o->refs);
   return o;
 }
 
@@ -90,12 +91,12 @@ static inline double mx_unbits(int64_t i) {
 }
 
 static inline mx_array *mx_retain(mx_array *a) {
-  if (a) atomic_fetch_add_explicit(&a->refs, 1, memory_order_relaxed);
+  if (a) mx_ref_take(&a->refs);
   return a;
 }
 void mx_array_destroy(mx_array *a); /* iterative: a chain of a million nodes uses no C stack */
 static inline void mx_release(mx_array *a) {
-  if (a && atomic_fetch_sub_explicit(&a->refs, 1, memory_order_acq_rel) == 1) mx_array_destroy(a);
+  if (a && mx_ref_drop(&a->refs)) mx_array_destroy(a);
 }
 /* *slot = a, releasing what was there; takes the reference to a. */
 void mx_set(mx_array **slot, mx_array *a);

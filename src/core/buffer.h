@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core/refs.h"
+
 typedef struct mx_buffer {
   _Atomic int refs;
   void *ptr;
@@ -20,11 +22,11 @@ mx_buffer *mx_buffer_foreign(void *ptr, size_t size, void (*dtor)(void *), void 
 void mx_buffer_destroy(mx_buffer *b);
 
 static inline mx_buffer *mx_buffer_retain(mx_buffer *b) {
-  if (b) atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
+  if (b) mx_ref_take(&b->refs);
   return b;
 }
 static inline void mx_buffer_release(mx_buffer *b) {
-  if (b && atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) == 1) mx_buffer_destroy(b);
+  if (b && mx_ref_drop(&b->refs)) mx_buffer_destroy(b);
 }
 
 /* Memory API, bytes. The setters return the old value. */

@@ -5,7 +5,7 @@
 #include "core/error.h"
 
 void mx_object_release(mx_object *o) {
-  if (o && atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) == 1) o->destroy(o);
+  if (o && mx_ref_drop(&o->refs)) o->destroy(o);
 }
 
 static void closure_destroy(mx_object *o) {
