@@ -63,6 +63,7 @@ static mx_array *joined_last(mx_scope *s, mx_array *a, const int *ax, size_t n) 
 
 /* r, reduced from a over ax, with these axes back as 1s, or away. */
 static mx_array *reduced_shape(mx_scope *s, mx_array *r, const mx_array *a, const int *ax, size_t n, bool keepdims) {
+  if (!r || !a) return NULL;
   int shape[MX_MAX_NDIM], k = 0;
   uint32_t mask = 0;
   for (size_t i = 0; i < n; i++) mask |= 1u << ax[i];

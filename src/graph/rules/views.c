@@ -324,7 +324,8 @@ INFER(as_strided_grad) {
   out->ndim = np - 2 - 2 * nd;
   for (int i = 0; i < out->ndim && !rc; i++) {
     rc = mx_set_dim(op, out, i, p[2 + 2 * nd + i]);
-    size *= out->shape[i];
+    if (!rc && __builtin_mul_overflow(size, (int64_t)out->shape[i], &size))
+      rc = mx_fail(MX_EVALUE, "[as_strided_grad] The shape %s has too many elements.", mx_shape_str(i + 1, out->shape));
   }
   for (int i = 0; i < nd && !rc; i++)
     if (p[1 + i] != in[0]->shape[i])
