@@ -13,8 +13,14 @@
 
 enum { STEP = 32, BLOCK_CLASSES = 24, KEEP = MX_KEEP_FREED * 4096 };
 
-typedef struct free_block { struct free_block *next; } free_block;
-static _Thread_local struct { free_block *list[BLOCK_CLASSES]; int count; bool registered; } blocks;
+typedef struct free_block {
+  struct free_block *next;
+} free_block;
+static _Thread_local struct {
+  free_block *list[BLOCK_CLASSES];
+  int count;
+  bool registered;
+} blocks;
 static pthread_key_t blocks_key;
 static pthread_once_t blocks_once = PTHREAD_ONCE_INIT;
 
@@ -164,20 +170,34 @@ mx_array *mx_array_scalar(mx_dtype t, const void *value) {
 }
 
 typedef union number {
-  uint8_t u8; uint16_t u16; uint32_t u32; uint64_t u64;
-  int8_t i8; int16_t i16; int32_t i32; int64_t i64;
-  mx_f16 f16; mx_bf16 bf16; float f32; double f64; mx_c64 c64;
+  uint8_t u8;
+  uint16_t u16;
+  uint32_t u32;
+  uint64_t u64;
+  int8_t i8;
+  int16_t i16;
+  int32_t i32;
+  int64_t i64;
+  mx_f16 f16;
+  mx_bf16 bf16;
+  float f32;
+  double f64;
+  mx_c64 c64;
 } number;
 
 mx_array *mx_array_int(mx_dtype t, int64_t v) {
   number n = {0};
   switch (t) {
-    case MX_BOOL: n.u8 = v != 0; break;
-    case MX_U8: case MX_I8: n.u8 = (uint8_t)v; break;
-    case MX_U16: case MX_I16: n.u16 = (uint16_t)v; break;
-    case MX_U32: case MX_I32: n.u32 = (uint32_t)v; break;
-    case MX_U64: case MX_I64: n.i64 = v; break;
-    default: return mx_array_float(t, (double)v);
+  case MX_BOOL: n.u8 = v != 0; break;
+  case MX_U8:
+  case MX_I8: n.u8 = (uint8_t)v; break;
+  case MX_U16:
+  case MX_I16: n.u16 = (uint16_t)v; break;
+  case MX_U32:
+  case MX_I32: n.u32 = (uint32_t)v; break;
+  case MX_U64:
+  case MX_I64: n.i64 = v; break;
+  default: return mx_array_float(t, (double)v);
   }
   return mx_array_scalar(t, &n);
 }
@@ -185,14 +205,14 @@ mx_array *mx_array_int(mx_dtype t, int64_t v) {
 mx_array *mx_array_float(mx_dtype t, double v) {
   number n = {0};
   switch (t) {
-    case MX_BOOL: n.u8 = v != 0; break;
-    case MX_F16: n.f16 = mx_f32_to_f16((float)v); break;
-    case MX_BF16: n.bf16 = mx_f32_to_bf16((float)v); break;
-    case MX_F32: n.f32 = (float)v; break;
-    case MX_F64: n.f64 = v; break;
-    case MX_C64: n.c64 = (float)v; break;
-    case MX_U64: return mx_array_int(t, v >= 0x1p63 ? (int64_t)(uint64_t)v : (int64_t)v);
-    default: return mx_array_int(t, v >= -0x1p63 && v < 0x1p63 ? (int64_t)v : INT64_MIN);
+  case MX_BOOL: n.u8 = v != 0; break;
+  case MX_F16: n.f16 = mx_f32_to_f16((float)v); break;
+  case MX_BF16: n.bf16 = mx_f32_to_bf16((float)v); break;
+  case MX_F32: n.f32 = (float)v; break;
+  case MX_F64: n.f64 = v; break;
+  case MX_C64: n.c64 = (float)v; break;
+  case MX_U64: return mx_array_int(t, v >= 0x1p63 ? (int64_t)(uint64_t)v : (int64_t)v);
+  default: return mx_array_int(t, v >= -0x1p63 && v < 0x1p63 ? (int64_t)v : INT64_MIN);
   }
   return mx_array_scalar(t, &n);
 }
@@ -259,20 +279,21 @@ double mx_item_f64(const mx_array *a) {
   number n = {0};
   memcpy(&n, a->data, mx_dtype_sizes[a->dtype]);
   switch ((mx_dtype)a->dtype) {
-    case MX_BOOL: case MX_U8: return n.u8;
-    case MX_U16: return n.u16;
-    case MX_U32: return n.u32;
-    case MX_U64: return (double)n.u64;
-    case MX_I8: return n.i8;
-    case MX_I16: return n.i16;
-    case MX_I32: return n.i32;
-    case MX_I64: return (double)n.i64;
-    case MX_F16: return mx_f16_to_f32(n.f16);
-    case MX_BF16: return mx_bf16_to_f32(n.bf16);
-    case MX_F32: return n.f32;
-    case MX_F64: return n.f64;
-    case MX_C64: return crealf(n.c64);
-    default: return 0;
+  case MX_BOOL:
+  case MX_U8: return n.u8;
+  case MX_U16: return n.u16;
+  case MX_U32: return n.u32;
+  case MX_U64: return (double)n.u64;
+  case MX_I8: return n.i8;
+  case MX_I16: return n.i16;
+  case MX_I32: return n.i32;
+  case MX_I64: return (double)n.i64;
+  case MX_F16: return mx_f16_to_f32(n.f16);
+  case MX_BF16: return mx_bf16_to_f32(n.bf16);
+  case MX_F32: return n.f32;
+  case MX_F64: return n.f64;
+  case MX_C64: return crealf(n.c64);
+  default: return 0;
   }
 }
 
@@ -280,17 +301,19 @@ int64_t mx_item_i64(const mx_array *a) {
   number n = {0};
   memcpy(&n, a->data, mx_dtype_sizes[a->dtype]);
   switch ((mx_dtype)a->dtype) {
-    case MX_BOOL: case MX_U8: return n.u8;
-    case MX_U16: return n.u16;
-    case MX_U32: return n.u32;
-    case MX_U64: case MX_I64: return n.i64;
-    case MX_I8: return n.i8;
-    case MX_I16: return n.i16;
-    case MX_I32: return n.i32;
-    default: {
-      double v = mx_item_f64(a);
-      return v >= -0x1p63 && v < 0x1p63 ? (int64_t)v : INT64_MIN;
-    }
+  case MX_BOOL:
+  case MX_U8: return n.u8;
+  case MX_U16: return n.u16;
+  case MX_U32: return n.u32;
+  case MX_U64:
+  case MX_I64: return n.i64;
+  case MX_I8: return n.i8;
+  case MX_I16: return n.i16;
+  case MX_I32: return n.i32;
+  default: {
+    double v = mx_item_f64(a);
+    return v >= -0x1p63 && v < 0x1p63 ? (int64_t)v : INT64_MIN;
+  }
   }
 }
 

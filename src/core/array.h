@@ -17,21 +17,21 @@
 #include <stdint.h>
 
 #include "core/buffer.h"
-#include "core/refs.h"
 #include "core/dtype.h"
+#include "core/refs.h"
 #include "core/stream.h"
 
 #define MX_MAX_NDIM 32
-#define MX_MAX_DIM INT32_MAX
+#define MX_MAX_DIM  INT32_MAX
 
 typedef struct mx_array mx_array;
 
 enum mx_status { MX_UNSCHEDULED, MX_SCHEDULED, MX_AVAILABLE, MX_FAILED };
 
 enum mx_array_flags {
-  MX_TRACER = 1,       /* depends on the argument of a vjp or jvp trace: eval keeps its inputs while a trace is open */
-  MX_PLACEHOLDER = 2,  /* stands for, or depends on, an argument of vmap or compile: cannot be evaluated */
-  MX_WEAK = 4,         /* a Python scalar: takes the other operand's dtype (python/ext only) */
+  MX_TRACER = 1,      /* depends on the argument of a vjp or jvp trace: eval keeps its inputs while a trace is open */
+  MX_PLACEHOLDER = 2, /* stands for, or depends on, an argument of vmap or compile: cannot be evaluated */
+  MX_WEAK = 4,        /* a Python scalar: takes the other operand's dtype (python/ext only) */
 };
 
 /* Something counted that a node carries besides numbers (closures, custom primitives). */
@@ -61,21 +61,21 @@ struct mx_array {
   uint8_t ndim;
   uint8_t flags;
   _Atomic uint8_t status;
-  uint16_t op;             /* mx_opcode; OP_none for leaves */
+  uint16_t op; /* mx_opcode; OP_none for leaves */
   mx_stream stream;
   uint16_t nin, np, nout;
-  uint16_t block;          /* size class of this block */
-  int64_t size;            /* number of elements */
-  int32_t *shape;          /* [ndim] */
-  int64_t *strides;        /* [ndim], counted in elements, may be 0 or negative */
-  void *data;              /* the first element; NULL until available */
-  mx_buffer *buf;          /* what keeps data alive; NULL for data inside the block */
-  mx_array **in;           /* [nin] */
-  int64_t *p;              /* [np] parameters: integers, or the bits of doubles (mx_bits, mx_unbits) */
-  mx_object *object;       /* counted companion, or NULL */
-  mx_result *outs;         /* [nout] of a tuple node, else NULL */
-  void *event;             /* while SCHEDULED: the job; once FAILED: the error (runtime/) */
-  mx_array *walk_next;     /* scratch of a walk under the graph lock, and of mx_array_destroy */
+  uint16_t block;      /* size class of this block */
+  int64_t size;        /* number of elements */
+  int32_t *shape;      /* [ndim] */
+  int64_t *strides;    /* [ndim], counted in elements, may be 0 or negative */
+  void *data;          /* the first element; NULL until available */
+  mx_buffer *buf;      /* what keeps data alive; NULL for data inside the block */
+  mx_array **in;       /* [nin] */
+  int64_t *p;          /* [np] parameters: integers, or the bits of doubles (mx_bits, mx_unbits) */
+  mx_object *object;   /* counted companion, or NULL */
+  mx_result *outs;     /* [nout] of a tuple node, else NULL */
+  void *event;         /* while SCHEDULED: the job; once FAILED: the error (runtime/) */
+  mx_array *walk_next; /* scratch of a walk under the graph lock, and of mx_array_destroy */
   uint32_t walk_mark, walk_index;
 };
 
@@ -107,7 +107,7 @@ mx_array *mx_array_alloc(mx_dtype t, int ndim, const int32_t *shape, int nin, in
 
 /* Available arrays. The data is copied. */
 mx_array *mx_array_scalar(mx_dtype t, const void *value);
-mx_array *mx_array_int(mx_dtype t, int64_t v);      /* v converted to t */
+mx_array *mx_array_int(mx_dtype t, int64_t v); /* v converted to t */
 mx_array *mx_array_float(mx_dtype t, double v);
 mx_array *mx_array_from_data(mx_dtype t, int ndim, const int32_t *shape, const void *data);
 /* Foreign memory, not copied; dtor(payload) is called when the last user is gone, also when this call fails. */
@@ -140,7 +140,7 @@ typedef struct mx_list {
   mx_array **at;
   int n, cap;
 } mx_list;
-int mx_list_push(mx_list *l, mx_array *a);  /* retains a */
+int mx_list_push(mx_list *l, mx_array *a); /* retains a */
 void mx_list_clear(mx_list *l);
 
 /* "(2,3)" for messages; a small ring of per-thread buffers, so that several may stand in one message. */

@@ -18,8 +18,10 @@
 #endif
 
 static inline void mx_ref_take(_Atomic int32_t *refs) {
-  if (MX_ONE_THREAD) atomic_store_explicit(refs, atomic_load_explicit(refs, memory_order_relaxed) + 1, memory_order_relaxed);
-  else atomic_fetch_add_explicit(refs, 1, memory_order_relaxed);
+  if (MX_ONE_THREAD)
+    atomic_store_explicit(refs, atomic_load_explicit(refs, memory_order_relaxed) + 1, memory_order_relaxed);
+  else
+    atomic_fetch_add_explicit(refs, 1, memory_order_relaxed);
 }
 
 /* Whether it was the last. */

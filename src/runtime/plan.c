@@ -22,7 +22,10 @@ static uint64_t made_count, hit_count;
 
 /* ---- the key ---- */
 
-static struct { uint64_t *w; int n, cap; } key; /* reused; under the graph lock */
+static struct {
+  uint64_t *w;
+  int n, cap;
+} key; /* reused; under the graph lock */
 
 static int key_room(int words) {
   if (key.n + words <= key.cap) return 0;
@@ -36,7 +39,10 @@ static int key_room(int words) {
 
 /* Shapes of a piece get numbers in the order in which they are first seen: a hash table of representatives. */
 enum { SHAPE_SLOTS = 8192, SHAPE_ONE = 1 };
-static struct { const mx_array *shape; uint32_t stamp, number; } shapes[SHAPE_SLOTS];
+static struct {
+  const mx_array *shape;
+  uint32_t stamp, number;
+} shapes[SHAPE_SLOTS];
 static uint32_t shape_stamp, shape_count;
 
 static const mx_array *last_shape; /* the latest answer, which is most often right again */
@@ -81,7 +87,8 @@ static int make_key(const mx_piece *p, const uint8_t *held, uint32_t *class_of) 
     if (key_room(3 + n->nin)) return MX_EMEMORY;
     uint64_t *w = key.w + key.n;
     bool shaped = mx_is_elementwise(n->op) || mx_is_reduction(n->op);
-    *w++ = n->op | (uint64_t)n->dtype << 16 | (uint64_t)held[i] << 24 | (uint64_t)(uint16_t)n->stream << 32 | (uint64_t)n->nin << 48;
+    *w++ =
+        n->op | (uint64_t)n->dtype << 16 | (uint64_t)held[i] << 24 | (uint64_t)(uint16_t)n->stream << 32 | (uint64_t)n->nin << 48;
     for (int k = 0; k < n->nin; k++) {
       const mx_array *x = n->in[k];
       *w++ = x->walk_index | (shaped ? (uint64_t)input_class(x, class_of) << 32 | (uint64_t)x->dtype << 56 : 0);
@@ -111,10 +118,10 @@ static uint64_t hash_key(void) {
 
 /* ---- making a plan ---- */
 
-typedef struct draft {          /* a group while nodes are added */
+typedef struct draft { /* a group while nodes are added */
   uint32_t class;
   int step, n_node, n_in, n_out;
-  uint32_t axes;                /* of its reductions; 0: none yet */
+  uint32_t axes; /* of its reductions; 0: none yet */
   mx_stream stream;
   uint32_t node[MX_PROGRAM_MAX];
   mx_ref in[MX_PROGRAM_IO];
@@ -128,12 +135,16 @@ typedef struct maker {
   const uint8_t *held;
   const mx_backend *backend;
   const uint32_t *class_of;
-  int *ready;                   /* of nodes: 2*step in a group, 2*step + 1 elsewhere */
-  int *group_of;                /* draft of a node, or -1 */
-  int *reader;                  /* the last draft that reads a value: nodes, then leaves */
+  int *ready;    /* of nodes: 2*step in a group, 2*step + 1 elsewhere */
+  int *group_of; /* draft of a node, or -1 */
+  int *reader;   /* the last draft that reads a value: nodes, then leaves */
   draft *drafts;
   int ndraft, draft_cap;
-  struct { uint8_t kind; uint32_t node; int draft; } *steps;
+  struct {
+    uint8_t kind;
+    uint32_t node;
+    int draft;
+  } * steps;
   int nsteps, max_ins;
 } maker;
 
@@ -368,7 +379,8 @@ static int write_plan(maker *m, mx_plan *plan, int *reg, int *last, uint8_t *sto
   return 0;
 }
 
-static mx_plan *try_make(const mx_piece *p, const uint8_t *held, const mx_backend *b, const uint32_t *class_of, int max_ins, int *rc) {
+static mx_plan *try_make(const mx_piece *p, const uint8_t *held, const mx_backend *b, const uint32_t *class_of, int max_ins,
+                         int *rc) {
   size_t n = (size_t)p->nnode, all = n + (size_t)p->nleaf;
   mx_plan *plan = mx_calloc(1, sizeof *plan);
   maker m = {.p = p, .held = held, .backend = b, .class_of = class_of, .max_ins = max_ins};

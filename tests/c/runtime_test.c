@@ -90,6 +90,44 @@ static void the_same_pattern_is_planned_once(void **state) {
   assert_int_equal(stats().plans_made, made);
 }
 
+static mx_array *random_like(mx_scope *s, int heads, int length, int width, uint64_t seed) {
+  int shape[4] = {1, heads, length, width};
+  return mx_random_normal(s, shape, 4, MX_F32, 0, 1, mx_random_key(s, seed));
+}
+
+/* One token of attention over a cache that grew by one: out = softmax(q k^T / 8) v, through a gate and a norm. */
+static mx_array *decode_step(mx_scope *s, mx_array **k, mx_array **v, uint64_t i) {
+  enum { HEADS = 8, WIDTH = 64 };
+  mx_array *fresh_k = random_like(s, HEADS, 1, WIDTH, 3 * i), *fresh_v = random_like(s, HEADS, 1, WIDTH, 3 * i + 1);
+  mx_array *q = random_like(s, HEADS, 1, WIDTH, 3 * i + 2);
+  mx_array *keys = mx_concatenate_axis(s, 2, (mx_array *[]){*k, fresh_k}, 2);
+  mx_array *values = mx_concatenate_axis(s, 2, (mx_array *[]){*v, fresh_v}, 2);
+  mx_array *scores = mx_multiply(s, mx_matmul(s, q, mx_swapaxes(s, keys, -1, -2)), mx_scalar(s, MX_F32, 0.125));
+  mx_array *out = mx_matmul(s, mx_softmax_axis(s, scores, -1, true), values);
+  out = mx_fast_rms_norm(s, mx_multiply(s, out, mx_sigmoid(s, out)), NULL, 1e-5f);
+  mx_set(k, mx_retain(keys));
+  mx_set(v, mx_retain(values));
+  return out;
+}
+
+static void a_growing_cache_makes_at_most_three_plans(void **state) {
+  (void)state;
+  mx_clear_plans();
+  uint64_t before = stats().plans_made;
+  mx_array *k = mx_array_empty(MX_F32, 4, (int32_t[]){1, 8, 0, 64}), *v = mx_array_empty(MX_F32, 4, (int32_t[]){1, 8, 0, 64});
+  for (uint64_t i = 0; i < 200; i++) {
+    mx_scope s;
+    mx_scope_begin(&s, 0);
+    mx_array *out = decode_step(&s, &k, &v, i);
+    assert_int_equal(mx_eval(3, (mx_array *[]){out, k, v}), 0);
+    assert_int_equal(mx_scope_end(&s), 0);
+  }
+  assert_int_equal(k->shape[2], 200);
+  assert_in_range(stats().plans_made - before, 1, 3);
+  mx_release(k);
+  mx_release(v);
+}
+
 static void many_shapes_leave_memory_flat(void **state) {
   (void)state;
   size_t at_half = 0;
@@ -212,11 +250,17 @@ static void parallel_covers_every_item_once(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(held_intermediates_do_not_change_the_numbers), cmocka_unit_test(a_million_nodes_need_no_stack),
-      cmocka_unit_test(the_same_pattern_is_planned_once), cmocka_unit_test(many_shapes_leave_memory_flat),
-      cmocka_unit_test(a_dying_input_gives_its_memory), cmocka_unit_test(an_error_stays_with_its_value),
-      cmocka_unit_test(placeholders_cannot_be_evaluated), cmocka_unit_test(async_work_is_waited_for),
-      cmocka_unit_test(threads_share_a_graph), cmocka_unit_test(parallel_covers_every_item_once),
+      cmocka_unit_test(held_intermediates_do_not_change_the_numbers),
+      cmocka_unit_test(a_million_nodes_need_no_stack),
+      cmocka_unit_test(the_same_pattern_is_planned_once),
+      cmocka_unit_test(a_growing_cache_makes_at_most_three_plans),
+      cmocka_unit_test(many_shapes_leave_memory_flat),
+      cmocka_unit_test(a_dying_input_gives_its_memory),
+      cmocka_unit_test(an_error_stays_with_its_value),
+      cmocka_unit_test(placeholders_cannot_be_evaluated),
+      cmocka_unit_test(async_work_is_waited_for),
+      cmocka_unit_test(threads_share_a_graph),
+      cmocka_unit_test(parallel_covers_every_item_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
