@@ -16,19 +16,23 @@ enum { STEP = 32, BLOCK_CLASSES = 24, KEEP = MX_KEEP_FREED * 4096 };
 typedef struct free_block {
   struct free_block *next;
 } free_block;
-static _Thread_local struct {
+typedef struct block_lists {
   free_block *list[BLOCK_CLASSES];
   int count;
   bool registered;
-} blocks;
+} block_lists;
+static _Thread_local block_lists of_thread;
+static block_lists alone; /* while the process has one thread: a thread's own variables take a call to find */
 static pthread_key_t blocks_key;
 static pthread_once_t blocks_once = PTHREAD_ONCE_INIT;
+
+static block_lists *my_blocks(void) { return MX_ONE_THREAD ? &alone : &of_thread; }
 
 static void blocks_drain(void *unused) {
   (void)unused;
   for (int i = 0; i < BLOCK_CLASSES; i++)
-    for (free_block *b = blocks.list[i], *next; b; b = next) next = b->next, mx_free(b);
-  memset(&blocks, 0, sizeof blocks);
+    for (free_block *b = of_thread.list[i], *next; b; b = next) next = b->next, mx_free(b);
+  memset(&of_thread, 0, sizeof of_thread);
 }
 static void blocks_make_key(void) { pthread_key_create(&blocks_key, blocks_drain); }
 
@@ -36,29 +40,29 @@ static void *block_new(size_t bytes, uint16_t *class) {
   size_t c = (bytes + STEP - 1) / STEP;
   *class = (uint16_t)(c < BLOCK_CLASSES ? c : 0);
   if (!*class) return mx_malloc(bytes);
-  free_block *b = blocks.list[c];
-  if (b) {
-    blocks.list[c] = b->next;
-    blocks.count--;
-    return b;
-  }
-  return mx_malloc(c * STEP);
+  block_lists *mine = my_blocks();
+  free_block *b = mine->list[c];
+  if (!b) return mx_malloc(c * STEP);
+  mine->list[c] = b->next;
+  mine->count--;
+  return b;
 }
 
 static void block_free(void *p, uint16_t class) {
-  if (!class || blocks.count >= KEEP) {
+  block_lists *mine = my_blocks();
+  if (!class || mine->count >= KEEP) {
     mx_free(p);
     return;
   }
-  if (!blocks.registered) {
+  if (!mine->registered && mine != &alone) {
     pthread_once(&blocks_once, blocks_make_key);
-    pthread_setspecific(blocks_key, &blocks);
-    blocks.registered = true;
+    pthread_setspecific(blocks_key, mine);
+    mine->registered = true;
   }
   free_block *b = p;
-  b->next = blocks.list[class];
-  blocks.list[class] = b;
-  blocks.count++;
+  b->next = mine->list[class];
+  mine->list[class] = b;
+  mine->count++;
 }
 
 mx_array *mx_array_alloc(mx_dtype t, int ndim, const int32_t *shape, int nin, int np) {

@@ -56,27 +56,29 @@ typedef struct mx_result {
 } mx_result;
 
 struct mx_array {
+  /* what the walks of eval read comes first: one cache line */
   _Atomic int32_t refs;
   uint8_t dtype;
   uint8_t ndim;
   uint8_t flags;
   _Atomic uint8_t status;
-  uint16_t op; /* mx_opcode; OP_none for leaves */
+  uint32_t walk_mark, walk_index; /* scratch of a walk under the graph lock */
+  uint16_t op;                    /* mx_opcode; OP_none for leaves */
   mx_stream stream;
-  uint16_t nin, np, nout;
-  uint16_t block;      /* size class of this block */
+  uint16_t nin, np;
+  mx_array **in;       /* [nin] */
   int64_t size;        /* number of elements */
   int32_t *shape;      /* [ndim] */
   int64_t *strides;    /* [ndim], counted in elements, may be 0 or negative */
   void *data;          /* the first element; NULL until available */
   mx_buffer *buf;      /* what keeps data alive; NULL for data inside the block */
-  mx_array **in;       /* [nin] */
   int64_t *p;          /* [np] parameters: integers, or the bits of doubles (mx_bits, mx_unbits) */
   mx_object *object;   /* counted companion, or NULL */
   mx_result *outs;     /* [nout] of a tuple node, else NULL */
-  void *event;         /* while SCHEDULED: the job; once FAILED: the error (runtime/) */
-  mx_array *walk_next; /* scratch of a walk under the graph lock, and of mx_array_destroy */
-  uint32_t walk_mark, walk_index;
+  void *event;         /* once FAILED: the error (runtime/) */
+  mx_array *walk_next; /* scratch of mx_array_destroy */
+  uint16_t nout;
+  uint16_t block; /* size class of this block */
 };
 
 static inline int64_t mx_bits(double v) {
