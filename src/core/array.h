@@ -31,7 +31,6 @@ enum mx_status { MX_UNSCHEDULED, MX_SCHEDULED, MX_AVAILABLE, MX_FAILED };
 enum mx_array_flags {
   MX_TRACER = 1,      /* depends on the argument of a vjp or jvp trace: eval keeps its inputs while a trace is open */
   MX_PLACEHOLDER = 2, /* stands for, or depends on, an argument of vmap or compile: cannot be evaluated */
-  MX_WEAK = 4,        /* a Python scalar: takes the other operand's dtype (python/ext only) */
 };
 
 /* Something counted that a node carries besides numbers (closures, custom primitives). */
