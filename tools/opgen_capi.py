@@ -1,4 +1,4 @@
-"""ops/functions.def -> the declarations in include/mlx/c and the wrappers of generated/capi_ops.c."""
+"""ops/functions.def and ops/extras.def -> the declarations in include/mlx/c and the wrappers of generated/capi_ops.c."""
 import os
 import re
 import textwrap
@@ -6,6 +6,7 @@ import textwrap
 # Which types a header needs beside arrays, streams and vectors.
 INCLUDES = ["mlx/c/array.h", "mlx/c/optional.h", "mlx/c/stream.h", "mlx/c/vector.h"]
 WIDTH = 100
+TABLES = ["functions.def", "extras.def"]
 
 
 class Param:
@@ -54,10 +55,17 @@ class Section:
         self.title, self.text, self.code, self.functions = title, [text] if text else [], [], []
 
 
+def lines(ops):
+    """(file, number, text) of every line of the tables of public functions."""
+    for path in (os.path.join(ops, name) for name in TABLES):
+        for n, line in enumerate(open(path, encoding="utf-8"), 1):
+            yield path, n, line
+
+
 def read(ops):
-    """functions.def -> {header name: [Section, ...]}, the first section of each being the header's own."""
-    path, headers, sections, fun = os.path.join(ops, "functions.def"), {}, None, None
-    for n, line in enumerate(open(path, encoding="utf-8"), 1):
+    """Both tables -> {header name: [Section, ...]}, the first section of each being the header's own."""
+    headers, sections, fun = {}, None, None
+    for path, n, line in lines(ops):
         line, where = line.rstrip("\n"), f"{path}:{n}"
         if not line.strip():
             fun = None
@@ -101,7 +109,7 @@ def comment(text, opening="/**"):
 
 def header(name, parts):
     guard = "MLX_C_" + name.replace(".", "_").upper()
-    out = [comment([f"mlx/c/{name}:"] + parts[0].text + ["Written by tools/opgen.py from ops/functions.def."], "/*"),
+    out = [comment([f"mlx/c/{name}:"] + parts[0].text + ["Written by tools/opgen.py from the tables in ops."], "/*"),
            f"#ifndef {guard}", f"#define {guard}", ""]
     out += [f'#include "{i}"' for i in INCLUDES]
     out += ["", "#ifdef __cplusplus", 'extern "C" {', "#endif"]
@@ -200,7 +208,7 @@ def wrapper(f):
 
 def wrappers(ops):
     live = [(name, f) for name, parts in read(ops).items() for p in parts for f in p.functions if not f.todo]
-    out = ["/* Written by tools/opgen.py from ops/functions.def: each public function calls the graph function of",
+    out = ["/* Written by tools/opgen.py from the tables in ops: each public function calls the graph function of",
            " * its name. src/capi/handles.h has the few helpers. */",
            '#include "capi/handles.h"', '#include "graph/graph.h"']
     out += [f'#include "mlx/c/{n}"' for n in dict.fromkeys(n for n, _ in live)]
@@ -246,7 +254,7 @@ def calls(ops):
     def needs(f, *kinds):
         return int(any(p.handle in kinds and not p.optional for p in f.params))
     rows = [f'    {{"{f.tag}", call_{f.name}, {needs(f, "mlx_stream")}, {needs(f, "mlx_array", "mlx_vector_array")}}},' for f in live]
-    out = ["/* Written by tools/opgen.py from ops/functions.def. */"] + [call(f) for f in live]
+    out = ["/* Written by tools/opgen.py from the tables in ops. */"] + [call(f) for f in live]
     out.append("static const struct {\n  const char *tag;\n  int (*call)(chooser *);\n  int needs_stream, needs_array;\n"
                "} calls[] = {\n" + "\n".join(rows) + "\n};\n")
     return {"capi_calls.inc.h": "\n\n".join(out)}

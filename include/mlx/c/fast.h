@@ -1,6 +1,6 @@
 /*
  * mlx/c/fast.h: Operations of neural networks with kernels of their own. Written by tools/opgen.py
- * from ops/functions.def.
+ * from the tables in ops.
  */
 #ifndef MLX_C_FAST_H
 #define MLX_C_FAST_H

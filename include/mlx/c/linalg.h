@@ -1,6 +1,6 @@
 /*
  * mlx/c/linalg.h: Linear algebra on the last two axes; the others are a batch. f32 and f64 unless
- * said. Written by tools/opgen.py from ops/functions.def.
+ * said. Written by tools/opgen.py from the tables in ops.
  */
 #ifndef MLX_C_LINALG_H
 #define MLX_C_LINALG_H

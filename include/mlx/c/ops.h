@@ -4,7 +4,7 @@
  * operations broadcast their operands as NumPy does and compute in the common type of both. A
  * negative axis counts from the end. `s` is the stream the operation will run on. Returns 0, or 1
  * after the error handler was told what is wrong: a shape that does not fit, a type that is not
- * allowed, an axis out of range, an empty handle. Written by tools/opgen.py from ops/functions.def.
+ * allowed, an axis out of range, an empty handle. Written by tools/opgen.py from the tables in ops.
  */
 #ifndef MLX_C_OPS_H
 #define MLX_C_OPS_H

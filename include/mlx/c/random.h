@@ -2,7 +2,7 @@
  * mlx/c/random.h: Random numbers: Threefry-2x32, the same bits as MLX for the same key on every
  * machine. `key` is a u32 array of shape (2,); where it is empty the key comes from the calling
  * thread's generator, which mlx_random_seed sets. All but the scalar parameters broadcast to
- * `shape`. Negative dimensions are refused. Written by tools/opgen.py from ops/functions.def.
+ * `shape`. Negative dimensions are refused. Written by tools/opgen.py from the tables in ops.
  */
 #ifndef MLX_C_RANDOM_H
 #define MLX_C_RANDOM_H
