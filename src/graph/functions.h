@@ -222,6 +222,8 @@ mx_array *mx_degrees(mx_scope *s, mx_array *a);
 mx_array *mx_radians(mx_scope *s, mx_array *a);
 mx_array *mx_isposinf(mx_scope *s, mx_array *a);
 mx_array *mx_isneginf(mx_scope *s, mx_array *a);
+mx_array *mx_relu(mx_scope *s, mx_array *a);
+mx_array *mx_nextafter(mx_scope *s, mx_array *x, mx_array *y);
 mx_array *mx_logical_xor(mx_scope *s, mx_array *a, mx_array *b);
 mx_array *mx_nan_to_num(mx_scope *s, mx_array *a, float nan, const float *posinf, const float *neginf);
 int mx_divmod(mx_scope *s, mx_list *out, mx_array *a, mx_array *b);

@@ -38,6 +38,27 @@ mx_array *mx_logical_xor(mx_scope *s, mx_array *a, mx_array *b) {
   return mx_not_equal(s, mx_astype(s, a, MX_BOOL), mx_astype(s, b, MX_BOOL));
 }
 
+mx_array *mx_relu(mx_scope *s, mx_array *a) { return a ? mx_maximum(s, a, mx_const_like(s, a, 0)) : NULL; }
+
+/* By the bits: those of neighbours of one sign differ by 1 as integers. */
+mx_array *mx_nextafter(mx_scope *s, mx_array *x, mx_array *y) {
+  if (!x || !y) return NULL;
+  mx_dtype t = mx_promote(x->dtype, y->dtype);
+  if (mx_is_complex(t)) return mx_scope_fail(s, MX_EVALUE, "[nextafter] The dtype %s is not supported.", mx_dtype_name(t));
+  t = mx_at_least_float(t);
+  mx_dtype whole = t == MX_F64 ? MX_I64 : t == MX_F32 ? MX_I32 : MX_I16;
+  x = mx_stop_gradient(s, mx_astype(s, x, t));
+  y = mx_stop_gradient(s, mx_astype(s, y, t));
+  if (!x || !y) return NULL;
+  mx_array *zero = mx_const_like(s, x, 0), *one = mx_int(s, whole, 1), *less = mx_int(s, whole, -1);
+  mx_array *grows = mx_equal(s, mx_less(s, x, y), mx_greater(s, x, zero)); /* the magnitude */
+  mx_array *next = mx_view_as(s, mx_add(s, mx_view_as(s, x, whole), mx_where(s, grows, one, less)), t);
+  mx_array *least = mx_copysign(s, mx_view_as(s, one, t), y); /* from 0 */
+  next = mx_where(s, mx_equal(s, x, zero), least, next);
+  next = mx_where(s, mx_equal(s, x, y), y, next);
+  return mx_where(s, mx_logical_or(s, mx_isnan(s, x), mx_isnan(s, y)), mx_add(s, x, y), next);
+}
+
 static double largest(mx_dtype t) {
   switch (t) {
   case MX_F16: return 65504;

@@ -156,6 +156,13 @@ static inline bool mx_less_f32(float x, float y) { return x < y; }
 static inline bool mx_less_equal_f32(float x, float y) { return x <= y; }
 static inline float mx_maximum_f32(float x, float y) { return ((x > y) | (x != x)) ? x : y; }
 static inline float mx_minimum_f32(float x, float y) { return ((x < y) | (x != x)) ? x : y; }
+static inline bool mx_signbit_f32(float x) { return mx_bits_f32(x) >> 31; }
+static inline float mx_copysign_f32(float x, float y) { return __builtin_copysignf(x, y); }
+static inline float mx_hypot_f32(float x, float y) {
+  double a = x, b = y;
+  float r = (float)__builtin_sqrt(a * a + b * b);
+  return ((__builtin_fabsf(x) == INFINITY) | (__builtin_fabsf(y) == INFINITY)) ? INFINITY : r;
+}
 static inline float mx_floor_divide_f32(float x, float y) { return __builtin_floorf(x / y); }
 /* exact; the sign is that of y */
 static inline float mx_remainder_f32(float x, float y) {

@@ -22,6 +22,9 @@ static inline bool mx_less_f64(double x, double y) { return x < y; }
 static inline bool mx_less_equal_f64(double x, double y) { return x <= y; }
 static inline double mx_maximum_f64(double x, double y) { return ((x > y) | (x != x)) ? x : y; }
 static inline double mx_minimum_f64(double x, double y) { return ((x < y) | (x != x)) ? x : y; }
+static inline bool mx_signbit_f64(double x) { return mx_bits_f64(x) >> 63; }
+static inline double mx_copysign_f64(double x, double y) { return __builtin_copysign(x, y); }
+static inline double mx_hypot_f64(double x, double y) { return hypot(x, y); }
 static inline double mx_floor_divide_f64(double x, double y) { return __builtin_floor(x / y); }
 static inline double mx_remainder_f64(double x, double y) {
   double r = fmod(x, y);

@@ -15,6 +15,7 @@ static inline T M(conj)(T x) { return x; }
 static inline bool M(isnan)(T x) { return (void)x, false; }
 static inline bool M(isinf)(T x) { return (void)x, false; }
 static inline bool M(isfinite)(T x) { return (void)x, true; }
+static inline bool M(signbit)(T x) { return x < 0; }
 static inline bool M(less)(T x, T y) { return x < y; }
 static inline bool M(less_equal)(T x, T y) { return x <= y; }
 static inline T M(maximum)(T x, T y) { return x > y ? x : y; }

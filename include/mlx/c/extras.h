@@ -72,6 +72,26 @@ int mlx_count_nonzero(
 /** Where just one of both is non-zero. Bool. */
 int mlx_logical_xor(mlx_array* res, const mlx_array a, const mlx_array b, const mlx_stream s);
 
+/**
+ * sqrt(a * a + b * b) without overflow; infinite if either is. Floating result; complex is refused.
+ */
+int mlx_hypot(mlx_array* res, const mlx_array a, const mlx_array b, const mlx_stream s);
+
+/** The absolute value of a with the sign of b. Floating result; complex is refused. */
+int mlx_copysign(mlx_array* res, const mlx_array a, const mlx_array b, const mlx_stream s);
+
+/**
+ * The number next to a, in the type of the result, towards b. Floating result without gradient;
+ * complex is refused.
+ */
+int mlx_nextafter(mlx_array* res, const mlx_array a, const mlx_array b, const mlx_stream s);
+
+/** Whether the sign is minus, that of -0 too. Bool; complex is refused. */
+int mlx_signbit(mlx_array* res, const mlx_array a, const mlx_stream s);
+
+/** The larger of a and 0; NaN stays. Keeps the type. */
+int mlx_relu(mlx_array* res, const mlx_array a, const mlx_stream s);
+
 /** The whole number next to a towards zero. Keeps the type; complex is refused. */
 int mlx_trunc(mlx_array* res, const mlx_array a, const mlx_stream s);
 

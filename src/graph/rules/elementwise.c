@@ -60,6 +60,8 @@ static mx_array one_tag, neg_tag, zero_tag;
 #define COS(a) mx_cos(S, a)
 #define SINH(a) mx_sinh(S, a)
 #define COSH(a) mx_cosh(S, a)
+#define SIGN(a) mx_sign(S, a)
+#define COPYSIGN(a, b) mx_copysign(S, a, b)
 #define FLOORDIV(a, b) mx_floor_divide(S, a, b)
 #define GREATER(a, b) mx_greater(S, a, b)
 #define GREATEREQ(a, b) mx_greater_equal(S, a, b)
