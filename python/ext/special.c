@@ -1,4 +1,6 @@
 /* Functions of the submodules fast, linalg, fft and einsum that need more than a conversion each. */
+#include <math.h>
+
 #include "px_gen.h"
 
 static inline int none(PyObject *o) { return !o || o == Py_None; }
@@ -90,6 +92,43 @@ int px_do_norm(PyObject **v, PyObject **out) { /* a, ord, axis, keepdims, stream
   }
   PX_TRY(px_to_double(v[1], &ord));
   PX_RESULT(out, mlx_linalg_norm(&res, a.h, ord, axes, n, keepdims, s.h));
+}
+
+int px_do_matrix_norm(PyObject **v, PyObject **out) { /* x, keepdims, ord, stream */
+  static const int axes[2] = {-2, -1};
+  bool keepdims = false;
+  const char *name = "fro";
+  double ord;
+  PX_ARG(x);
+  PX_STREAM(s);
+  PX_TRY(px_to_array(v[0], &x));
+  if (v[1]) PX_TRY(px_to_bool(v[1], &keepdims));
+  PX_TRY(px_stream_arg(v[3], &s));
+  if (!none(v[2]) && !PyUnicode_Check(v[2])) {
+    PX_TRY(px_to_double(v[2], &ord));
+    PX_RESULT(out, mlx_linalg_norm(&res, x.h, ord, axes, 2, keepdims, s.h));
+  }
+  if (!none(v[2])) PX_TRY(px_to_string(v[2], &name));
+  PX_RESULT(out, mlx_linalg_norm_matrix(&res, x.h, name, axes, 2, keepdims, s.h));
+}
+
+int px_do_cond(PyObject **v, PyObject **out) { /* x, p, stream */
+  const char *name;
+  double p = 2;
+  PX_ARG(x);
+  PX_STREAM(s);
+  PX_TRY(px_to_array(v[0], &x));
+  PX_TRY(px_stream_arg(v[2], &s));
+  if (!none(v[1]) && PyUnicode_Check(v[1])) {
+    PX_TRY(px_to_string(v[1], &name));
+    if (strcmp(name, "fro")) {
+      PyErr_Format(PyExc_ValueError, "[linalg::cond] Invalid p '%s'; it must be a number or 'fro'.", name);
+      return PX_ERROR;
+    }
+    p = (double)NAN;
+  } else if (!none(v[1]))
+    PX_TRY(px_to_double(v[1], &p));
+  PX_RESULT(out, mlx_linalg_cond(&res, x.h, p, s.h));
 }
 
 #ifdef PX_HAVE_mlx_linalg_svd

@@ -1,4 +1,6 @@
-/* Linear algebra that needs a factorisation: decompositions, inverses, systems, determinants. */
+/* Linear algebra that needs a factorisation: decompositions, inverses, systems, determinants, the exponential. */
+#include <math.h>
+
 #include "graph/build.h"
 
 static mx_array *checked(mx_scope *s, const char *tag, mx_array *a, bool square) {
@@ -24,16 +26,19 @@ static int triangle(mx_scope *s, const char *tag, const char *uplo, int64_t *upp
   return s->rc;
 }
 
-mx_array *mx_linalg_inv(mx_scope *s, mx_array *a) { return mx_node1(s, OP_inverse, checked(s, "inv", a, true), 0, NULL); }
+mx_array *mx_linalg_inv(mx_scope *s, mx_array *a) {
+  int64_t lenient = 0;
+  return mx_node1(s, OP_inverse, checked(s, "inv", a, true), 1, &lenient);
+}
 
 mx_array *mx_linalg_cholesky(mx_scope *s, mx_array *a, bool upper) {
   int64_t p = upper;
   return mx_node1(s, OP_cholesky, checked(s, "cholesky", a, true), 1, &p);
 }
 
-/* Two operands of one dtype with equal batch dimensions; b a column when it is a vector. */
-static int operands(mx_scope *s, const char *tag, mx_array **a, mx_array **b, bool *vector) {
-  if (!(*a = checked(s, tag, *a, true)) || !*b) return mx_scope_error(s, mx_error_kind()), s->rc;
+/* Two operands of one dtype with equal batch dimensions and as many rows; b a column when it is a vector. */
+static int operands(mx_scope *s, const char *tag, bool square, mx_array **a, mx_array **b, bool *vector) {
+  if (!(*a = checked(s, tag, *a, square)) || !*b) return mx_scope_error(s, mx_error_kind()), s->rc;
   mx_array *given = *b;
   *vector = (*b)->ndim == (*a)->ndim - 1 || (*b)->ndim == 1;
   mx_dtype t = mx_promote((*a)->dtype, (*b)->dtype);
@@ -41,11 +46,11 @@ static int operands(mx_scope *s, const char *tag, mx_array **a, mx_array **b, bo
   *b = mx_astype(s, *b, t);
   if (*vector) *b = mx_expand_dims(s, *b, -1);
   if (!(*b = checked(s, tag, *b, false))) return s->rc;
-  if ((*b)->shape[(*b)->ndim - 2] != (*a)->shape[(*a)->ndim - 1]) {
+  if ((*b)->shape[(*b)->ndim - 2] != (*a)->shape[(*a)->ndim - 2]) {
     mx_scope_fail(s, MX_EVALUE,
-                  "[linalg::%s] Last dimension of first input with shape %s must match second to last dimension of second input "
+                  "[linalg::%s] %s dimension of first input with shape %s must match second to last dimension of second input "
                   "with shape %s.",
-                  tag, mx_shape_of(*a), mx_shape_of(given));
+                  tag, square ? "Last" : "Second to last", mx_shape_of(*a), mx_shape_of(given));
     return s->rc;
   }
   int32_t shape[MX_MAX_NDIM];
@@ -63,7 +68,7 @@ static int operands(mx_scope *s, const char *tag, mx_array **a, mx_array **b, bo
 
 static mx_array *system_of(mx_scope *s, const char *tag, mx_opcode op, mx_array *a, mx_array *b, int np, const int64_t *p) {
   bool vector;
-  if (operands(s, tag, &a, &b, &vector)) return NULL;
+  if (operands(s, tag, true, &a, &b, &vector)) return NULL;
   mx_array *x = mx_node2(s, op, a, b, np, p);
   int last = x ? x->ndim - 1 : 0;
   return vector ? mx_squeeze_axes(s, x, &last, 1) : x;
@@ -154,16 +159,99 @@ int mx_linalg_lu(mx_scope *s, mx_list *out, mx_array *a) {
   return s->rc;
 }
 
-/* The Moore-Penrose inverse by the SVD: singular values below eps * max(M, N) * the largest count as 0. */
+/* ---- least squares and what follows from it ---- */
+
+static double epsilon(const mx_array *a) { return a->dtype == MX_F64 ? 0x1p-52 : 0x1p-23; }
+
+/* Below this part of the largest one a singular value counts as 0. */
+static double default_cut(const mx_array *a) {
+  int m = a->shape[a->ndim - 2], n = a->shape[a->ndim - 1];
+  return epsilon(a) * (m > n ? m : n);
+}
+
+int mx_linalg_lstsq(mx_scope *s, mx_array *res[4], mx_array *a, mx_array *b, const float *rcond) {
+  for (int i = 0; i < 4; i++) res[i] = NULL;
+  bool vector;
+  if (operands(s, "lstsq", false, &a, &b, &vector)) return s->rc;
+  int64_t p = mx_bits(!rcond ? default_cut(a) : *rcond < 0 ? epsilon(a) : *rcond);
+  mx_array *in[2] = {a, b}, *r[3];
+  if (mx_node_multi(s, OP_lstsq, 2, in, 1, &p, NULL, 3, r)) return s->rc;
+  int nd = a->ndim, last = nd - 1, none = 0;
+  if (a->shape[nd - 2] > a->shape[nd - 1])
+    res[1] = mx_sum_axis(s, mx_square(s, mx_abs(s, mx_subtract(s, b, mx_matmul(s, a, r[0])))), nd - 2, false);
+  else /* no equation is left over */
+    res[1] = mx_zeros(s, &none, 1, r[1] ? r[1]->dtype : MX_F32);
+  res[0] = vector ? mx_squeeze_axes(s, r[0], &last, 1) : r[0];
+  res[2] = r[2];
+  res[3] = r[1];
+  return s->rc;
+}
+
+/* The Moore-Penrose inverse: the shortest of the best solutions of a @ x = identity. */
 mx_array *mx_linalg_pinv(mx_scope *s, mx_array *a) {
-  mx_array *r[3] = {NULL};
-  if (several(s, OP_svd, checked(s, "pinv", a, false), 0, NULL, 3, r)) return NULL;
-  int nd = a->ndim, m = a->shape[nd - 2], n = a->shape[nd - 1], k = m < n ? m : n, last = nd - 2;
-  mx_array *u = mx_slice_axis(s, r[0], nd - 1, 0, k), *vt = mx_slice_axis(s, r[2], nd - 2, 0, k), *sv = r[1];
-  double eps = sv && sv->dtype == MX_F64 ? 0x1p-52 : 0x1p-23;
-  mx_array *cut = mx_mul_k(s, mx_max_axes(s, sv, &last, 1, true), eps * (m > n ? m : n));
-  mx_array *zero = mx_const_like(s, sv, 0), *safe = mx_where(s, mx_greater(s, sv, cut), mx_reciprocal(s, sv), zero);
-  mx_array *v = vt ? mx_conjugate(s, mx_swapaxes(s, vt, -1, -2)) : NULL,
-           *uh = u ? mx_conjugate(s, mx_swapaxes(s, u, -1, -2)) : NULL;
-  return mx_matmul(s, mx_multiply(s, v, safe ? mx_expand_dims(s, safe, -2) : NULL), uh);
+  if (!(a = checked(s, "pinv", a, false))) return NULL;
+  int m = a->shape[a->ndim - 2], shape[MX_MAX_NDIM];
+  for (int i = 0; i < a->ndim; i++) shape[i] = i == a->ndim - 1 ? m : a->shape[i];
+  int64_t p = mx_bits(default_cut(a));
+  mx_array *in[2] = {a, mx_broadcast_to(s, mx_identity(s, m, a->dtype), shape, (size_t)a->ndim)}, *r[3];
+  return mx_node_multi(s, OP_lstsq, 2, in, 1, &p, NULL, 3, r) ? NULL : r[0];
+}
+
+mx_array *mx_linalg_svdvals(mx_scope *s, mx_array *a) {
+  return mx_node1(s, OP_svdvals, checked(s, "svdvals", a, false), 0, NULL);
+}
+
+mx_array *mx_linalg_expm(mx_scope *s, mx_array *a) { return mx_node1(s, OP_expm, checked(s, "expm", a, true), 0, NULL); }
+
+/* How many singular values are above the tolerance: `tol`, or `rtol` times the largest. */
+mx_array *mx_linalg_matrix_rank(mx_scope *s, mx_array *a, mx_array *tol, mx_array *rtol, bool hermitian) {
+  if (!a) return NULL;
+  if (tol && rtol) return mx_scope_fail(s, MX_EVALUE, "[linalg::matrix_rank] tol and rtol cannot both be given.");
+  if (a->ndim < 2) return mx_astype(s, mx_any(s, mx_not_equal(s, a, mx_const_like(s, a, 0)), false), MX_I32);
+  if (!(a = checked(s, "matrix_rank", a, hermitian))) return NULL;
+  mx_array *sv = hermitian ? mx_abs(s, mx_linalg_eigvalsh(s, a, "L")) : mx_linalg_svdvals(s, a);
+  if (!sv) return NULL;
+  int last = sv->ndim - 1;
+  if (sv->shape[last] == 0) return mx_zeros(s, sv->shape, (size_t)last, MX_I32);
+  mx_array *given = tol ? tol : rtol, *cut = given ? mx_expand_dims(s, mx_astype(s, given, sv->dtype), -1) : NULL;
+  if (!given) cut = mx_const_like(s, sv, default_cut(a));
+  if (!tol) cut = mx_multiply(s, cut, mx_max_axis(s, sv, last, true));
+  mx_array *above = mx_greater(s, sv, cut);
+  return above ? mx_astype(s, mx_sum_axis(s, mx_astype(s, above, MX_I32), above->ndim - 1, false), MX_I32) : NULL;
+}
+
+mx_array *mx_linalg_matrix_power(mx_scope *s, mx_array *a, int n) {
+  if (!a) return NULL;
+  if (a->ndim < 2 || a->shape[a->ndim - 1] != a->shape[a->ndim - 2])
+    return mx_scope_fail(s, MX_EVALUE, "[linalg::matrix_power] Inputs must be square matrices. Received array with shape %s.",
+                         mx_shape_of(a));
+  if (n == 0) return mx_broadcast_to(s, mx_identity(s, a->shape[a->ndim - 1], a->dtype), a->shape, (size_t)a->ndim);
+  if (n < 0) a = mx_linalg_inv(s, a);
+  mx_array *res = NULL;
+  for (unsigned k = n < 0 ? 0u - (unsigned)n : (unsigned)n; k && !s->rc; k >>= 1) {
+    if (k & 1) res = res ? mx_matmul(s, res, a) : a;
+    if (k > 1) a = mx_matmul(s, a, a);
+  }
+  return res;
+}
+
+/* An infinity for a singular matrix. In the 2-norm the largest singular value by the smallest, else |a| |1/a|. */
+mx_array *mx_linalg_cond(mx_scope *s, mx_array *a, double p) {
+  if (!(a = checked(s, "cond", a, fabs(p) != 2))) return NULL;
+  int axes[2] = {a->ndim - 2, a->ndim - 1}, n = a->shape[a->ndim - 1], m = a->shape[a->ndim - 2];
+  if (n == 0 || m == 0)
+    return mx_scope_fail(s, MX_EVALUE, "[linalg::cond] A matrix without elements has no condition number: shape %s.", mx_shape_of(a));
+  if (fabs(p) == 2) {
+    mx_array *sv = mx_linalg_svdvals(s, a);
+    if (!sv) return NULL;
+    mx_array *high = mx_max_axis(s, sv, sv->ndim - 1, false), *low = mx_min_axis(s, sv, sv->ndim - 1, false);
+    mx_array *r = p > 0 ? mx_divide(s, high, low) : mx_divide(s, low, high);
+    return r ? mx_where(s, mx_isnan(s, r), mx_const_like(s, r, INFINITY), r) : NULL; /* 0 / 0 of the zero matrix */
+  }
+  int64_t lenient = 1;
+  mx_array *inv = mx_node1(s, OP_inverse, a, 1, &lenient), *x[2] = {a, inv}, *r[2];
+  for (int i = 0; i < 2; i++)
+    r[i] = isnan(p) ? mx_linalg_norm_matrix(s, x[i], "fro", axes, 2, false) : mx_linalg_norm(s, x[i], p, axes, 2, false);
+  mx_array *res = mx_multiply(s, r[0], r[1]);
+  return res ? mx_where(s, mx_isnan(s, res), mx_const_like(s, res, INFINITY), res) : NULL;
 }

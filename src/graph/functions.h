@@ -232,6 +232,8 @@ int mx_divmod(mx_scope *s, mx_list *out, mx_array *a, mx_array *b);
 mx_array *mx_linalg_norm(mx_scope *s, mx_array *a, double ord, const int *axis, size_t n, bool keepdims);
 mx_array *mx_linalg_norm_matrix(mx_scope *s, mx_array *a, const char *ord, const int *axis, size_t n, bool keepdims);
 mx_array *mx_linalg_norm_l2(mx_scope *s, mx_array *a, const int *axis, size_t n, bool keepdims);
+mx_array *mx_linalg_vector_norm(mx_scope *s, mx_array *a, double ord, const int *axes, size_t n, bool keepdims);
+mx_array *mx_linalg_multi_dot(mx_scope *s, int n, mx_array *const *arrays);
 mx_array *mx_linalg_cross(mx_scope *s, mx_array *a, mx_array *b, int axis);
 
 /* factor.c */
@@ -252,6 +254,12 @@ int mx_linalg_eigh(mx_scope *s, mx_array *res[2], mx_array *a, const char *uplo)
 mx_array *mx_linalg_eigvalsh(mx_scope *s, mx_array *a, const char *uplo);
 int mx_linalg_eig(mx_scope *s, mx_array *res[2], mx_array *a);
 mx_array *mx_linalg_eigvals(mx_scope *s, mx_array *a);
+int mx_linalg_lstsq(mx_scope *s, mx_array *res[4], mx_array *a, mx_array *b, const float *rcond);
+mx_array *mx_linalg_svdvals(mx_scope *s, mx_array *a);
+mx_array *mx_linalg_expm(mx_scope *s, mx_array *a);
+mx_array *mx_linalg_matrix_rank(mx_scope *s, mx_array *a, mx_array *tol, mx_array *rtol, bool hermitian);
+mx_array *mx_linalg_matrix_power(mx_scope *s, mx_array *a, int n);
+mx_array *mx_linalg_cond(mx_scope *s, mx_array *a, double p); /* p NaN: Frobenius */
 
 /* fft.c; norm: mlx_fft_norm. The last axis of the real ones is halved. */
 mx_array *mx_fft_fft(mx_scope *s, mx_array *a, int n, int axis, int norm);

@@ -141,6 +141,11 @@ F(solve_upper, mx_linalg_solve_triangular(s, strong(s, x[0]), x[1], true))
 F(cholesky, mx_linalg_cholesky(s, definite(s, x[0]), false))
 F(det, mx_linalg_det(s, x[0]))
 F(slogdet, one_of(s, OP_slogdet, strong(s, x[0]), 0, 2, 1))
+F(expm, mx_linalg_expm(s, x[0]))
+static mx_array *f_lstsq(mx_scope *s, mx_array *const *x) {
+  mx_array *res[4];
+  return x[0] && x[1] && !mx_linalg_lstsq(s, res, x[0], x[1], NULL) ? res[0] : NULL;
+}
 F(qr_q, one_of(s, OP_qr, x[0], 0, 2, 0))
 F(qr_r, one_of(s, OP_qr, x[0], 0, 2, 1))
 F(svd_s, one_of(s, OP_svd, x[0], 0, 3, 1))
@@ -235,6 +240,10 @@ static const row rows[] = {
     {"cholesky", OP_cholesky, f_cholesky, "3,3", 0},
     {"det", OP_det, f_det, "2,3,3", 0},
     {"slogdet", OP_slogdet, f_slogdet, "3,3", 0},
+    {"lstsq", OP_lstsq, f_lstsq, "2,4,3;2,4,2", 0},
+    {"lstsq, underdetermined", OP_lstsq, f_lstsq, "2,3;2,2", 0},
+    {"expm", OP_expm, f_expm, "2,3,3", 0},
+    {"qr: wide", OP_qr, f_qr_r, "2,4", 0},
     {"qr: Q", OP_qr, f_qr_q, "3,2", 0},
     {"qr: R", OP_qr, f_qr_r, "3,2", 0},
     {"svd: S", OP_svd, f_svd_s, "3,2", 0},

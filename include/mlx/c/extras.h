@@ -118,6 +118,67 @@ int mlx_linalg_det(mlx_array* res, const mlx_array a, const mlx_stream s);
 /** Sign and natural logarithm of the absolute value of the determinant, f32 or f64. */
 int mlx_linalg_slogdet(mlx_array* res_0, mlx_array* res_1, const mlx_array a, const mlx_stream s);
 
+/**
+ * The x (..., N, K) of least |a @ x - b|, the shortest of several, for `a` (..., M, N) and `b`
+ * (..., M, K) or a vector of length M; the sums of the squared residuals (..., K), or (0,) unless M
+ * > N; the rank (...) of `a`, i32; its singular values. Those below `rcond` (none: machine
+ * precision times the larger of M and N; negative: machine precision) times the largest count as
+ * zero. f32, f64, c64.
+ */
+int mlx_linalg_lstsq(
+    mlx_array* res_0,
+    mlx_array* res_1,
+    mlx_array* res_2,
+    mlx_array* res_3,
+    const mlx_array a,
+    const mlx_array b,
+    mlx_optional_float rcond,
+    const mlx_stream s);
+
+/** Singular values, falling. f32, f64, c64. */
+int mlx_linalg_svdvals(mlx_array* res, const mlx_array a, const mlx_stream s);
+
+/**
+ * How many singular values (of a Hermitian matrix: absolute eigenvalues) are above `tol`, or above
+ * `rtol` times the largest; neither: machine precision times the larger dimension. Both broadcast
+ * over the batch. i32.
+ */
+int mlx_linalg_matrix_rank(
+    mlx_array* res,
+    const mlx_array a,
+    const mlx_array tol /* may be empty */,
+    const mlx_array rtol /* may be empty */,
+    bool hermitian,
+    const mlx_stream s);
+
+/** The nth power of a square matrix; of its inverse for negative `n`. */
+int mlx_linalg_matrix_power(mlx_array* res, const mlx_array a, int n, const mlx_stream s);
+
+/**
+ * Condition number in the norm `p`: 2, -2, 1, -1, +-infinity, NaN for Frobenius. Infinite for a
+ * singular matrix.
+ */
+int mlx_linalg_cond(mlx_array* res, const mlx_array a, double p, const mlx_stream s);
+
+/** The exponential of a square matrix. f32, f64, c64. */
+int mlx_linalg_expm(mlx_array* res, const mlx_array a, const mlx_stream s);
+
+/**
+ * The norm of the vectors that the elements along some axes, or all, are: any number, +-infinity,
+ * or 0 (how many are not zero).
+ */
+int mlx_linalg_vector_norm(
+    mlx_array* res,
+    const mlx_array a,
+    double ord,
+    const int* axes /* may be empty */,
+    size_t axes_num,
+    bool keepdims,
+    const mlx_stream s);
+
+/** The product of 2 to 64 matrices in the cheapest order. The first and the last may be vectors. */
+int mlx_linalg_multi_dot(mlx_array* res, const mlx_vector_array arrays, const mlx_stream s);
+
 /* ---- Neural networks. */
 
 /**

@@ -4,6 +4,7 @@
  * copied back row-major. Errors of worker threads are kept in the call's context and told by the caller's thread. */
 #include <math.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "backend/cpu/blas.h"
@@ -12,12 +13,13 @@
 #include "core/error.h"
 #include "core/parallel.h"
 
-enum trouble { FINE, NO_LAPACK, NO_MEMORY, NOT_FINITE, SINGULAR, NOT_POSITIVE, NO_CONVERGENCE };
+enum trouble { FINE, NO_LAPACK, NO_MEMORY, NOT_FINITE, SINGULAR, NOT_POSITIVE, NO_CONVERGENCE, TROUBLES };
+enum { BLOCK = 16, MAX_PADE = 13 };
 
 typedef struct job {
   const mx_call *c;
   int (*one)(const struct job *j, int64_t batch);
-  _Atomic int trouble;
+  _Atomic int64_t trouble; /* of the first matrix that has one: its batch index * TROUBLES + what; 0: none */
 } job;
 
 static int rows(const mx_view *v) { return v->shape[v->ndim - 2]; }
@@ -34,41 +36,54 @@ static int64_t batch_offset(const mx_view *v, int64_t batch) {
   return o;
 }
 
+/* All matrices are tried, so that the first trouble does not depend on threads. */
 static void run_range(void *ctx, int64_t begin, int64_t end) {
   job *j = ctx;
   for (int64_t b = begin; b < end; b++) {
     int t = j->one(j, b);
-    if (t) atomic_store(&j->trouble, t);
+    int64_t mine = b * TROUBLES + t, seen = atomic_load(&j->trouble);
+    while (t && (!seen || mine < seen) && !atomic_compare_exchange_weak(&j->trouble, &seen, mine)) {}
   }
 }
 
-static int report(const mx_call *c, int trouble) {
-  static const char *const tags[MX_OPS] = {[OP_inverse] = "inv",
-                                           [OP_solve] = "solve",
-                                           [OP_solve_triangular] = "solve_triangular",
-                                           [OP_cholesky] = "cholesky",
-                                           [OP_det] = "det",
-                                           [OP_slogdet] = "slogdet",
-                                           [OP_lu_factor] = "lu_factor",
-                                           [OP_qr] = "qr",
-                                           [OP_svd] = "svd",
-                                           [OP_svdvals] = "svd",
-                                           [OP_eigh] = "eigh",
-                                           [OP_eigvalsh] = "eigvalsh",
-                                           [OP_eig] = "eig",
-                                           [OP_eigvals] = "eigvals"};
-  const char *tag = tags[c->op];
-  switch (trouble) {
+static const char *tag_of(int op) {
+  static const char *const names[MX_OPS] = {
+#define OP(name, ...) [OP_##name] = #name,
+#include "structured.def"
+#undef OP
+  };
+  return op == OP_inverse ? "inv" : op == OP_svdvals ? "svd" : names[op];
+}
+
+/* "The matrix", or "The matrix at (1, 2) of the batch". */
+static const char *name_matrix(const mx_view *a, int64_t batch, char *buf, size_t size) {
+  int n = a->ndim - 2, at[MX_MAX_NDIM];
+  size_t len = (size_t)snprintf(buf, size, "The matrix");
+  for (int d = n - 1; d >= 0; d--) {
+    at[d] = (int)(batch % a->shape[d]);
+    batch /= a->shape[d];
+  }
+  for (int d = 0; d < n && len < size; d++)
+    len += (size_t)snprintf(buf + len, size - len, "%s%d%s", d ? ", " : " at index (", at[d],
+                            d < n - 1 ? "" : n == 1 ? ",) of the batch" : ") of the batch");
+  return buf;
+}
+
+static int report(const mx_call *c, int64_t trouble) {
+  const char *tag = tag_of(c->op);
+  char buf[256];
+  const char *which = name_matrix(&c->in[0], trouble / TROUBLES, buf, sizeof buf);
+  switch (trouble % TROUBLES) {
   case NO_LAPACK:
     return mx_fail(MX_ERUNTIME,
                    "[linalg::%s] No LAPACK was found: install the Python package scipy-openblas32 or libopenblas0, or name "
                    "a library in MLX_BLAS.",
                    tag);
   case NO_MEMORY: return mx_fail_memory();
-  case NOT_FINITE: return mx_fail(MX_ERUNTIME, "[linalg::%s] The matrix has elements that are not finite.", tag);
-  case SINGULAR: return mx_fail(MX_ERUNTIME, "[linalg::%s] The matrix is singular.", tag);
-  case NOT_POSITIVE: return mx_fail(MX_ERUNTIME, "[linalg::%s] The matrix is not positive definite.", tag);
-  default: return mx_fail(MX_ERUNTIME, "[linalg::%s] The iteration did not converge.", tag);
+  case NOT_FINITE: return mx_fail(MX_ERUNTIME, "[linalg::%s] %s has elements that are not finite.", tag, which);
+  case SINGULAR: return mx_fail(MX_ERUNTIME, "[linalg::%s] %s is singular.", tag, which);
+  case NOT_POSITIVE: return mx_fail(MX_ERUNTIME, "[linalg::%s] %s is not positive definite.", tag, which);
+  default: return mx_fail(MX_ERUNTIME, "[linalg::%s] %s: the iteration did not converge.", tag, which);
   }
 }
 
@@ -78,7 +93,7 @@ static int run_batches(const mx_call *c, int (*one)(const job *, int64_t)) {
   for (int d = 0; d < a->ndim - 2; d++) n *= a->shape[d];
   job j = {.c = c, .one = one};
   mx_parallel(n, work > 20000 ? 1 : 20000 / (work + 1) + 1, run_range, &j);
-  int t = atomic_load(&j.trouble);
+  int64_t t = atomic_load(&j.trouble);
   return t ? report(c, t) : 0;
 }
 
@@ -116,6 +131,8 @@ static int run_batches(const mx_call *c, int (*one)(const job *, int64_t)) {
 KERNEL(inverse)
 KERNEL(solve)
 KERNEL(solve_triangular)
+KERNEL(lstsq)
+KERNEL(expm)
 KERNEL(cholesky)
 KERNEL(det)
 KERNEL(slogdet)

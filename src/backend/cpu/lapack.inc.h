@@ -1,6 +1,11 @@
 /* Included by lapack.c once a type: T the element, R its real type, L LAPACK's letter, TAG, COMPLEX. Dimensions are int, as LAPACK has
  * them; trailing size_t arguments are the lengths of character arguments, which Fortran passes hidden. */
 #define FN(name) CAT(name, TAG)
+#if COMPLEX
+#define MAGNITUDE(x) (double)cabsf(x)
+#else
+#define MAGNITUDE(x) fabs((double)(x))
+#endif
 #define STR_(x)  #x
 #define STR(x)   STR_(x)
 /* Declares f, the LAPACK entry <letter><name>_ with this signature; leaves with NO_LAPACK when it is not there. */
@@ -28,20 +33,24 @@ static T *FN(load)(const mx_view *v, int64_t batch, bool *ok) {
   const T *src = (const T *)v->data + batch_offset(v, batch);
   int64_t si = v->strides[v->ndim - 2], sj = v->strides[v->ndim - 1];
   *ok = true;
-  for (int j = 0; j < n; j++)
-    for (int i = 0; i < m; i++) {
-      T x = src[i * si + j * sj];
-      *ok &= FN(finite)(x);
-      buf[(int64_t)j * m + i] = x;
-    }
+  for (int j0 = 0; j0 < n; j0 += BLOCK) /* in blocks, since both sides are walked along their neighbours then */
+    for (int i0 = 0; i0 < m; i0 += BLOCK)
+      for (int j = j0; j < n && j < j0 + BLOCK; j++)
+        for (int i = i0; i < m && i < i0 + BLOCK; i++) {
+          T x = src[i * si + j * sj];
+          *ok &= FN(finite)(x);
+          buf[(int64_t)j * m + i] = x;
+        }
   return buf;
 }
 
 /* The leading m x n of a column-major buffer with ld rows, to row-major matrix `batch` of out. */
 static void FN(store)(const mx_view *out, int64_t batch, int m, int n, const T *buf, int ld) {
   T *dst = (T *)out->data + batch * m * n;
-  for (int i = 0; i < m; i++)
-    for (int j = 0; j < n; j++) dst[(int64_t)i * n + j] = buf[(int64_t)j * ld + i];
+  for (int i0 = 0; i0 < m; i0 += BLOCK)
+    for (int j0 = 0; j0 < n; j0 += BLOCK)
+      for (int i = i0; i < m && i < i0 + BLOCK; i++)
+        for (int j = j0; j < n && j < j0 + BLOCK; j++) dst[(int64_t)i * n + j] = buf[(int64_t)j * ld + i];
 }
 
 /* A loaded input `a`; leaves with the trouble. */
@@ -88,6 +97,10 @@ static int FN(inverse)(const job *j, int64_t b) {
       getri(&n, a, &n, pivots, work, &lwork, &info);
     if (!t && info) t = SINGULAR;
   }
+  if (t == SINGULAR && j->c->p[0]) { /* no error is wanted */
+    for (int64_t i = 0; i < (int64_t)n * n; i++) a[i] = (R)INFINITY;
+    t = FINE;
+  }
   if (!t) FN(store)(&j->c->out[0], b, n, n, a, n);
   mx_free(work);
   mx_free(pivots);
@@ -132,6 +145,158 @@ static int FN(solve_triangular)(const job *j, int64_t b) {
   if (!t && info) t = SINGULAR;
   if (!t) FN(store)(&j->c->out[0], b, n, k, x, n);
   mx_free(x);
+  mx_free(a);
+  return t;
+}
+
+/* b (at least max(m, n) rows) becomes x; s the singular values. */
+static int FN(gelsd_call)(T *a, int m, int n, int nrhs, T *b, int ldb, R *s, R rcond, int *rank) {
+  int lwork = -1, info = 0, iwant = 0;
+  T want = 0, *work = NULL;
+#if COMPLEX
+  ENTRY(gelsd, "gelsd", int *, int *, int *, T *, int *, T *, int *, R *, R *, int *, T *, int *, R *, int *, int *);
+  R rwant = 0;
+  gelsd(&m, &n, &nrhs, a, &m, b, &ldb, s, &rcond, rank, &want, &lwork, &rwant, &iwant, &info);
+  R *rwork = mx_malloc(((size_t)rwant + 1) * sizeof *rwork);
+#define RWORK rwork,
+#else
+  ENTRY(gelsd, "gelsd", int *, int *, int *, T *, int *, T *, int *, R *, R *, int *, T *, int *, int *, int *);
+  gelsd(&m, &n, &nrhs, a, &m, b, &ldb, s, &rcond, rank, &want, &lwork, &iwant, &info);
+  R *rwork = NULL;
+#define RWORK
+#endif
+  int *iwork = mx_malloc(((size_t)iwant + 1) * sizeof *iwork), t = FINE;
+  work = FN(workspace)(want, &lwork);
+  if (!iwork || !work || (COMPLEX && !rwork))
+    t = NO_MEMORY;
+  else
+    gelsd(&m, &n, &nrhs, a, &m, b, &ldb, s, &rcond, rank, work, &lwork, RWORK iwork, &info);
+#undef RWORK
+  mx_free(rwork);
+  mx_free(iwork);
+  mx_free(work);
+  return !t && info ? NO_CONVERGENCE : t;
+}
+
+static int FN(lstsq)(const job *j, int64_t b) {
+  const mx_view *va = &j->c->in[0], *vb = &j->c->in[1];
+  int m = rows(va), n = cols(va), nrhs = cols(vb), k = (int)smaller(m, n), ld = m > n ? m : n, rank = 0, t = FINE;
+  LOADED(a, va, b)
+  bool ok;
+  T *given = FN(load)(vb, b, &ok), *x = mx_calloc((size_t)ld * (size_t)nrhs + 1, sizeof *x);
+  if (!given || !x)
+    t = NO_MEMORY;
+  else if (!ok)
+    t = NOT_FINITE;
+  for (int c = 0; c < nrhs && !t && k; c++) memcpy(x + (int64_t)c * ld, given + (int64_t)c * m, (size_t)m * sizeof *x);
+  if (!t && k) t = FN(gelsd_call)(a, m, n, nrhs, x, ld, (R *)j->c->out[1].data + b * k, (R)mx_unbits(j->c->p[0]), &rank);
+  if (!t) {
+    FN(store)(&j->c->out[0], b, n, nrhs, x, ld);
+    ((int32_t *)j->c->out[2].data)[b] = rank;
+  }
+  mx_free(x);
+  mx_free(given);
+  mx_free(a);
+  return t;
+}
+
+static int FN(product)(int n, const T *a, const T *b, T *c) {
+  ENTRY(gemm, "gemm", const char *, const char *, int *, int *, int *, T *, const T *, int *, const T *, int *, T *, T *, int *,
+        size_t, size_t);
+  T one = 1, zero = 0;
+  gemm("N", "N", &n, &n, &n, &one, a, &n, b, &n, &zero, c, &n, 1, 1);
+  return FINE;
+}
+
+/* r = sum of c[2 k + odd] a^(2 k) for k < terms, given a^2, a^4 and a^6; c beyond a^6 is left out. */
+static void FN(even_terms)(int n, T *r, T *const *powers, const double *c, int terms) {
+  int64_t size = (int64_t)n * n;
+  for (int64_t i = 0; i < size; i++) {
+    T x = 0;
+    for (int k = 1; k < terms; k++) x += (R)c[2 * k] * powers[k - 1][i];
+    r[i] = x;
+  }
+  for (int i = 0; i < n; i++) r[(int64_t)i * n + i] += (R)c[0];
+}
+
+/* The largest sum of absolute values of a column. */
+static double FN(norm1)(int n, const T *a) {
+  double most = 0;
+  for (int j = 0; j < n; j++) {
+    double sum = 0;
+    for (int i = 0; i < n; i++) sum += MAGNITUDE(a[(int64_t)j * n + i]);
+    if (sum > most) most = sum;
+  }
+  return most;
+}
+
+/* The Pade approximant of degree d of exp(a); w: five more matrices. The result is in w[0]. */
+static int FN(pade)(int n, int d, T *a, T *const *w) {
+  double c[MAX_PADE + 1] = {1};
+  for (int k = 1; k <= d; k++) c[k] = c[k - 1] * (d - k + 1) / ((double)k * (2 * d - k + 1));
+  int64_t size = (int64_t)n * n;
+  T *powers[3] = {w[0], w[1], w[2]}, *even = w[3], *odd = w[4];
+  int terms = d / 2 + 1 < 4 ? d / 2 + 1 : 4, info = 0, t = FN(product)(n, a, a, powers[0]);
+  if (!t && d > 3) t = FN(product)(n, powers[0], powers[0], powers[1]);
+  if (!t && d > 5) t = FN(product)(n, powers[1], powers[0], powers[2]);
+  if (t) return t;
+  FN(even_terms)(n, even, powers, c, terms);
+  FN(even_terms)(n, odd, powers, c + 1, terms);
+  if (d > 7) { /* degree 13: the rest is a^6 times a polynomial without a constant; powers 0 and 1 are free behind it */
+    for (int side = 0; side < 2; side++) {
+      T *high = w[5], *sum = side ? odd : even;
+      for (int64_t i = 0; i < size; i++)
+        high[i] = (R)c[8 + side] * powers[0][i] + (R)c[10 + side] * powers[1][i] + (R)c[12 + side] * powers[2][i];
+      FN(product)(n, powers[2], high, w[6]);
+      for (int64_t i = 0; i < size; i++) sum[i] += w[6][i];
+    }
+  }
+  FN(product)(n, a, odd, w[1]);
+  for (int64_t i = 0; i < size; i++) {
+    w[0][i] = even[i] + w[1][i];
+    w[2][i] = even[i] - w[1][i];
+  }
+  ENTRY(gesv, "gesv", int *, int *, T *, int *, int *, T *, int *, int *);
+  int *pivots = mx_malloc(((size_t)n + 1) * sizeof *pivots);
+  if (!pivots) return NO_MEMORY;
+  gesv(&n, &n, w[2], &n, pivots, w[0], &n, &info);
+  mx_free(pivots);
+  return info ? NO_CONVERGENCE : FINE;
+}
+
+/* Scaling and squaring: exp(a) = exp(a / 2^s)^(2^s), with the bounds theta of N. Higham, "The scaling and squaring method for the
+ * matrix exponential revisited" (2005), up to which the approximant of a degree is exact to rounding. */
+static int FN(expm)(const job *j, int64_t b) {
+  static const struct { int degree; double theta; } steps[] = {
+      {3, sizeof(R) == 4 ? 4.258730016922831e-1 : 1.495585217958292e-2},
+      {5, sizeof(R) == 4 ? 1.880152677804762 : 2.539398330063230e-1},
+      {7, sizeof(R) == 4 ? 3.925724783138660 : 9.504178996162932e-1},
+      {13, 5.371920351148152}};
+  enum { STEPS = sizeof(R) == 4 ? 3 : 4, WORK = 7 };
+  const mx_view *v = &j->c->in[0];
+  int n = rows(v), pick = 0, squarings = 0;
+  LOADED(a, v, b)
+  int64_t size = (int64_t)n * n;
+  T *block = mx_malloc(((size_t)size + 1) * WORK * sizeof *block), *w[WORK];
+  if (!block) {
+    mx_free(a);
+    return NO_MEMORY;
+  }
+  for (int i = 0; i < WORK; i++) w[i] = block + i * size;
+  double norm = FN(norm1)(n, a);
+  while (pick < STEPS - 1 && norm > steps[pick].theta) pick++;
+  if (norm > steps[pick].theta) frexp(norm / steps[pick].theta, &squarings);
+  R scale = (R)ldexp(1, -squarings);
+  for (int64_t i = 0; i < size && squarings; i++) a[i] *= scale;
+  int t = n ? FN(pade)(n, steps[pick].degree, a, w) : FINE;
+  for (int i = 0; i < squarings && !t; i++) {
+    FN(product)(n, w[0], w[0], w[1]);
+    T *swap = w[0];
+    w[0] = w[1];
+    w[1] = swap;
+  }
+  if (!t) FN(store)(&j->c->out[0], b, n, n, w[0], n);
+  mx_free(block);
   mx_free(a);
   return t;
 }
@@ -189,11 +354,7 @@ static int FN(slogdet)(const job *j, int64_t b) {
   R log_abs = 0;
   for (int i = 0; i < n; i++) {
     T x = a[(int64_t)i * n + i];
-#if COMPLEX
-    R size = cabsf(x);
-#else
-    R size = (R)fabs((double)x);
-#endif
+    R size = (R)MAGNITUDE(x);
     log_abs += (R)log((double)size);
     s *= size > 0 ? x / size : 0;
   }
@@ -462,6 +623,7 @@ static int FN(eigvals)(const job *j, int64_t b) {
 }
 
 #undef FN
+#undef MAGNITUDE
 #undef STR
 #undef STR_
 #undef ENTRY

@@ -32,7 +32,7 @@ static void batched(mx_aval *out, const mx_array *a, mx_dtype t, int n, int32_t 
 
 int infer_square(int op, int nin, mx_array *const *in, int np, const int64_t *p, int nout, mx_aval *out) {
   (void)nin, (void)p, (void)nout;
-  if (op == OP_cholesky) NEED(op, np, 1);
+  if (op == OP_cholesky || op == OP_inverse) NEED(op, np, 1);
   int rc = check_matrix(op, in[0], true);
   if (!rc) mx_aval_of(out, in[0]);
   return rc;
@@ -88,6 +88,24 @@ int infer_qr(int op, int nin, mx_array *const *in, int np, const int64_t *p, int
   return 0;
 }
 
+int infer_lstsq(int op, int nin, mx_array *const *in, int np, const int64_t *p, int nout, mx_aval *out) {
+  (void)nin, (void)p, (void)nout;
+  NEED(op, np, 1);
+  const mx_array *a = in[0], *b = in[1];
+  int rc = check_matrix(op, a, false);
+  if (!rc) rc = check_matrix(op, b, false);
+  if (rc) return rc;
+  bool fits = a->ndim == b->ndim && a->dtype == b->dtype;
+  for (int d = 0; fits && d < a->ndim - 1; d++) fits = a->shape[d] == b->shape[d];
+  if (!fits)
+    return mx_fail(MX_EVALUE, "[linalg::lstsq] First argument of shape %s and second of shape %s must have equal rows.",
+                   mx_shape_of(a), mx_shape_of(b));
+  batched(&out[0], a, a->dtype, 2, cols(a), cols(b));
+  batched(&out[1], a, real_of(a->dtype), 1, narrow(a), 0);
+  batched(&out[2], a, MX_I32, 0, 0, 0);
+  return 0;
+}
+
 int infer_svd(int op, int nin, mx_array *const *in, int np, const int64_t *p, int nout, mx_aval *out) {
   (void)nin, (void)np, (void)p, (void)nout;
   const mx_array *a = in[0];
@@ -130,7 +148,7 @@ static mx_array *column(mx_scope *s, mx_array *v) { return mx_expand_dims(s, v, 
 static mx_array *row(mx_scope *s, mx_array *v) { return mx_expand_dims(s, v, -2); }
 static mx_array *plus(mx_scope *s, mx_array *a, mx_array *b) { return a && b ? mx_add(s, a, b) : a ? a : b; }
 static mx_array *mean_with_H(mx_scope *s, mx_array *a) { return mx_mul_k(s, mx_add(s, a, H(s, a)), 0.5); }
-static mx_array *inverse(mx_scope *s, mx_array *a) { return mx_node1(s, OP_inverse, a, 0, NULL); }
+static mx_array *inverse(mx_scope *s, mx_array *a) { return mx_linalg_inv(s, a); }
 
 /* x with its diagonal halved. */
 static mx_array *half_diagonal(mx_scope *s, mx_array *x) {
@@ -173,6 +191,51 @@ RULE_VJP(solve) {
   return s->rc;
 }
 
+static mx_array *least(mx_scope *s, const mx_array *n, mx_array *a, mx_array *b) {
+  mx_array *in[2] = {a, b}, *r[3] = {NULL};
+  return a && b && !mx_node_multi(s, OP_lstsq, 2, in, n->np, n->p, NULL, 3, r) ? r[0] : NULL;
+}
+static mx_array *singular_value_gradient(mx_scope *s, mx_array *a, mx_array *g);
+
+/* x = A+ b for A of constant rank (G. Golub and V. Pereyra, 1973): dA+ = -A+ dA A+ + A+ A+H dA^H (1 - A A+) + (1 - A+ A) dA^H A+H A+. */
+RULE_VJP(lstsq) {
+  res[0] = res[1] = NULL;
+  mx_array *a = n->in[0], *x = out[0], *g = cot[0];
+  if (g) {
+    mx_array *ah = H(s, a), *y = least(s, n, ah, g);
+    if (want[1]) res[1] = y;
+    if (want[0]) {
+      mx_array *left = mx_subtract(s, n->in[1], mul(s, a, x)), *outside = mx_subtract(s, g, mul(s, ah, y));
+      res[0] = plus(s, neg(s, mul(s, y, H(s, x))), mul(s, left, H(s, least(s, n, a, y))));
+      res[0] = plus(s, res[0], mul(s, least(s, n, ah, x), H(s, outside)));
+    }
+  }
+  if (cot[1] && want[0]) res[0] = plus(s, res[0], singular_value_gradient(s, a, cot[1]));
+  return s->rc;
+}
+
+/* The derivative of the exponential of a in the direction e is the corner of that of [[a, e], [0, a]] (R. Mathias, 1996). */
+static mx_array *expm_along(mx_scope *s, mx_array *a, mx_array *e) {
+  if (!a || !e) return NULL;
+  int n = cols(a), nd = a->ndim;
+  mx_array *top[2] = {a, e}, *low[2] = {mx_zeros_like(s, a), a}, *half[2];
+  half[0] = mx_concatenate_axis(s, 2, top, nd - 1);
+  half[1] = mx_concatenate_axis(s, 2, low, nd - 1);
+  if (!half[0] || !half[1]) return NULL;
+  mx_array *whole = mx_node1(s, OP_expm, mx_concatenate_axis(s, 2, half, nd - 2), 0, NULL);
+  return mx_slice_axis(s, mx_slice_axis(s, whole, nd - 2, 0, n), nd - 1, n, 2 * (int64_t)n);
+}
+RULE_VJP(expm) {
+  (void)out, (void)want;
+  res[0] = cot[0] ? expm_along(s, H(s, n->in[0]), cot[0]) : NULL;
+  return s->rc;
+}
+int jvp_expm(mx_scope *s, const mx_array *n, mx_array *const *out, mx_array *const *tan, mx_array **res) {
+  (void)out;
+  res[0] = tan[0] ? expm_along(s, n->in[0], tan[0]) : NULL;
+  return s->rc;
+}
+
 RULE_VJP(solve_triangular) {
   res[0] = res[1] = NULL;
   if (!cot[0]) return 0;
@@ -211,19 +274,28 @@ RULE_VJP(slogdet) { /* the sign is constant */
   return s->rc;
 }
 
+/* Of as many rows as columns or more. The diagonal of R is real. */
+static mx_array *qr_gradient(mx_scope *s, mx_array *q, mx_array *r, mx_array *gq, mx_array *gr) {
+  mx_array *m = NULL;
+  if (gr) m = mul(s, r, H(s, gr));
+  if (gq) m = plus(s, m, neg(s, mul(s, H(s, gq), q)));
+  m = half_diagonal(s, mx_tril(s, m, 0));
+  return mul(s, plus(s, gq, mul(s, q, mx_add(s, m, H(s, m)))), H(s, inverse(s, r)));
+}
+
+/* A wide A = [A1 A2] has Q R1 = A1 and R2 = Q^H A2. */
 RULE_VJP(qr) {
   (void)want;
   res[0] = NULL;
-  if (rows(n->in[0]) < cols(n->in[0]))
-    return mx_fail(MX_EVALUE, "[linalg::qr] The gradient needs at least as many rows as columns, got shape %s.",
-                   mx_shape_of(n->in[0]));
-  mx_array *q = out[0], *r = out[1], *gq = cot[0], *gr = cot[1], *m = NULL;
+  mx_array *a = n->in[0], *gq = cot[0], *gr = cot[1], *part[2];
+  int m = rows(a), k = cols(a), nd = a->ndim;
   if (!gq && !gr) return 0;
-  if (gr) m = mul(s, r, H(s, gr));
-  if (gq) m = plus(s, m, neg(s, mul(s, H(s, gq), q)));
-  mx_array *sym = mx_add(s, mx_tril(s, m, 0), H(s, mx_tril(s, m, -1)));
-  mx_array *left = plus(s, gq, mul(s, q, sym));
-  res[0] = mul(s, left, H(s, inverse(s, r)));
+  if (m >= k) return res[0] = qr_gradient(s, out[0], out[1], gq, gr), s->rc;
+  mx_array *g1 = gr ? mx_slice_axis(s, gr, nd - 1, 0, m) : NULL, *g2 = gr ? mx_slice_axis(s, gr, nd - 1, m, k) : NULL;
+  if (g2) gq = plus(s, gq, mul(s, mx_slice_axis(s, a, nd - 1, m, k), H(s, g2)));
+  part[0] = qr_gradient(s, out[0], mx_slice_axis(s, out[1], nd - 1, 0, m), gq, g1);
+  part[1] = g2 ? mul(s, out[0], g2) : mx_zeros_like(s, mx_slice_axis(s, a, nd - 1, m, k));
+  if (part[0] && part[1]) res[0] = mx_concatenate_axis(s, 2, part, nd - 1);
   return s->rc;
 }
 
@@ -265,6 +337,10 @@ static mx_array *svd_gradient(mx_scope *s, mx_array *u, mx_array *sv, mx_array *
   if (gu) {
     mx_array *x = mul(s, H(s, u), gu);
     inner = mx_multiply(s, mx_multiply(s, f, mx_subtract(s, x, H(s, x))), row(s, sv));
+    if (mx_is_complex(u->dtype)) { /* the phases: what turns the columns of U turns those of V as well */
+      mx_array *turn = mx_mul_k(s, mx_subtract(s, x, H(s, x)), 0.5);
+      inner = plus(s, inner, mx_divide(s, mx_multiply(s, mx_eye(s, k, k, 0, sv->dtype), turn), row(s, sv)));
+    }
   }
   if (gvt) {
     mx_array *x = mul(s, vt, H(s, gvt));
@@ -293,14 +369,15 @@ RULE_VJP(svd) {
   return s->rc;
 }
 
+static mx_array *singular_value_gradient(mx_scope *s, mx_array *a, mx_array *g) {
+  mx_array *usv[3];
+  int k = narrow(a);
+  if (mx_node_multi(s, OP_svd, 1, &a, 0, NULL, NULL, 3, usv)) return NULL;
+  return mul(s, mx_multiply(s, first(s, usv[0], -1, k), row(s, g)), first(s, usv[2], -2, k));
+}
 RULE_VJP(svdvals) {
   (void)want, (void)out;
-  res[0] = NULL;
-  if (!cot[0]) return 0;
-  mx_array *usv[3], *in = n->in[0];
-  int k = narrow(in);
-  if (mx_node_multi(s, OP_svd, 1, &in, 0, NULL, NULL, 3, usv)) return s->rc;
-  res[0] = mul(s, mx_multiply(s, first(s, usv[0], -1, k), row(s, cot[0])), first(s, usv[2], -2, k));
+  res[0] = cot[0] ? singular_value_gradient(s, n->in[0], cot[0]) : NULL;
   return s->rc;
 }
 
