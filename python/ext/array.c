@@ -64,6 +64,8 @@ PyObject *px_raise(void) {
     type = PyExc_MemoryError;
   else if (strcmp(kind, "OverflowError") == 0)
     type = PyExc_OverflowError;
+  else if (strcmp(kind, "FloatingPointError") == 0)
+    type = PyExc_FloatingPointError;
   else if (strcmp(kind, "NotImplementedError") == 0)
     type = PyExc_NotImplementedError;
   PyErr_SetString(type, text && *text ? text : "The operation failed.");

@@ -230,10 +230,20 @@ static int trace_with_state(traced_call *c, mlx_vector_array *res, mlx_vector_ar
   return rc;
 }
 
+/* Told to the trace of what ran. */
+static void tell_name(PyObject *fun) {
+  PyObject *name = PyObject_GetAttrString(fun, "__name__"), *text = name && PyUnicode_Check(name) ? PyUnicode_AsUTF8String(name) : NULL;
+  if (text) mlx_ext_compile_name(PyBytes_AsString(text));
+  PyErr_Clear();
+  Py_XDECREF(text);
+  Py_XDECREF(name);
+}
+
 static int run_trace(mlx_vector_array *res, const mlx_vector_array in, void *payload) {
   PyGILState_STATE lock = PyGILState_Ensure();
   traced_call *c = payload;
   int rc = PX_ERROR;
+  if (c->self) tell_name(c->self->fun);
   if (c->self)
     rc = trace_with_state(c, res, in);
   else

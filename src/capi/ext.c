@@ -5,6 +5,7 @@
 #include "core/alloc.h"
 #include "core/error.h"
 #include "graph/functions.h"
+#include "transforms/transforms.h"
 
 int mlx_ext_error_kind(void) { return mx_error_kind(); }
 const char *mlx_ext_error_python(void) { return mx_error_python(mx_error_kind()); }
@@ -64,6 +65,8 @@ int mlx_ext_random_set_state(mlx_array key) {
   if (!k) return MX_REFUSE(MX_EVALUE, "[random] The state cannot be empty.");
   return MX_STATUS(mx_random_set_state(k));
 }
+
+void mlx_ext_compile_name(const char *name) { mx_compile_name(name); }
 
 void mlx_ext_set_print_precision(int digits) { mx_set_print_precision(digits); }
 int mlx_ext_print_precision(void) { return mx_print_precision(); }

@@ -27,6 +27,9 @@ const char *mlx_ext_error_message(void);
 /* Records a failed callback, whose own error the caller keeps (a pending Python exception); returns non-zero. */
 int mlx_ext_callback_failed(void);
 
+/* Called by a function that compile traces: its name, for the trace of what ran. */
+void mlx_ext_compile_name(const char *name);
+
 /* Releases what the box holds and leaves it empty. */
 void mlx_ext_clear(mlx_array a);
 

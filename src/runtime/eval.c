@@ -12,6 +12,7 @@
 #include "runtime/plan.h"
 #include "runtime/queue.h"
 #include "runtime/runtime.h"
+#include "runtime/profile.h"
 
 enum { PIECE = 1024 }; /* nodes planned together */
 
@@ -217,11 +218,15 @@ static void run_queued(void *p) {
 
 /* Collects and claims under the lock. j->all is empty when there is nothing to do. */
 static int prepare(int n, mx_array *const *a, job *j) {
+  uint32_t watching = mx_watched();
+  mx_watch_start start;
+  if (watching) mx_watch_begin(&start);
   *j = (job){.backend = &mx_cpu_backend, .keep = mx_tracing > 0};
   pthread_mutex_lock(&graph_lock);
   int rc = collect(n, a, &j->all);
   if (!rc && j->all.nnode && !(rc = plan_job(j))) claim(j);
   pthread_mutex_unlock(&graph_lock);
+  if (watching & MX_WATCH_TIMES) mx_watch_planned(&start, j->all.nnode);
   if (rc) job_free(j);
   return rc;
 }

@@ -13,6 +13,7 @@
 #include "core/alloc.h"
 #include "core/error.h"
 #include "graph/graph.h"
+#include "runtime/profile.h"
 
 enum { BUCKETS = 4096, CACHE_BYTES = 64 << 20, MAX_GROUP_INPUTS = 14, MAX_GROUP_OUTPUTS = 10 };
 
@@ -75,13 +76,15 @@ static uint32_t input_class(const mx_array *x, const uint32_t *class_of) {
   return known ? known : shape_class(x);
 }
 
-/* Per node: op, dtype, held, stream, number of inputs; then each input's reference and dtype; element-wise ops and reductions also
+/* First whether every op stands alone. Per node: op, dtype, held, stream, number of inputs; then each input's reference and dtype; element-wise ops and reductions also
  * the shapes' numbers, reductions their axes. */
-static int make_key(const mx_piece *p, const uint8_t *held, uint32_t *class_of) {
+static int make_key(const mx_piece *p, const uint8_t *held, uint32_t *class_of, bool alone) {
   shape_stamp++;
   shape_count = 0;
   last_shape = NULL;
-  key.n = 0;
+  if (key_room(1)) return MX_EMEMORY;
+  key.w[0] = alone;
+  key.n = 1;
   for (int i = 0; i < p->nnode; i++) {
     const mx_array *n = p->node[i];
     if (key_room(3 + n->nin)) return MX_EMEMORY;
@@ -146,6 +149,7 @@ typedef struct maker {
     int draft;
   } * steps;
   int nsteps, max_ins;
+  bool alone; /* no fusion: the values of every op are to be seen */
 } maker;
 
 static int ready_of(const maker *m, const mx_array *x) { return x->walk_index & MX_LEAF ? -1 : m->ready[x->walk_index]; }
@@ -240,7 +244,7 @@ static int place_elementwise(maker *m, uint32_t i) {
 /* A reduction ends the group that computes what it reduces. */
 static bool place_reduction(maker *m, uint32_t i) {
   const mx_array *n = m->p->node[i], *x = n->in[0];
-  if (!m->backend->fuses_reductions || !mx_is_float(x->dtype) || (x->walk_index & MX_LEAF)) return false;
+  if (m->alone || !m->backend->fuses_reductions || !mx_is_float(x->dtype) || (x->walk_index & MX_LEAF)) return false;
   int di = m->group_of[x->walk_index];
   uint32_t axes = axes_mask(n);
   if (di < 0 || !in_draft(m, x, di)) return false;
@@ -380,10 +384,10 @@ static int write_plan(maker *m, mx_plan *plan, int *reg, int *last, uint8_t *sto
 }
 
 static mx_plan *try_make(const mx_piece *p, const uint8_t *held, const mx_backend *b, const uint32_t *class_of, int max_ins,
-                         int *rc) {
+                         bool alone, int *rc) {
   size_t n = (size_t)p->nnode, all = n + (size_t)p->nleaf;
   mx_plan *plan = mx_calloc(1, sizeof *plan);
-  maker m = {.p = p, .held = held, .backend = b, .class_of = class_of, .max_ins = max_ins};
+  maker m = {.p = p, .held = held, .backend = b, .class_of = class_of, .max_ins = max_ins, .alone = alone};
   int *ints = mx_malloc((4 * n + all) * sizeof *ints);
   uint8_t *stored = mx_malloc(n);
   m.steps = mx_malloc(n * sizeof *m.steps);
@@ -408,10 +412,10 @@ static mx_plan *try_make(const mx_piece *p, const uint8_t *held, const mx_backen
   return plan;
 }
 
-static mx_plan *make(const mx_piece *p, const uint8_t *held, const mx_backend *b, const uint32_t *class_of) {
+static mx_plan *make(const mx_piece *p, const uint8_t *held, const mx_backend *b, const uint32_t *class_of, bool alone) {
   int rc = -1;
   mx_plan *plan = NULL;
-  for (int max = MX_PROGRAM_MAX; rc == -1 && max >= 1; max /= 4) plan = try_make(p, held, b, class_of, max, &rc);
+  for (int max = alone ? 1 : MX_PROGRAM_MAX; rc == -1 && max >= 1; max /= 4) plan = try_make(p, held, b, class_of, max, alone, &rc);
   if (!plan) return NULL;
   plan->refs = 1;
   return plan;
@@ -441,7 +445,8 @@ mx_plan *mx_plan_get(const mx_piece *p, const uint8_t *held, const mx_backend *b
     class_of = c;
     cap = p->nnode * 2;
   }
-  if (make_key(p, held, class_of)) return NULL;
+  bool alone = mx_watched() & MX_WATCH_NAN;
+  if (make_key(p, held, class_of, alone)) return NULL;
   uint64_t h = hash_key();
   for (mx_plan *q = buckets[h % BUCKETS]; q; q = q->next)
     if (q->hash == h && q->key_words == key.n && !memcmp(q->key, key.w, (size_t)key.n * sizeof *key.w)) {
@@ -449,7 +454,7 @@ mx_plan *mx_plan_get(const mx_piece *p, const uint8_t *held, const mx_backend *b
       mx_ref_take(&q->refs);
       return q;
     }
-  mx_plan *plan = make(p, held, b, class_of);
+  mx_plan *plan = make(p, held, b, class_of, alone);
   if (!plan) return NULL;
   made_count++;
   plan->hash = h;

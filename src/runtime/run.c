@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "graph/graph.h"
 #include "runtime/plan.h"
+#include "runtime/profile.h"
 
 static _Atomic uint64_t programs_run, kernels_run, donations;
 
@@ -194,13 +195,11 @@ static int single_failure(const mx_array *n) {
   return 0;
 }
 
-static void run_single(const mx_step *s, const mx_piece *p, const mx_backend *b, bool keep) {
+static int run_single(const mx_step *s, const mx_piece *p, const mx_backend *b, bool keep) {
   mx_array *n = p->node[s->node];
   int rc = single_failure(n);
-  if (!rc) rc = s->kind == MX_STEP_VIEW ? run_view(n, b) : run_kernel(n, b, keep);
-  detach(n, keep); /* first: the inputs of a node that others see computed do not change any more */
-  if (rc) fail_with(n, rc);
-  else set_available(n);
+  if (rc) return rc;
+  return s->kind == MX_STEP_VIEW ? run_view(n, b) : run_kernel(n, b, keep);
 }
 
 /* ---- groups ---- */
@@ -253,20 +252,43 @@ static int run_program(const mx_group *g, const mx_piece *p, const mx_backend *b
   return b->run(&g->program, domain->ndim, domain->shape, io.in, io.out);
 }
 
-static void run_group(const mx_group *g, const mx_piece *p, const mx_backend *b, bool keep) {
-  int rc = run_program(g, p, b, keep);
-  for (int i = 0; i < g->n_out; i++) detach(p->node[g->out[i]], keep);
-  for (int i = 0; i < g->n_out; i++) {
-    mx_array *o = p->node[g->out[i]];
-    if (rc) fail_with(o, rc);
-    else set_available(o);
+/* ---- steps ---- */
+
+static int run_step(const mx_step *s, const mx_piece *p, const mx_backend *b, bool keep) {
+  return s->kind == MX_STEP_GROUP ? run_program(s->group, p, b, keep) : run_single(s, p, b, keep);
+}
+
+static void finish(mx_array *n, int rc) {
+  if (rc) fail_with(n, rc);
+  else set_available(n);
+}
+
+/* The results of a step let go of what they were made from, first: the inputs of a node that others see computed do not change any more. */
+static void finish_step(const mx_step *s, const mx_piece *p, bool keep, int rc) {
+  if (s->kind != MX_STEP_GROUP) {
+    detach(p->node[s->node], keep);
+    finish(p->node[s->node], rc);
+    return;
   }
+  const mx_group *g = s->group;
+  for (int i = 0; i < g->n_out; i++) detach(p->node[g->out[i]], keep);
+  for (int i = 0; i < g->n_out; i++) finish(p->node[g->out[i]], rc);
+}
+
+/* The same with somebody looking on. What the check for NaN reads must not be overwritten: nothing is donated. */
+static int run_step_watched(const mx_step *s, const mx_piece *p, const mx_backend *b, bool keep, uint32_t watching) {
+  mx_watch_start start;
+  mx_watch_begin(&start);
+  int rc = run_step(s, p, b, keep || (watching & MX_WATCH_NAN));
+  if (watching & MX_WATCH_TIMES) mx_watch_step(&start, s, p);
+  return !rc && (watching & MX_WATCH_NAN) ? mx_watch_values(s, p) : rc;
 }
 
 void mx_run(const mx_plan *plan, const mx_piece *p, const mx_backend *b, bool keep) {
+  uint32_t watching = mx_watched();
   for (int i = 0; i < plan->nsteps; i++) {
     const mx_step *s = &plan->steps[i];
-    if (s->kind == MX_STEP_GROUP) run_group(s->group, p, b, keep);
-    else run_single(s, p, b, keep);
+    int rc = watching ? run_step_watched(s, p, b, keep, watching) : run_step(s, p, b, keep);
+    finish_step(s, p, keep, rc);
   }
 }

@@ -4,9 +4,11 @@
  * another trace (a tracer of grad, an argument of an outer compile or vmap) is good for that call only and is not kept.
  * A shapeless trace serves all shapes if nothing in it was made from a shape; else it is kept for its own shapes only. */
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/profile.h"
 #include "transforms/replay.h"
 #include "transforms/transforms.h"
 
@@ -165,6 +167,61 @@ static void erase(bool all, uintptr_t fun_id) {
 void mx_compile_erase(uintptr_t fun_id) { erase(false, fun_id); }
 void mx_compile_clear_cache(void) { erase(true, 0); }
 
+/* ---- why a function is traced again: for the trace of what ran ---- */
+
+typedef struct function_name {
+  char text[96];
+} function_name;
+static _Thread_local function_name traced_name; /* of the function that is being traced, if it told */
+
+void mx_compile_name(const char *name) { snprintf(traced_name.text, sizeof traced_name.text, "%s", name); }
+
+/* One argument's part of a key: its dtype and number of dimensions, then its shape. */
+static const int64_t *say_argument(char *text, size_t size, const int64_t *k) {
+  int ndim = (int)(*k & 0xff);
+  int32_t shape[MX_MAX_NDIM];
+  for (int d = 0; d < ndim; d++) shape[d] = (int32_t)k[1 + d];
+  snprintf(text, size, "%s %s", mx_dtype_name((mx_dtype)(*k >> 8)), mx_shape_str(ndim, shape));
+  return k + 1 + ndim;
+}
+
+/* The first difference between two keys of one function, both with shapes. */
+static void say_difference(char *text, size_t size, const int64_t *old, const int64_t *new) {
+  if (old[1] >> 48 & 1) snprintf(text, size, "the trace for any shape does not fit these arguments");
+  else if (old[1] != new[1]) snprintf(text, size, "the default stream or the mode of compile changed");
+  else if (old[2] >> 32 != new[2] >> 32) snprintf(text, size, "the constants or the structure of the arguments changed");
+  else if ((int32_t)old[2] != (int32_t)new[2]) snprintf(text, size, "%d arrays were given, before %d", (int)(int32_t)new[2], (int)(int32_t)old[2]);
+  else {
+    int nconst = (int)(new[2] >> 32), n = (int)(int32_t)new[2];
+    const int64_t *a = old + 3, *b = new + 3;
+    for (int i = 0; i < nconst; i++, a++, b++)
+      if (*a != *b) {
+        snprintf(text, size, "a constant or the structure of the arguments changed");
+        return;
+      }
+    for (int i = 0; i < n; i++) {
+      char was[128], is[128];
+      const int64_t *x = a, *y = b;
+      a = say_argument(was, sizeof was, a);
+      b = say_argument(is, sizeof is, b);
+      if (a - x == b - y && !memcmp(x, y, (size_t)(a - x) * sizeof *x)) continue;
+      snprintf(text, size, "array %d is %s, before %s", i, is, was);
+      return;
+    }
+    snprintf(text, size, "the trace for these arguments was not kept");
+  }
+}
+
+/* k is a key with shapes that the cache does not hold. */
+static void say_why(char *text, size_t size, const key *k) {
+  pthread_mutex_lock(&cache.lock);
+  const entry *e = cache.newest;
+  while (e && e->key[0] != k->at[0]) e = e->older;
+  if (e) say_difference(text, size, e->key, k->at);
+  else snprintf(text, size, "the first call");
+  pthread_mutex_unlock(&cache.lock);
+}
+
 /* ---- tracing ---- */
 
 static bool unevaluated(const mx_array *a) { return a->nin && !mx_is_available(a); }
@@ -257,11 +314,24 @@ void mx_set_compile_mode(int mode) { compile_mode = mode; }
 
 /* Traces, and keeps the trace under k, or, if it serves all shapes, under `general` (NULL: no such wish). */
 static int trace_and_keep(const compiled *c, int n, mx_array *const *in, int mode, const key *k, const key *general, mx_replay **r) {
-  bool outer = mx_shape_used;
+  bool outer = mx_shape_used, watched = mx_watched() & MX_WATCH_TIMES;
+  mx_watch_start start;
+  char why[512];
+  function_name around = {""};
+  if (watched) {
+    say_why(why, sizeof why, k);
+    around = traced_name;
+    traced_name.text[0] = 0;
+    mx_watch_begin(&start);
+  }
   mx_shape_used = false;
   int rc = trace(c, n, in, mode != MX_COMPILE_NO_SIMPLIFY, r);
   if (!rc && keepable(*r)) cache_put(general && !mx_shape_used && fits_all_shapes(*r) ? general : k, *r);
   mx_shape_used |= outer;
+  if (watched) {
+    mx_watch_compiled(&start, traced_name.text, why);
+    traced_name = around;
+  }
   return rc;
 }
 

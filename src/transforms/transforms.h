@@ -22,6 +22,8 @@ int mx_vmap_replace(int n, mx_array *const *inputs, mx_array *const *trace_input
 mx_closure *mx_compile(mx_closure *f, uintptr_t fun_id, bool shapeless, int nconst, const uint64_t *constants);
 void mx_compile_erase(uintptr_t fun_id);
 void mx_compile_clear_cache(void);
+/* Called by a function that compile traces: its name, for the trace of what ran. */
+void mx_compile_name(const char *name);
 enum mx_compile_mode { MX_COMPILE_DISABLED, MX_COMPILE_NO_SIMPLIFY, MX_COMPILE_NO_FUSE, MX_COMPILE_ENABLED };
 void mx_set_compile_mode(int mode);
 int mx_get_compile_mode(void);

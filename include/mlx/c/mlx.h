@@ -24,6 +24,7 @@
 #include "mlx/c/metal.h"
 #include "mlx/c/ops.h"
 #include "mlx/c/optional.h"
+#include "mlx/c/profile.h"
 #include "mlx/c/random.h"
 #include "mlx/c/stream.h"
 #include "mlx/c/string.h"
