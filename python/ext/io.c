@@ -95,7 +95,7 @@ static int reader_of(PyObject *bytes, mlx_io_reader *reader) {
 
 /* ---- names ---- */
 
-static bool is_path(PyObject *o) {
+bool px_is_path(PyObject *o) {
   return PyUnicode_Check(o) || PyBytes_Check(o) || PyObject_HasAttrString((PyObject *)Py_TYPE(o), "__fspath__");
 }
 
@@ -117,7 +117,7 @@ static bool ends_with(PyObject *text, const char *suffix) {
 }
 
 /* The path as the file system's bytes, with the suffix added where it is missing. */
-static PyObject *path_bytes(PyObject *o, const char *suffix) {
+PyObject *px_path_bytes(PyObject *o, const char *suffix) {
   PyObject *text = path_text(o), *full = NULL, *bytes = NULL;
   if (!text) return NULL;
   full = !suffix || ends_with(text, suffix) ? Py_NewRef(text) : PyUnicode_FromFormat("%U%s", text, suffix);
@@ -154,8 +154,8 @@ int px_do_save(PyObject **v, PyObject **out) {
   (void)out;
   if (!px_is_array(v[1])) return PX_TYPE;
   PX_TRY(px_eval(px_handle(v[1])));
-  if (!is_path(v[0])) return PyObject_HasAttrString(v[0], "write") ? write_to(v[0], saved_bytes(save_npy, v[1])) : PX_TYPE;
-  PyObject *path = path_bytes(v[0], ".npy");
+  if (!px_is_path(v[0])) return PyObject_HasAttrString(v[0], "write") ? write_to(v[0], saved_bytes(save_npy, v[1])) : PX_TYPE;
+  PyObject *path = px_path_bytes(v[0], ".npy");
   if (!path) return PX_ERROR;
   int rc = mlx_save(PyBytes_AsString(path), px_handle(v[1]));
   Py_DECREF(path);
@@ -214,7 +214,7 @@ PyObject *px_savez(PyObject *args, PyObject *kwargs, bool compressed) {
   static const px_sig sig = {.name = "savez", .text = "(file: file | str | pathlib.Path, *args, **kwargs) -> None"};
   if (PyTuple_Size(args) < 1) return px_type_error_tuple(&sig, args, kwargs);
   PyObject *file = PyTuple_GetItem(args, 0), *target = Py_NewRef(file), *key, *value;
-  if (is_path(file)) {
+  if (px_is_path(file)) {
     PyObject *text = path_text(file);
     PX_REPLACE(target, text && !ends_with(text, ".npz") ? PyUnicode_FromFormat("%U.npz", text) : Py_XNewRef(text));
     Py_XDECREF(text);
@@ -308,9 +308,9 @@ int px_do_save_safetensors(PyObject **v, PyObject **out) {
   int rc = to_array_map(v[1], t.arrays);
   if (!rc && v[2] && v[2] != Py_None) rc = to_string_map(v[2], t.metadata);
   if (rc) goto done;
-  if (!is_path(v[0]))
+  if (!px_is_path(v[0]))
     rc = PyObject_HasAttrString(v[0], "write") ? write_to(v[0], saved_bytes(save_tensors, &t)) : PX_TYPE;
-  else if (!(path = path_bytes(v[0], ".safetensors")))
+  else if (!(path = px_path_bytes(v[0], ".safetensors")))
     rc = PX_ERROR;
   else if (mlx_save_safetensors(PyBytes_AsString(path), t.arrays, t.metadata))
     rc = px_failed();
@@ -361,7 +361,7 @@ static PyObject *load_tensors(PyObject *file, PyObject *bytes, bool with_metadat
       if (mlx_load_safetensors_reader(&t.arrays, &t.metadata, reader, s)) rc = px_failed();
       mlx_io_reader_free(reader);
     }
-  } else if (!(path = path_bytes(file, NULL)))
+  } else if (!(path = px_path_bytes(file, NULL)))
     rc = PX_ERROR;
   else
     rc = mlx_load_safetensors(&t.arrays, &t.metadata, PyBytes_AsString(path), s) ? px_failed() : 0;
@@ -381,7 +381,7 @@ static PyObject *load_tensors(PyObject *file, PyObject *bytes, bool with_metadat
 
 static PyObject *load_npy(PyObject *file, PyObject *bytes, mlx_stream s) {
   if (bytes) return load_npy_bytes(bytes, s);
-  PyObject *path = path_bytes(file, NULL), *r = path ? px_new() : NULL;
+  PyObject *path = px_path_bytes(file, NULL), *r = path ? px_new() : NULL;
   if (r) {
     mlx_array res = px_handle(r);
     r = px_done(r, mlx_load(&res, PyBytes_AsString(path), s));
@@ -392,7 +392,7 @@ static PyObject *load_npy(PyObject *file, PyObject *bytes, mlx_stream s) {
 
 static PyObject *format_of(PyObject *file, PyObject *format) {
   if (format && format != Py_None) return PyUnicode_Check(format) ? Py_NewRef(format) : NULL;
-  PyObject *name = is_path(file) ? path_text(file) : PyObject_GetAttrString(file, "name");
+  PyObject *name = px_is_path(file) ? path_text(file) : PyObject_GetAttrString(file, "name");
   if (!name || !PyUnicode_Check(name)) {
     PyErr_Clear();
     Py_XDECREF(name);
@@ -407,7 +407,7 @@ static PyObject *format_of(PyObject *file, PyObject *format) {
 }
 
 int px_do_load(PyObject **v, PyObject **out) { /* file, format, return_metadata, stream */
-  bool with_metadata = false, path = is_path(v[0]);
+  bool with_metadata = false, path = px_is_path(v[0]);
   PX_STREAM(s);
   if (v[2]) PX_TRY(px_to_bool(v[2], &with_metadata));
   PX_TRY(px_stream_arg(v[3], &s));
@@ -415,7 +415,7 @@ int px_do_load(PyObject **v, PyObject **out) { /* file, format, return_metadata,
   PyObject *format = format_of(v[0], v[1]), *bytes = NULL;
   if (!format) return PyErr_Occurred() ? PX_ERROR : PX_TYPE;
   bool npy = PyUnicode_CompareWithASCIIString(format, "npy") == 0, npz = PyUnicode_CompareWithASCIIString(format, "npz") == 0;
-  bool st = PyUnicode_CompareWithASCIIString(format, "safetensors") == 0;
+  bool st = PyUnicode_CompareWithASCIIString(format, "safetensors") == 0, gguf = PyUnicode_CompareWithASCIIString(format, "gguf") == 0;
   if (!path && (npy || st)) {
     bytes = PyObject_CallMethod(v[0], "read", NULL);
     if (bytes && !PyBytes_Check(bytes)) {
@@ -423,8 +423,10 @@ int px_do_load(PyObject **v, PyObject **out) { /* file, format, return_metadata,
       Py_CLEAR(bytes);
     }
   }
-  if (path || npz || bytes) {
-    if (npy)
+  if (path || npz || bytes || gguf) {
+    if (gguf)
+      *out = px_load_gguf(v[0], with_metadata, s.h);
+    else if (npy)
       *out = load_npy(v[0], bytes, s.h);
     else if (npz) {
       *out = load_npz(v[0], s.h);
@@ -436,7 +438,7 @@ int px_do_load(PyObject **v, PyObject **out) { /* file, format, return_metadata,
       *out = load_tensors(v[0], bytes, with_metadata, s.h);
     else
       PyErr_Format(PyExc_ValueError, "[load] Unknown file format %U", format);
-    if (*out && with_metadata && !st) {
+    if (*out && with_metadata && !st && !gguf) {
       PyErr_Format(PyExc_ValueError, "[load] metadata not supported for format %U", format);
       Py_CLEAR(*out);
     }

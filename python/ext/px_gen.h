@@ -66,6 +66,11 @@ int px_tile(mlx_array *res, mlx_array a, const px_ints *reps, mlx_stream s);
 int px_fft_shift(mlx_array *res, mlx_array a, const px_ints *axes, mlx_stream s, px_intn several);
 mlx_dtype px_sum_dtype(mlx_array a);
 
+/* ---- files (io.c, gguf.c) ---- */
+bool px_is_path(PyObject *o);
+PyObject *px_path_bytes(PyObject *o, const char *suffix); /* as the file system has it, with the suffix where it is missing (or NULL) */
+PyObject *px_load_gguf(PyObject *file, bool with_metadata, mlx_stream s);
+
 /* Written by hand, shared by several rows. */
 typedef int (*px_scan)(mlx_array *, mlx_array, int, bool, bool, mlx_stream);
 int px_do_scan(PyObject **v, PyObject **out, px_scan fn, bool typed);

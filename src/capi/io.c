@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capi/files.h"
 #include "capi/handles.h"
 #include "capi/map.h"
 #include "mlx/c/io.h"
@@ -116,10 +117,9 @@ static int begin_writing(own_writer *w, own *o, const char *tag) {
 
 /* ---- arguments ---- */
 
-static int need_stream(mlx_stream s, const char *tag) { return s.ctx ? 0 : mx_fail(MX_EVALUE, "[%s] empty stream given", tag); }
+int mx_need_stream(mlx_stream s, const char *tag) { return s.ctx ? 0 : mx_fail(MX_EVALUE, "[%s] empty stream given", tag); }
 
-/* The file's name with the ending that it must have, in a block of its own. */
-static int full_name(char **name, const char *file, const char *ending, const char *tag) {
+int mx_full_name(char **name, const char *file, const char *ending, const char *tag) {
   if (!file) return mx_fail(MX_EVALUE, "[%s] NULL given for the file's name", tag);
   size_t n = strlen(file), e = strlen(ending);
   *name = mx_malloc(n + e + 1);
@@ -129,8 +129,7 @@ static int full_name(char **name, const char *file, const char *ending, const ch
   return 0;
 }
 
-/* The array evaluated and contiguous, a new reference: itself where it is so already. */
-static int ready(mx_array **res, mx_array *a, bool allow_col_major) {
+int mx_ready(mx_array **res, mx_array *a, bool allow_col_major) {
   int rc = mx_eval(1, &a);
   if (rc) return rc;
   if (mx_is_row_contiguous(a) || (allow_col_major && mx_is_col_contiguous(a))) {
@@ -152,7 +151,7 @@ int mlx_load(mlx_array *res, const char *file, const mlx_stream s) {
   mx_file_reader r;
   mx_array *a = NULL;
   uint64_t end;
-  int rc = need_stream(s, "load");
+  int rc = mx_need_stream(s, "load");
   if (!rc && !file) rc = mx_fail(MX_EVALUE, "[load] NULL given for the file's name");
   if (!rc) rc = mx_file_open(&r, file, "load");
   if (rc) return MX_REPORT();
@@ -165,7 +164,7 @@ int mlx_load_reader(mlx_array *res, mlx_io_reader in_stream, const mlx_stream s)
   own_reader r;
   mx_array *a = NULL;
   uint64_t at, end;
-  int rc = need_stream(s, "load");
+  int rc = mx_need_stream(s, "load");
   if (!rc) rc = begin_reading(&r, in_stream.ctx, &at, "load");
   if (!rc) rc = mx_npy_load(&r.base, at, &end, &a);
   if (rc) return MX_REPORT();
@@ -176,7 +175,7 @@ int mlx_load_reader(mlx_array *res, mlx_io_reader in_stream, const mlx_stream s)
 static int save(mx_writer *w, mlx_array h) {
   mx_array *a = mx_array_of(h);
   if (!a) return mx_fail(MX_EVALUE, "[save] empty array given, expected a value");
-  int rc = ready(&a, a, true);
+  int rc = mx_ready(&a, a, true);
   if (rc) return rc;
   rc = mx_npy_save(w, a);
   mx_release(a);
@@ -186,7 +185,7 @@ static int save(mx_writer *w, mlx_array h) {
 int mlx_save(const char *file, const mlx_array a) {
   char *name;
   mx_file_writer w;
-  int rc = full_name(&name, file, ".npy", "save");
+  int rc = mx_full_name(&name, file, ".npy", "save");
   if (rc) return MX_REPORT();
   rc = mx_array_of(a) ? mx_file_create(&w, name, "save") : mx_fail(MX_EVALUE, "[save] empty array given, expected a value");
   if (!rc) {
@@ -230,7 +229,7 @@ static int load_maps(mlx_map_string_to_array *res_0, mlx_map_string_to_string *r
 
 int mlx_load_safetensors(mlx_map_string_to_array *res_0, mlx_map_string_to_string *res_1, const char *file, const mlx_stream s) {
   mx_file_reader r;
-  int rc = need_stream(s, "load_safetensors");
+  int rc = mx_need_stream(s, "load_safetensors");
   if (!rc && !file) rc = mx_fail(MX_EVALUE, "[load_safetensors] NULL given for the file's name");
   if (!rc) rc = mx_file_open(&r, file, "load_safetensors");
   if (rc) return MX_REPORT();
@@ -243,7 +242,7 @@ int mlx_load_safetensors_reader(mlx_map_string_to_array *res_0, mlx_map_string_t
                                 const mlx_stream s) {
   own_reader r;
   uint64_t at;
-  int rc = need_stream(s, "load_safetensors");
+  int rc = mx_need_stream(s, "load_safetensors");
   if (!rc) rc = begin_reading(&r, in_stream.ctx, &at, "load_safetensors");
   return MX_STATUS(rc ? rc : load_maps(res_0, res_1, &r.base, at));
 }
@@ -291,7 +290,7 @@ static int gather(bundle *b, mlx_map_string_to_array param, mlx_map_string_to_st
     mx_array *a = b->arrays[b->held];
     if (a->dtype == MX_F64)
       return mx_fail(MX_ERUNTIME, "[save_safetensors] received invalid dtype: '%.200s' is float64", b->names[b->held]);
-    rc = ready(&a, a, false);
+    rc = mx_ready(&a, a, false);
     if (!rc) b->arrays[b->held++] = a;
   }
   return rc;
@@ -311,7 +310,7 @@ int mlx_save_safetensors(const char *file, const mlx_map_string_to_array param, 
   char *name;
   bundle b;
   mx_file_writer w;
-  int rc = full_name(&name, file, ".safetensors", "save_safetensors");
+  int rc = mx_full_name(&name, file, ".safetensors", "save_safetensors");
   if (rc) return MX_REPORT();
   rc = gather(&b, param, metadata);
   if (!rc && !(rc = mx_file_create(&w, name, "save_safetensors"))) {

@@ -38,6 +38,13 @@ def safetensors(folder):
     return folder / "x.safetensors"
 
 
+def gguf(folder):
+    arrays = {k: mx.array(v.astype(np.float32 if v.dtype.kind == "f" else np.int32)) for k, v in ARRAYS.items() if v.dtype.kind in "fi"}
+    arrays["last"] = mx.arange(8.0)     # no padding behind it
+    mx.save_gguf(str(folder / "x.gguf"), arrays, {"who": "us", "words": ["a", "bc"], "n": mx.array([1, 2])})
+    return folder / "x.gguf"
+
+
 INTERESTING = [0, 1, 0x7F, 0x80, 0xFF]
 LENGTHS = [struct.pack("<Q", v) for v in (0, 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1)]
 
@@ -79,7 +86,7 @@ def read_all(path):
     return True
 
 
-@pytest.mark.parametrize("make", [npy, npz, npz_compressed, safetensors], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("make", [npy, npz, npz_compressed, safetensors, gguf], ids=lambda f: f.__name__)
 def test_changed_files_are_refused_or_read(make, tmp_path):
     path = make(tmp_path)
     assert read_all(path)
@@ -92,7 +99,7 @@ def test_changed_files_are_refused_or_read(make, tmp_path):
     assert refused
 
 
-@pytest.mark.parametrize("make", [npy, npz, safetensors], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("make", [npy, npz, safetensors, gguf], ids=lambda f: f.__name__)
 def test_every_truncation_is_refused(make, tmp_path):
     path = make(tmp_path)
     original = path.read_bytes()
@@ -160,6 +167,6 @@ def test_lying_npy_headers_are_refused(header, tmp_path):
 
 
 def test_a_missing_file_is_told(tmp_path):
-    for name in ("x.npy", "x.npz", "x.safetensors"):
+    for name in ("x.npy", "x.npz", "x.safetensors", "x.gguf"):
         with pytest.raises(REFUSALS, match="x."):
             mx.load(str(tmp_path / name))

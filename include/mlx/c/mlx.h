@@ -13,6 +13,7 @@
 #include "mlx/c/extras.h"
 #include "mlx/c/fast.h"
 #include "mlx/c/fft.h"
+#include "mlx/c/gguf.h"
 #include "mlx/c/graph_utils.h"
 #include "mlx/c/half.h"
 #include "mlx/c/io.h"
