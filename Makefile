@@ -3,19 +3,21 @@ BUILD   ?= build
 VENV    ?= .venv
 PREFIX  ?= /usr/local
 JOBS    ?= $(shell nproc)
+MINUTES ?= 10
 PY       = $(VENV)/bin/python
 PIP      = $(PY) -m pip --disable-pip-version-check
 CONFIGURE = cmake -G Ninja -S . -DPython_EXECUTABLE=$(abspath $(PY)) -DCMLX_WERROR=ON
 PACKAGE_FILES = $(shell find python/mlx include packaging pyproject.toml -type f -not -name '*.pyc')
 export CTEST_OUTPUT_ON_FAILURE = 1
 
-.PHONY: help deps library build demo test test-asan test-tsan bench bench-deps format symbols headers docs-check clean
+.PHONY: help deps library build demo test test-asan test-tsan fuzz bench bench-deps format symbols headers docs-check clean
 help:
 	@echo "deps        install what is missing: packages of the distribution, Python packages into $(VENV)"
 	@echo "build       $(BUILD)/libcmlx.so, and the package mlx installed into $(VENV)"
 	@echo "demo        train two real models on real data"
 	@echo "test        build, then the tests of C and of Python (LONG=1: fuzzing for a minute a format, too)"
 	@echo "test-asan   the same under address and undefined-behaviour sanitizers;  test-tsan: threads"
+	@echo "fuzz        clang's fuzzer on everything that reads files, MINUTES (10) for each"
 	@echo "bench       speeds against NumPy, PyTorch, JAX and MLX (bench-deps fetches them)"
 	@echo "format      clang-format;  symbols: what the library exports;  docs-check: documents against code"
 	@echo "headers     include/mlx/c/ops.h and its like from ops/functions.def"
@@ -58,6 +60,11 @@ test-tsan: deps
 	$(CONFIGURE) -B $(BUILD)/tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMLX_SANITIZE=thread
 	ninja -C $(BUILD)/tsan -j $(JOBS)
 	TSAN_OPTIONS=halt_on_error=1 ctest --test-dir $(BUILD)/tsan $(if $(LONG),,-LE slow)
+fuzz: library
+	WITH_CLANG=1 VENV=$(VENV) tools/deps.sh
+	$(CONFIGURE) -B $(BUILD)/fuzzer -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMLX_SANITIZE=fuzzer -DCMLX_PYTHON=OFF
+	ninja -C $(BUILD)/fuzzer -j $(JOBS)
+	MINUTES=$(MINUTES) tools/fuzz.sh $(BUILD)
 
 bench: build
 	$(PY) bench/run.py

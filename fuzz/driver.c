@@ -1,5 +1,5 @@
 /* Mutates the seeds of a target for some seconds (argument 1, or 1). A crash prints the seed of the random numbers, which repeats it as
- * argument 2. */
+ * argument 2. With --seeds FOLDER it writes the seeds there instead, for a fuzzer that wants files. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,10 +105,23 @@ static void one(uint64_t number) {
   free(b);
 }
 
+static int write_seeds(const char *folder) {
+  for (int i = 0; i < nseeds; i++) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%d", folder, i);
+    FILE *f = fopen(path, "wb");
+    if (!f) return 1;
+    bool short_write = fwrite(seeds[i].data, 1, seeds[i].n, f) != seeds[i].n;
+    if (fclose(f) || short_write) return 1;
+  }
+  return 0;
+}
+
 int main(int argc, char **argv) {
   double seconds = argc > 1 ? atof(argv[1]) : 1;
   while (nseeds < SEEDS && !mx_fuzz_seed(nseeds, &(memory_writer){{memory_write, memory_label, false}, nseeds}.base)) nseeds++;
   if (!nseeds) return 1;
+  if (argc > 2 && !strcmp(argv[1], "--seeds")) return write_seeds(argv[2]);
   for (int i = 0; i < nseeds; i++) /* cut anywhere */
     for (size_t n = 0; n <= seeds[i].n; n++) LLVMFuzzerTestOneInput(seeds[i].data, n);
   signal(SIGSEGV, crashed);

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes the machine ready to build: distribution packages that are missing (Debian and Ubuntu, as root or
-# with sudo), then .venv with what packaging/requirements.txt lists. Prints what it cannot do itself.
+# with sudo), then .venv with what packaging/requirements.txt lists. WITH_CLANG=1: clang and its fuzzer, too.
+# Prints what it cannot do itself.
 set -eu
 cd "$(dirname "$0")/.."
 venv=${VENV:-.venv}
@@ -30,6 +31,11 @@ have ninja || need ninja-build
 have "${CC:-cc}" || need gcc libc6-dev
 have pkg-config || need pkg-config
 [ -e /usr/include/cmocka.h ] || [ -e /usr/local/include/cmocka.h ] || need libcmocka-dev
+if [ -n "${WITH_CLANG:-}" ]; then
+  have clang || need clang
+  ls /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer*.a \
+    >/dev/null 2>&1 || need libclang-rt-14-dev
+fi
 find_python >/dev/null || need python3 python3-venv python3-dev
 
 if [ -n "$missing" ]; then
