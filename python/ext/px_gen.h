@@ -74,6 +74,8 @@ PyObject *px_load_gguf(PyObject *file, bool with_metadata, mlx_stream s);
 /* Written by hand, shared by several rows. */
 typedef int (*px_scan)(mlx_array *, mlx_array, int, bool, bool, mlx_stream);
 int px_do_scan(PyObject **v, PyObject **out, px_scan fn, bool typed);
+typedef int (*px_quantile)(mlx_array *, mlx_array, mlx_array, const int *, size_t, const char *, bool, mlx_stream);
+int px_do_quantile(PyObject **v, PyObject **out, px_quantile fn);
 int px_do_atleast(PyObject **v, PyObject **out, px_plain fn);
 #ifdef PX_HAVE_mlx_fft_fft
 typedef int (*px_fft1)(mlx_array *, mlx_array, int, int, mlx_fft_norm, mlx_stream);

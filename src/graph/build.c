@@ -37,6 +37,24 @@ mx_array *mx_node2(mx_scope *s, mx_opcode op, mx_array *a, mx_array *b, int np, 
 
 mx_array *mx_to_float(mx_scope *s, mx_array *a) { return a ? mx_astype(s, a, mx_at_least_float(a->dtype)) : NULL; }
 
+mx_array *mx_wide(mx_scope *s, mx_array *a) {
+  if (!a) return NULL;
+  mx_dtype t = mx_at_least_float(a->dtype);
+  return mx_astype(s, a, t == MX_F16 || t == MX_BF16 ? MX_F32 : t);
+}
+
+bool mx_axes_or_all(mx_scope *s, const char *tag, const mx_array *a, const int *axes, size_t n, int *ax, size_t *k) {
+  if (!a) return false;
+  *k = n ? n : a->ndim;
+  int rc = 0;
+  if (n == 0)
+    for (int i = 0; i < a->ndim; i++) ax[i] = i;
+  else
+    rc = n > MX_MAX_NDIM ? mx_fail(MX_EVALUE, "[%s] Too many axes: %zu.", tag, n) : mx_sorted_axes(tag, axes, n, a->ndim, ax);
+  if (rc) mx_scope_error(s, rc);
+  return !rc;
+}
+
 mx_array *mx_add_k(mx_scope *s, mx_array *x, double k) { return x ? mx_add(s, x, mx_const_like(s, x, k)) : NULL; }
 
 mx_array *mx_mul_k(mx_scope *s, mx_array *x, double k) {

@@ -19,6 +19,12 @@ mx_array *mx_to_float(mx_scope *s, mx_array *a);
 /* -a for an array of the promoted dtype etc. is in graph.h; these take a C number as the other operand, of x's dtype. */
 mx_array *mx_add_k(mx_scope *s, mx_array *x, double k);
 mx_array *mx_mul_k(mx_scope *s, mx_array *x, double k);
+/* In the dtype in which statistics of a are computed: f16, bf16, integers and bool in f32. */
+mx_array *mx_wide(mx_scope *s, mx_array *a);
+/* axes[n] normalised and ascending in ax[*k], all of a's for n = 0; false: the scope has failed. */
+bool mx_axes_or_all(mx_scope *s, const char *tag, const mx_array *a, const int *axes, size_t n, int *ax, size_t *k);
+/* The axes ax[n] moved behind the others and joined into one. */
+mx_array *mx_joined_last(mx_scope *s, mx_array *a, const int *ax, size_t n);
 /* The slice [start, stop) of one axis. */
 mx_array *mx_slice_axis(mx_scope *s, mx_array *a, int axis, int64_t start, int64_t stop);
 /* x reshaped to (ndim, shape). */

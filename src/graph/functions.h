@@ -131,6 +131,39 @@ mx_array *mx_isclose(mx_scope *s, mx_array *a, mx_array *b, double rtol, double 
 mx_array *mx_allclose(mx_scope *s, mx_array *a, mx_array *b, double rtol, double atol, bool equal_nan);
 mx_array *mx_array_equal(mx_scope *s, mx_array *a, mx_array *b, bool equal_nan);
 
+/* nan.c, quantile.c: no axes are all */
+mx_array *mx_nansum(mx_scope *s, mx_array *a, const int *axes, size_t n, bool keepdims);
+mx_array *mx_nanprod(mx_scope *s, mx_array *a, const int *axes, size_t n, bool keepdims);
+mx_array *mx_nanmax(mx_scope *s, mx_array *a, const int *axes, size_t n, bool keepdims);
+mx_array *mx_nanmin(mx_scope *s, mx_array *a, const int *axes, size_t n, bool keepdims);
+mx_array *mx_nanmean(mx_scope *s, mx_array *a, const int *axes, size_t n, bool keepdims);
+mx_array *mx_nanvar(mx_scope *s, mx_array *a, const int *axes, size_t n, bool keepdims, int ddof);
+mx_array *mx_nanstd(mx_scope *s, mx_array *a, const int *axes, size_t n, bool keepdims, int ddof);
+mx_array *mx_nanmedian(mx_scope *s, mx_array *a, const int *axes, size_t n, bool keepdims);
+mx_array *mx_nanargmax(mx_scope *s, mx_array *a, bool keepdims);
+mx_array *mx_nanargmax_axis(mx_scope *s, mx_array *a, int axis, bool keepdims);
+mx_array *mx_nanargmin(mx_scope *s, mx_array *a, bool keepdims);
+mx_array *mx_nanargmin_axis(mx_scope *s, mx_array *a, int axis, bool keepdims);
+mx_array *mx_nancumsum(mx_scope *s, mx_array *a, int axis, bool reverse, bool inclusive);
+mx_array *mx_nancumprod(mx_scope *s, mx_array *a, int axis, bool reverse, bool inclusive);
+#define QUANTILE(name) \
+  mx_array *mx_##name(mx_scope *s, mx_array *a, mx_array *q, const int *axes, size_t n, const char *method, bool keepdims);
+QUANTILE(quantile)
+QUANTILE(percentile)
+QUANTILE(nanquantile)
+QUANTILE(nanpercentile)
+#undef QUANTILE
+
+/* moments.c, samples.c */
+mx_array *mx_ptp(mx_scope *s, mx_array *a, const int *axes, size_t n, bool keepdims);
+int mx_average(mx_scope *s, mx_array *res[2], mx_array *a, mx_array *weights, const int *axes, size_t n, bool keepdims);
+mx_array *mx_cov(mx_scope *s, mx_array *m, mx_array *y, bool rowvar, int ddof, mx_array *fweights, mx_array *aweights);
+mx_array *mx_corrcoef(mx_scope *s, mx_array *m, mx_array *y, bool rowvar);
+mx_array *mx_interp(mx_scope *s, mx_array *x, mx_array *xp, mx_array *fp, mx_array *left, mx_array *right, mx_array *period);
+mx_array *mx_trapezoid(mx_scope *s, mx_array *y, mx_array *x, double dx, int axis);
+int mx_gradient(mx_scope *s, mx_list *out, mx_array *f, int nspacing, mx_array *const *spacing, const int *axes, size_t naxes,
+                int edge_order);
+
 /* sort.c */
 mx_array *mx_sort(mx_scope *s, mx_array *a);
 mx_array *mx_sort_axis(mx_scope *s, mx_array *a, int axis);

@@ -40,8 +40,7 @@ mx_array *mx_std_axes(mx_scope *s, mx_array *a, const int *axes, size_t n, bool 
 MOMENT(var)
 MOMENT(std)
 
-/* The axes ax[n] moved behind the others and joined into one. */
-static mx_array *joined_last(mx_scope *s, mx_array *a, const int *ax, size_t n) {
+mx_array *mx_joined_last(mx_scope *s, mx_array *a, const int *ax, size_t n) {
   if (!a) return NULL;
   int perm[MX_MAX_NDIM], shape[MX_MAX_NDIM], k = 0;
   int64_t run = 1;
@@ -82,13 +81,9 @@ static int checked_axes(const char *tag, const mx_array *a, const int *axes, siz
 
 mx_array *mx_median(mx_scope *s, mx_array *a, const int *axes, size_t n, bool keepdims) {
   if (!a) return NULL;
-  int ax[MX_MAX_NDIM], rc = 0;
-  if (n == 0)
-    n = all_axes(a, ax);
-  else
-    rc = checked_axes("median", a, axes, n, ax);
-  if (rc) return mx_scope_error(s, rc);
-  mx_array *x = joined_last(s, mx_to_float(s, a), ax, n);
+  int ax[MX_MAX_NDIM];
+  if (!mx_axes_or_all(s, "median", a, axes, n, ax, &n)) return NULL;
+  mx_array *x = mx_joined_last(s, mx_to_float(s, a), ax, n);
   if (!x) return NULL;
   int last = x->ndim - 1, dim = x->shape[last];
   if (dim == 0) return mx_scope_fail(s, MX_EVALUE, "[median] Cannot compute the median of an empty array.");
@@ -106,7 +101,7 @@ mx_array *mx_logsumexp_axes(mx_scope *s, mx_array *a, const int *axes, size_t n,
   if (rc) return mx_scope_error(s, rc);
   a = mx_to_float(s, a);
   if (n == 0) return a;
-  mx_array *x = joined_last(s, a, ax, n);
+  mx_array *x = mx_joined_last(s, a, ax, n);
   if (x && x->shape[x->ndim - 1] == 0) return mx_scope_fail(s, MX_EVALUE, "[logsumexp] Received empty array.");
   return reduced_shape(s, mx_node1(s, OP_logsumexp, x, 0, NULL), a, ax, n, keepdims);
 }
@@ -127,7 +122,7 @@ mx_array *mx_softmax_axes(mx_scope *s, mx_array *a, const int *axes, size_t n, b
   int64_t p = precise;
   if (n == 1 && ax[0] == a->ndim - 1) return mx_node1(s, OP_softmax, a, 1, &p);
   if (n == 1) return mx_moveaxis(s, mx_node1(s, OP_softmax, mx_moveaxis(s, a, ax[0], -1), 1, &p), -1, ax[0]);
-  mx_array *x = mx_node1(s, OP_softmax, joined_last(s, a, ax, n), 1, &p);
+  mx_array *x = mx_node1(s, OP_softmax, mx_joined_last(s, a, ax, n), 1, &p);
   if (!x) return NULL;
   /* (kept..., joined) -> (kept..., each axis) -> a's order */
   int shape[MX_MAX_NDIM], perm[MX_MAX_NDIM], k = 0, j = a->ndim - (int)n;

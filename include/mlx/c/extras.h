@@ -107,8 +107,263 @@ int mlx_minmax(
     bool keepdims,
     const mlx_stream s);
 
+/** Sum without the NaN; 0 where nothing is left. Types as mlx_sum. */
+int mlx_nansum(
+    mlx_array* res,
+    const mlx_array a,
+    const int* axes /* may be empty */,
+    size_t axes_num,
+    bool keepdims,
+    const mlx_stream s);
+
+/** Product without the NaN; 1 where nothing is left. Types as mlx_prod. */
+int mlx_nanprod(
+    mlx_array* res,
+    const mlx_array a,
+    const int* axes /* may be empty */,
+    size_t axes_num,
+    bool keepdims,
+    const mlx_stream s);
+
+/** Largest element that is no NaN; NaN where there is none. */
+int mlx_nanmax(
+    mlx_array* res,
+    const mlx_array a,
+    const int* axes /* may be empty */,
+    size_t axes_num,
+    bool keepdims,
+    const mlx_stream s);
+
+/** Smallest element that is no NaN; NaN where there is none. */
+int mlx_nanmin(
+    mlx_array* res,
+    const mlx_array a,
+    const int* axes /* may be empty */,
+    size_t axes_num,
+    bool keepdims,
+    const mlx_stream s);
+
+/** Mean without the NaN; NaN where nothing is left. Floating result. */
+int mlx_nanmean(
+    mlx_array* res,
+    const mlx_array a,
+    const int* axes /* may be empty */,
+    size_t axes_num,
+    bool keepdims,
+    const mlx_stream s);
+
+/** Median without the NaN; NaN where nothing is left. Floating result. */
+int mlx_nanmedian(
+    mlx_array* res,
+    const mlx_array a,
+    const int* axes /* may be empty */,
+    size_t axes_num,
+    bool keepdims,
+    const mlx_stream s);
+
+/** Variance without the NaN, divided by their count less `ddof`; NaN unless that is positive. */
+int mlx_nanvar(
+    mlx_array* res,
+    const mlx_array a,
+    const int* axes /* may be empty */,
+    size_t axes_num,
+    bool keepdims,
+    int ddof,
+    const mlx_stream s);
+
+/** The root of mlx_nanvar. */
+int mlx_nanstd(
+    mlx_array* res,
+    const mlx_array a,
+    const int* axes /* may be empty */,
+    size_t axes_num,
+    bool keepdims,
+    int ddof,
+    const mlx_stream s);
+
+/**
+ * Where the largest element that is no NaN comes first along `axis`; 0 where there is none. u32.
+ */
+int mlx_nanargmax_axis(
+    mlx_array* res,
+    const mlx_array a,
+    int axis,
+    bool keepdims,
+    const mlx_stream s);
+
+/** The same in the flattened array. */
+int mlx_nanargmax(mlx_array* res, const mlx_array a, bool keepdims, const mlx_stream s);
+
+/**
+ * Where the smallest element that is no NaN comes first along `axis`; 0 where there is none. u32.
+ */
+int mlx_nanargmin_axis(
+    mlx_array* res,
+    const mlx_array a,
+    int axis,
+    bool keepdims,
+    const mlx_stream s);
+
+/** The same in the flattened array. */
+int mlx_nanargmin(mlx_array* res, const mlx_array a, bool keepdims, const mlx_stream s);
+
+/** Running sum that counts NaN as 0; otherwise as mlx_cumsum. */
+int mlx_nancumsum(
+    mlx_array* res,
+    const mlx_array a,
+    int axis,
+    bool reverse,
+    bool inclusive,
+    const mlx_stream s);
+
+/** Running product that counts NaN as 1; otherwise as mlx_cumprod. */
+int mlx_nancumprod(
+    mlx_array* res,
+    const mlx_array a,
+    int axis,
+    bool reverse,
+    bool inclusive,
+    const mlx_stream s);
+
+/**
+ * The quantiles `q`, numbers from 0 to 1 in an array of any shape, of real `a`. The result has the
+ * shape of q and then that of the reduced a. Between two elements `method` decides: "linear",
+ * "lower", "higher", "midpoint" or "nearest". NaN where there is one.
+ */
+int mlx_quantile(
+    mlx_array* res,
+    const mlx_array a,
+    const mlx_array q,
+    const int* axes /* may be empty */,
+    size_t axes_num,
+    const char* method,
+    bool keepdims,
+    const mlx_stream s);
+
+/** mlx_quantile with q from 0 to 100. */
+int mlx_percentile(
+    mlx_array* res,
+    const mlx_array a,
+    const mlx_array q,
+    const int* axes /* may be empty */,
+    size_t axes_num,
+    const char* method,
+    bool keepdims,
+    const mlx_stream s);
+
+/** mlx_quantile of the elements that are no NaN. */
+int mlx_nanquantile(
+    mlx_array* res,
+    const mlx_array a,
+    const mlx_array q,
+    const int* axes /* may be empty */,
+    size_t axes_num,
+    const char* method,
+    bool keepdims,
+    const mlx_stream s);
+
+/** mlx_percentile of the elements that are no NaN. */
+int mlx_nanpercentile(
+    mlx_array* res,
+    const mlx_array a,
+    const mlx_array q,
+    const int* axes /* may be empty */,
+    size_t axes_num,
+    const char* method,
+    bool keepdims,
+    const mlx_stream s);
+
+/** Largest minus smallest element. */
+int mlx_ptp(
+    mlx_array* res,
+    const mlx_array a,
+    const int* axes /* may be empty */,
+    size_t axes_num,
+    bool keepdims,
+    const mlx_stream s);
+
+/**
+ * Mean weighted by `weights`, which have the shape of a or that of the axes, and the sum of the
+ * weights.
+ */
+int mlx_average(
+    mlx_array* res_0,
+    mlx_array* res_1,
+    const mlx_array a,
+    const mlx_array weights /* may be empty */,
+    const int* axes /* may be empty */,
+    size_t axes_num,
+    bool keepdims,
+    const mlx_stream s);
+
+/**
+ * Covariances of variables, one a row (`rowvar`) or column of m and then of y, over observations,
+ * which may be weighted by how often (`fweights`) and how much (`aweights`) they count. Divided by
+ * their count less `ddof`.
+ */
+int mlx_cov(
+    mlx_array* res,
+    const mlx_array m,
+    const mlx_array y /* may be empty */,
+    bool rowvar,
+    int ddof,
+    const mlx_array fweights /* may be empty */,
+    const mlx_array aweights /* may be empty */,
+    const mlx_stream s);
+
+/** Correlation coefficients of variables, as mlx_cov takes them. */
+int mlx_corrcoef(
+    mlx_array* res,
+    const mlx_array m,
+    const mlx_array y /* may be empty */,
+    bool rowvar,
+    const mlx_stream s);
+
 /** Products summed along `axis`; the first operand conjugated. */
 int mlx_vecdot(mlx_array* res, const mlx_array a, const mlx_array b, int axis, const mlx_stream s);
+
+/* ---- Functions given by samples. */
+
+/**
+ * The values at `x` of the piecewise linear function with the values `fp` at the rising places
+ * `xp`. Outside: `left` and `right` (empty: the first and the last value), or the function repeated
+ * with `period`.
+ */
+int mlx_interp(
+    mlx_array* res,
+    const mlx_array x,
+    const mlx_array xp,
+    const mlx_array fp,
+    const mlx_array left /* may be empty */,
+    const mlx_array right /* may be empty */,
+    const mlx_array period /* may be empty */,
+    const mlx_stream s);
+
+/**
+ * Integral along `axis` by the trapezoidal rule, of samples at `x`, a vector or of the shape of y
+ * (empty: `dx` apart).
+ */
+int mlx_trapezoid(
+    mlx_array* res,
+    const mlx_array y,
+    const mlx_array x /* may be empty */,
+    double dx,
+    int axis,
+    const mlx_stream s);
+
+/**
+ * The derivative along each of the axes (none: all) by central differences, at the ends by one-
+ * sided ones of order `edge_order`, 1 or 2. `spacing` is empty (samples 1 apart), or one for all
+ * axes or for each: a distance or coordinates.
+ */
+int mlx_gradient(
+    mlx_vector_array* res,
+    const mlx_array f,
+    const mlx_vector_array spacing,
+    const int* axes /* may be empty */,
+    size_t axes_num,
+    int edge_order,
+    const mlx_stream s);
 
 /* ---- Linear algebra. */
 
