@@ -181,6 +181,8 @@ int px_fft_shift(mlx_array *res, mlx_array a, const px_ints *axes, mlx_stream s,
   return several(res, a, every, (size_t)all_axes(a, every), s);
 }
 
+mlx_dtype px_promote(mlx_array a, mlx_array b) { return mlx_ext_promote(mlx_array_dtype(a), mlx_array_dtype(b)); }
+
 mlx_dtype px_sum_dtype(mlx_array a) {
   switch (mlx_array_dtype(a)) {
   case MLX_BOOL:

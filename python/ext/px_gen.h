@@ -64,6 +64,7 @@ int px_join(mlx_array *res, mlx_vector_array v, mlx_optional_int axis, mlx_strea
 int px_repeat(mlx_array *res, mlx_array a, int n, mlx_optional_int axis, mlx_stream s);
 int px_tile(mlx_array *res, mlx_array a, const px_ints *reps, mlx_stream s);
 int px_fft_shift(mlx_array *res, mlx_array a, const px_ints *axes, mlx_stream s, px_intn several);
+mlx_dtype px_promote(mlx_array a, mlx_array b);
 mlx_dtype px_sum_dtype(mlx_array a);
 
 /* ---- files (io.c, gguf.c) ---- */

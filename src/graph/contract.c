@@ -1,16 +1,16 @@
 /* Products that sum over axes. */
+#include <math.h>
+
 #include "graph/build.h"
 
-/* Both of the dtype of the product, which must be inexact. */
-static int product_dtype(mx_scope *s, const char *tag, mx_array **a, mx_array **b, mx_dtype t) {
-  if (!mx_is_inexact(t))
-    return mx_fail(MX_EVALUE,
-                   "[%s] Only inexact types are supported but %s and %s were provided which results in %s, which is not inexact.",
-                   tag, mx_dtype_name((*a)->dtype), mx_dtype_name((*b)->dtype), mx_dtype_name(t));
+/* Both of the dtype of the product. */
+static int product_dtype(mx_scope *s, mx_array **a, mx_array **b, mx_dtype t) {
   *a = mx_astype(s, *a, t);
   *b = mx_astype(s, *b, t);
   return s->rc;
 }
+
+static bool is_byte(mx_dtype t) { return t == MX_U8 || t == MX_I8; }
 
 static int inner_fits(const char *tag, const mx_array *a, const mx_array *b) {
   if (a->ndim == 0 || b->ndim == 0)
@@ -52,10 +52,13 @@ static bool foldable(const mx_array *a, const mx_array *b) {
   return a->ndim > 2 && b->ndim == 2 && rows <= MX_MAX_DIM;
 }
 
-mx_array *mx_matmul(mx_scope *s, mx_array *a, mx_array *b) {
+mx_array *mx_matmul_as(mx_scope *s, mx_array *a, mx_array *b, mx_dtype t) {
   if (!a || !b) return NULL;
+  /* sums of bytes in i32 have a kernel of their own */
+  bool bytes = t == MX_I32 && is_byte(a->dtype) && is_byte(b->dtype);
+  const int64_t p[1] = {t};
   int rc = inner_fits("matmul", a, b);
-  if (!rc) rc = product_dtype(s, "matmul", &a, &b, mx_promote(a->dtype, b->dtype));
+  if (!rc && !bytes) rc = product_dtype(s, &a, &b, t);
   if (rc) return mx_scope_error(s, rc);
   bool row = a->ndim == 1, col = b->ndim == 1;
   if (row) a = mx_expand_dims(s, a, 0);
@@ -66,20 +69,37 @@ mx_array *mx_matmul(mx_scope *s, mx_array *a, mx_array *b) {
     int shape[MX_MAX_NDIM];
     for (int i = 0; i < a->ndim - 1; i++) shape[i] = a->shape[i];
     shape[a->ndim - 1] = b->shape[1];
-    r = mx_reshape(s, mx_node2(s, OP_matmul, as_rows(s, a), b, 0, NULL), shape, a->ndim);
+    r = mx_reshape(s, mx_node2(s, OP_matmul, as_rows(s, a), b, bytes, p), shape, a->ndim);
   } else {
     if ((rc = equal_batches(s, &a, &b))) return mx_scope_error(s, rc);
-    r = mx_node2(s, OP_matmul, a, b, 0, NULL);
+    r = mx_node2(s, OP_matmul, a, b, bytes, p);
   }
   if (row) r = mx_squeeze_axis(s, r, -2);
   return col ? mx_squeeze_axis(s, r, -1) : r;
+}
+
+mx_array *mx_matmul(mx_scope *s, mx_array *a, mx_array *b) {
+  return a && b ? mx_matmul_as(s, a, b, mx_promote(a->dtype, b->dtype)) : NULL;
+}
+
+/* alpha a b + beta c of integers, whose factors must be whole: the sums wrap as products do. */
+static mx_array *whole_addmm(mx_scope *s, mx_array *c, mx_array *a, mx_array *b, mx_dtype t, float alpha, float beta) {
+  if (alpha != rintf(alpha) || beta != rintf(beta) || fabsf(alpha) > 0x1p62f || fabsf(beta) > 0x1p62f)
+    return mx_scope_fail(s, MX_EVALUE, "[addmm] alpha and beta must be whole numbers for arrays of %s, got %g and %g.", mx_dtype_name(t),
+                         (double)alpha, (double)beta);
+  a = mx_matmul_as(s, a, b, t);
+  c = mx_astype(s, c, t);
+  if (alpha != 1) a = mx_multiply(s, a, mx_astype(s, mx_int(s, MX_I64, (int64_t)alpha), t));
+  if (beta != 1) c = mx_multiply(s, c, mx_astype(s, mx_int(s, MX_I64, (int64_t)beta), t));
+  return mx_add(s, a, c);
 }
 
 mx_array *mx_addmm(mx_scope *s, mx_array *c, mx_array *a, mx_array *b, float alpha, float beta) {
   if (!c || !a || !b) return NULL;
   int rc = inner_fits("addmm", a, b);
   mx_dtype t = mx_promote(mx_promote(a->dtype, b->dtype), c->dtype);
-  if (!rc) rc = product_dtype(s, "addmm", &a, &b, t);
+  if (!rc && !mx_is_inexact(t)) return whole_addmm(s, c, a, b, t, alpha, beta);
+  if (!rc) rc = product_dtype(s, &a, &b, t);
   if (rc) return mx_scope_error(s, rc);
   c = mx_astype(s, c, t);
   bool vector = a->ndim == 1 || b->ndim == 1, grows = false;
@@ -130,7 +150,7 @@ mx_array *mx_tensordot(mx_scope *s, mx_array *a, mx_array *b, const int *axes_a,
     if (a->shape[aa[i]] != b->shape[ab[i]])
       rc = mx_fail(MX_EVALUE, "[tensordot] a and b must have the same shape on the contracted axes: got %s and %s.",
                    mx_shape_of(a), mx_shape_of(b));
-  if (!rc) rc = product_dtype(s, "matmul", &a, &b, mx_promote(a->dtype, b->dtype));
+  if (!rc) rc = product_dtype(s, &a, &b, mx_promote(a->dtype, b->dtype));
   if (rc) return mx_scope_error(s, rc);
   /* (free of a, contracted) by (contracted, free of b) */
   int pa[MX_MAX_NDIM], pb[MX_MAX_NDIM], shape[2 * MX_MAX_NDIM], n = 0, ka = 0, kb = 0;

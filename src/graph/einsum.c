@@ -267,9 +267,7 @@ static void contract(mx_scope *s, sum *e, int i, int k) {
       fb[nf++] = (uint8_t)l;
   }
   int64_t m = product_of(e, fa, na), c = product_of(e, fb, nf), inner = product_of(e, in, nk), bs = product_of(e, batch, nb);
-  mx_dtype t = mx_promote(a->x->dtype, b->x->dtype);
-  bool product =
-      nk && mx_is_inexact(t) && (m > 1 || c > 1) && m <= MX_MAX_DIM && c <= MX_MAX_DIM && inner <= MX_MAX_DIM && bs <= MX_MAX_DIM;
+  bool product = nk && (m > 1 || c > 1) && m <= MX_MAX_DIM && c <= MX_MAX_DIM && inner <= MX_MAX_DIM && bs <= MX_MAX_DIM;
   term r = {0};
 #define PUT(list, count) (memcpy(all + n, list, (size_t)(count)), n += (count))
   if (!product && nb + na + nf + nk > MX_MAX_NDIM) {
@@ -331,7 +329,12 @@ mx_array *mx_einsum(mx_scope *s, const char *subscripts, int n, mx_array *const 
     contract(s, &e, i, k);
   }
   sum_private(s, &e.t[0], set_of(e.out, e.nout));
-  return s->rc ? NULL : arranged(s, &e, &e.t[0], e.out, e.nout, true);
+  if (s->rc) return NULL;
+  mx_array *r = arranged(s, &e, &e.t[0], e.out, e.nout, true);
+  if (n < 2) return r; /* of one operand: what its sum is of */
+  mx_dtype t = operands[0]->dtype;
+  for (int i = 1; i < n; i++) t = mx_promote(t, operands[i]->dtype);
+  return mx_astype(s, r, t);
 }
 
 /* Multiplications and additions of one contraction, counted as opt_einsum does. */

@@ -3,6 +3,7 @@
 
 #include "backend/cpu/conv.h"
 #include "backend/cpu/gemm.h"
+#include "backend/cpu/isa.h"
 
 static double tolerance(mx_dtype t, double terms) {
   return (t == MX_F64 ? 1e-13 : t == MX_F16 ? 2e-3 : t == MX_BF16 ? 1.6e-2 : 1e-6) * (sqrt(terms) + 2);
@@ -114,6 +115,71 @@ static void our_own_product_matches_plain_sums(void **state) {
     }
 }
 
+/* For each instruction set that there is. */
+#define EACH_ISA                                                                        \
+  for (const char *const *isa_ = (const char *const[]){"base", "avx2", "avx512", NULL}; \
+       *isa_ || (mx_isa_use(best_isa), 0); isa_++)                                      \
+    if (!mx_isa_use(*isa_))
+static const char *best_isa;
+
+static void products_of_integers_wrap(void **state) {
+  (void)state;
+  static const mx_dtype types[] = {MX_BOOL, MX_U8, MX_U16, MX_U32, MX_U64, MX_I8, MX_I16, MX_I32, MX_I64};
+  static const int sizes[][4] = {{1, 1, 1, 1}, {2, 1, 9, 33}, {2, 17, 1, 40}, {3, 8, 16, 0}, {2, 13, 131, 300}, {1, 200, 70, 3}};
+  EACH_ISA for (size_t t = 0; t < sizeof types / sizeof *types; t++)
+    for (size_t q = 0; q < sizeof sizes / sizeof *sizes; q++)
+      for (int layout = 0; layout < 25; layout++) {
+        int batch = sizes[q][0], m = sizes[q][1], n = sizes[q][2], k = sizes[q][3];
+        tensor a = tensor_new(types[t], 3, (int32_t[]){batch, m, k}, layout / 5), b = tensor_new(types[t], 3, (int32_t[]){batch, k, n}, layout % 5);
+        tensor out = tensor_new(types[t], 3, (int32_t[]){batch, m, n}, 0), *in[] = {&a, &b};
+        tensor_fill(&a, true), tensor_fill(&b, true);
+        assert_int_equal(call_kernel(OP_matmul, 2, in, &out, 0, NULL), 0);
+        for (int64_t i = 0; i < out.v.size; i += out.v.size > 300 ? 7 : 1) {
+          int64_t col = i % n, row = i / n % m, z = i / n / m, sum = 0;
+          for (int64_t p = 0; p < k; p++) sum += (int64_t)(tensor_get(&a, (z * m + row) * k + p) * tensor_get(&b, (z * k + p) * n + col));
+          double want;
+          uint64_t memory;
+          scalar_set(types[t], &memory, (double)(types[t] == MX_BOOL ? sum != 0 : sum));
+          want = scalar_get(types[t], &memory);
+          if (types[t] == MX_U8 || types[t] == MX_I8 || types[t] == MX_U16 || types[t] == MX_I16 || sum >= 0 || mx_dtype_kinds[types[t]] == 'i')
+            ASSERT_CLOSE(tensor_get(&out, i), want, 0);
+        }
+        tensor_free(&a), tensor_free(&b), tensor_free(&out);
+      }
+}
+
+static void sums_of_bytes_are_exact(void **state) {
+  (void)state;
+  static const int sizes[][3] = {{1, 1, 1}, {1, 40, 5}, {9, 33, 7}, {3, 70, 1030}, {23, 64, 130}, {15, 1, 2050}};
+  EACH_ISA for (int sign = 0; sign < 4; sign++)
+    for (size_t q = 0; q < sizeof sizes / sizeof *sizes; q++)
+      for (int layout = 0; layout < 16; layout++) {
+        int m = sizes[q][0], n = sizes[q][1], k = sizes[q][2];
+        tensor a = tensor_new(sign & 1 ? MX_I8 : MX_U8, 2, (int32_t[]){m, k}, layout / 4);
+        tensor b = tensor_new(sign & 2 ? MX_I8 : MX_U8, 2, (int32_t[]){k, n}, layout % 4);
+        tensor out = tensor_new(MX_I32, 2, (int32_t[]){m, n}, 0), *in[] = {&a, &b};
+        for (int64_t i = 0; i < a.v.size; i++) *(uint8_t *)tensor_ptr(&a, i) = (uint8_t)(i % 3 ? test_random() : 0x80 - i % 2);
+        for (int64_t i = 0; i < b.v.size; i++) *(uint8_t *)tensor_ptr(&b, i) = (uint8_t)(i % 3 ? test_random() : 0xff);
+        assert_int_equal(call_kernel(OP_matmul, 2, in, &out, 1, (int64_t[]){MX_I32}), 0);
+        for (int64_t i = 0; i < out.v.size; i += 3) {
+          double sum = 0;
+          for (int64_t p = 0; p < k; p++) sum += tensor_get(&a, i / n * k + p) * tensor_get(&b, p * n + i % n);
+          ASSERT_CLOSE(tensor_get(&out, i), sum, 0);
+        }
+        tensor_free(&a), tensor_free(&b), tensor_free(&out);
+      }
+}
+
+static void halves_match_plain_sums_under_every_instruction_set(void **state) {
+  (void)state;
+  EACH_ISA for (int t = 2; t < 4; t++)
+    for (int layout = 0; layout < 16; layout++) {
+      check_product(floats[t], 2, 31, 75, 300, layout / 4, layout % 4, layout % 2);
+      check_product(floats[t], 1, 1, 1030, 37, layout / 4, layout % 4, false);
+      check_product(floats[t], 1, 70, 1, 1100, layout / 4, layout % 4, true);
+    }
+}
+
 /* ---- convolutions ---- */
 
 typedef struct conv_case {
@@ -209,11 +275,15 @@ static void convolutions_and_their_gradients_match_plain_loops(void **state) {
 }
 
 int main(void) {
+  best_isa = mx_isa_now->name;
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(products_of_any_layout_match_plain_sums),
       cmocka_unit_test(large_products_are_cut_into_tiles),
       cmocka_unit_test(transposed_matrices_need_no_copy_and_give_the_same),
       cmocka_unit_test(our_own_product_matches_plain_sums),
+      cmocka_unit_test(products_of_integers_wrap),
+      cmocka_unit_test(sums_of_bytes_are_exact),
+      cmocka_unit_test(halves_match_plain_sums_under_every_instruction_set),
       cmocka_unit_test(the_plain_convolution_is_right_by_hand),
       cmocka_unit_test(convolutions_and_their_gradients_match_plain_loops),
   };

@@ -107,7 +107,7 @@ static void test_refusals(void **unused) {
   REFUSED(MX_EVALUE, "[stack]", mx_stack(&s, 2, (mx_array *[]){Z(2, 3), Z(2, 4)}));
   REFUSED(MX_EVALUE, "[matmul]", mx_matmul(&s, Z(2, 3), Z(2, 3)));
   REFUSED(MX_EVALUE, "[matmul]", mx_matmul(&s, mx_scalar(&s, MX_F32, 1), Z(2, 3)));
-  REFUSED(MX_EVALUE, "[matmul]", mx_matmul(&s, zeros(&s, MX_I32, 1, (int[]){2}), zeros(&s, MX_I32, 1, (int[]){2})));
+  REFUSED(MX_EVALUE, "[addmm]", mx_addmm(&s, zeros(&s, MX_I32, 1, (int[]){2}), zeros(&s, MX_I32, 1, (int[]){2}), zeros(&s, MX_I32, 1, (int[]){2}), 0.5f, 1));
   REFUSED(MX_EVALUE, "[addmm]", mx_addmm(&s, Z(3), Z(2, 5), Z(4, 3), 1, 1));
   REFUSED(MX_EVALUE, "[gather]", mx_take_axis(&s, Z(2, 3), Z(1), 1));
   REFUSED(MX_EAXIS, "[take]", mx_take_axis(&s, Z(2, 3), zeros(&s, MX_I32, 1, (int[]){1}), 4));

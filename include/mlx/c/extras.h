@@ -365,6 +365,19 @@ int mlx_gradient(
     int edge_order,
     const mlx_stream s);
 
+/* ---- Products. */
+
+/**
+ * mlx_matmul with factors and sums of `dtype`; int8 and uint8 are multiplied into exact int32 sums
+ * by the CPU's dot instructions.
+ */
+int mlx_matmul_as(
+    mlx_array* res,
+    const mlx_array a,
+    const mlx_array b,
+    mlx_dtype dtype,
+    const mlx_stream s);
+
 /* ---- Linear algebra. */
 
 /** Determinant of a square matrix, f32 or f64. */

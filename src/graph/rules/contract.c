@@ -7,13 +7,13 @@
 #define VMAP(name) \
   int vmap_##name(mx_scope *s, const mx_array *n, mx_array *const *in, const int *ax, mx_array **res, int *res_ax)
 
-/* (..., M, K) by (..., K, N), with equal batch dimensions. */
-static int product_shape(int op, const mx_array *a, const mx_array *b, mx_aval *out) {
+/* (..., M, K) by (..., K, N), with equal batch dimensions; of one dtype, or bytes. */
+static bool is_byte(mx_dtype t) { return t == MX_U8 || t == MX_I8; }
+static int product_shape(int op, const mx_array *a, const mx_array *b, bool bytes, mx_aval *out) {
   const char *tag = mx_ops[op].name;
   if (a->ndim < 2 || a->ndim != b->ndim) return mx_fail(MX_EVALUE, "[%s] Shapes %s and %s.", tag, mx_shape_of(a), mx_shape_of(b));
-  if (a->dtype != b->dtype || !mx_is_inexact(a->dtype))
-    return mx_fail(MX_EVALUE, "[%s] Only inexact types are supported, but %s and %s were provided.", tag, mx_dtype_name(a->dtype),
-                   mx_dtype_name(b->dtype));
+  if (bytes ? !is_byte(a->dtype) || !is_byte(b->dtype) : a->dtype != b->dtype)
+    return mx_fail(MX_EVALUE, "[%s] Arrays of %s and %s have no common product.", tag, mx_dtype_name(a->dtype), mx_dtype_name(b->dtype));
   int nd = a->ndim;
   if (a->shape[nd - 1] != b->shape[nd - 2])
     return mx_fail(
@@ -29,8 +29,12 @@ static int product_shape(int op, const mx_array *a, const mx_array *b, mx_aval *
 }
 
 int infer_matmul(int op, int nin, mx_array *const *in, int np, const int64_t *p, int nout, mx_aval *out) {
-  (void)nin, (void)np, (void)p, (void)nout;
-  return product_shape(op, in[0], in[1], out);
+  (void)nin, (void)nout;
+  int rc = product_shape(op, in[0], in[1], np > 0, out);
+  if (rc || !np) return rc;
+  if (p[0] != MX_I32) return mx_fail(MX_EVALUE, "[matmul] The sums of bytes are of int32.");
+  out->dtype = MX_I32;
+  return 0;
 }
 
 static mx_array *turned(mx_scope *s, mx_array *x) { return mx_conjugate(s, mx_swapaxes(s, x, -1, -2)); }
@@ -38,6 +42,8 @@ static mx_array *product(mx_scope *s, mx_array *a, mx_array *b) { return mx_node
 
 VJP(matmul) {
   (void)out;
+  res[0] = res[1] = NULL;
+  if (n->np) return 0; /* of integers */
   if (want[0]) res[0] = product(s, cot[0], turned(s, n->in[1]));
   if (want[1]) res[1] = product(s, turned(s, n->in[0]), cot[0]);
   return s->rc;
@@ -45,8 +51,7 @@ VJP(matmul) {
 
 /* The builder folds a batch that only the first factor has into its rows. */
 VMAP(matmul) {
-  (void)n;
-  res[0] = mx_matmul(s, mx_front(s, in[0], ax[0]), mx_front(s, in[1], ax[1]));
+  res[0] = mx_matmul_as(s, mx_front(s, in[0], ax[0]), mx_front(s, in[1], ax[1]), n->dtype);
   *res_ax = 0;
   return s->rc;
 }
@@ -56,7 +61,7 @@ VMAP(matmul) {
 int infer_addmm(int op, int nin, mx_array *const *in, int np, const int64_t *p, int nout, mx_aval *out) {
   (void)nin, (void)nout, (void)p;
   NEED(op, np, 2);
-  int rc = product_shape(op, in[1], in[2], out);
+  int rc = product_shape(op, in[1], in[2], false, out);
   if (rc) return rc;
   bool fits = in[0]->ndim == out->ndim && in[0]->dtype == out->dtype;
   for (int i = 0; fits && i < out->ndim; i++) fits = in[0]->shape[i] == out->shape[i];

@@ -19,6 +19,13 @@
 #define MX_INDEPENDENT _Pragma("GCC ivdep")
 #endif
 
+/* In front of a loop whose bounds are constants: it leaves no loop, so that arrays of vectors stay in registers. */
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 32")
+#endif
+
 #define MX_MAYBE_UNUSED __attribute__((unused)) /* replaced by an override */
 
 /* Rows of the tables whose dtypes do not hold the type vanish. */

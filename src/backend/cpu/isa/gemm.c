@@ -1,4 +1,4 @@
-/* Products of f32 and f64 where OpenBLAS is not. */
+/* Products of f16 and bf16, with sums in f32, and of f32 and f64 where OpenBLAS is not. */
 #include "backend/cpu/gemm.h"
 
 #include <stdbool.h>
@@ -7,12 +7,6 @@
 #include "backend/cpu/isa/common.h"
 #include "backend/cpu/scratch.h"
 #include "core/error.h"
-
-#ifdef __clang__
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 32")
-#endif
 
 #if defined(__AVX512F__)
 #include <immintrin.h>
@@ -124,7 +118,6 @@ static int transpose_f64(int n, int64_t k, double alpha, const double *x, int64_
 
 #define T float
 #define NAME(f) f##_f32
-#define GEMM CAT(mx_gemm_f32, MX_ISA)
 #if VECTOR == 64
 #define FMA(x, y, z) (vec_f32)_mm512_fmadd_ps((__m512)(x), (__m512)(y), (__m512)(z))
 #define SPREAD(x) (vec_f32)_mm512_set1_ps(x)
@@ -137,9 +130,28 @@ static int transpose_f64(int n, int64_t k, double alpha, const double *x, int64_
 #endif
 #include "backend/cpu/isa/gemm_kernel.inc.h"
 
+/* Halves: by the loads of halves.c where they stand next to each other. */
+extern const mx_halves CAT(mx_halves, MX_ISA)[2];
+#define HALF(name, H, up, which)                                                                                             \
+  static void load_##name(int64_t n, float *restrict o, const void *x, int64_t stride) {                                     \
+    const H *h = x;                                                                                                          \
+    if (stride == 1) CAT(mx_halves, MX_ISA)[which].load((size_t)n, o, x, NULL, NULL);                                        \
+    else for (int64_t i = 0; i < n; i++) o[i] = up(h[i * stride]);                                                           \
+  }                                                                                                                          \
+  static const source_f32 of_##name = {load_##name, 2};
+HALF(f16, mx_f16, mx_f16_to_f32, 0)
+HALF(bf16, mx_bf16, mx_bf16_to_f32, 1)
+PRODUCT(mx_gemm_f32, NULL)
+PRODUCT(mx_gemm_f16, &of_f16)
+PRODUCT(mx_gemm_bf16, &of_bf16)
+#undef FMA
+#undef SPREAD
+#undef PRODUCT
+#undef T
+#undef NAME
+
 #define T double
 #define NAME(f) f##_f64
-#define GEMM CAT(mx_gemm_f64, MX_ISA)
 #if VECTOR == 64
 #define FMA(x, y, z) (vec_f64)_mm512_fmadd_pd((__m512d)(x), (__m512d)(y), (__m512d)(z))
 #define SPREAD(x) (vec_f64)_mm512_set1_pd(x)
@@ -151,3 +163,4 @@ static int transpose_f64(int n, int64_t k, double alpha, const double *x, int64_
 #define SPREAD(x) ((x) - (vec_f64){0})
 #endif
 #include "backend/cpu/isa/gemm_kernel.inc.h"
+PRODUCT(mx_gemm_f64, NULL)

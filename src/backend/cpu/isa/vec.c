@@ -121,9 +121,13 @@ static void threefry(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, int64_t
   }
 }
 
-extern int CAT(mx_gemm_f32, MX_ISA)(int64_t, int64_t, int64_t, double, const mx_matrix *, const mx_matrix *, double, void *, int64_t);
-extern int CAT(mx_gemm_f64, MX_ISA)(int64_t, int64_t, int64_t, double, const mx_matrix *, const mx_matrix *, double, void *, int64_t);
+#define EACH_GEMM(X) X(f32) X(f64) X(f16) X(bf16) X(u8) X(u16) X(u32) X(u64) X(bool) X(u8u8) X(u8i8) X(i8u8) X(i8i8)
+#define DECLARE_GEMM(t) \
+  extern int CAT(mx_gemm_##t, MX_ISA)(int64_t, int64_t, int64_t, double, const mx_matrix *, const mx_matrix *, double, void *, int64_t);
+EACH_GEMM(DECLARE_GEMM)
 extern bool CAT(mx_sort_u32, MX_ISA)(int64_t, uint32_t *, uint32_t *);
 extern const mx_vec CAT(mx_vec, MX_ISA);
-const mx_vec CAT(mx_vec, MX_ISA) = {softmax, logsumexp, norm, argmin, argmax, threefry,
-                                    CAT(mx_gemm_f32, MX_ISA), CAT(mx_gemm_f64, MX_ISA), CAT(mx_sort_u32, MX_ISA)};
+#define GEMM_OF(t) CAT(mx_gemm_##t, MX_ISA)
+const mx_vec CAT(mx_vec, MX_ISA) = {
+    softmax, logsumexp, norm, argmin, argmax, threefry, GEMM_OF(f32), GEMM_OF(f64), GEMM_OF(f16), GEMM_OF(bf16), GEMM_OF(u8), GEMM_OF(u16),
+    GEMM_OF(u32), GEMM_OF(u64), GEMM_OF(bool), {{GEMM_OF(u8u8), GEMM_OF(u8i8)}, {GEMM_OF(i8u8), GEMM_OF(i8i8)}}, CAT(mx_sort_u32, MX_ISA)};
