@@ -189,7 +189,7 @@ def literal(p):
 def convert(sig, i):
     """C lines that declare parameter i, convert it and clean up: three lists."""
     p, n = sig.params[i], sig.params[i].name
-    t, lit, given = p.type, literal(p), f"v[{i}]"
+    t, lit, given = p.type, literal(p), f"v_[{i}]"
     optional = p.default is not None
     dec, conv, drop = [], None, []
 
@@ -223,7 +223,7 @@ def convert(sig, i):
             conv = when(f"px_to_array_or_none({given}, &{n})")
         elif pair_with(sig, i) is not None:
             j = pair_with(sig, i)
-            conv = f"  if (!rc) rc = px_to_pair(v[{i}], v[{j}], &{n}, &{sig.params[j].name});" if j > i else None
+            conv = f"  if (!rc) rc = px_to_pair(v_[{i}], v_[{j}], &{n}, &{sig.params[j].name});" if j > i else None
         elif t == "scalar|array" and not like:
             conv = when(f"px_to_any({given}, &{n})", None if lit is None else f"px_default_scalar(&{n}, {lit})")
         elif t == "scalar|array":
@@ -309,7 +309,7 @@ def arguments(sig):
 
 def body(fn, sig, call, name):
     """The C function that converts, calls and makes the result."""
-    lines, drops = [f"static int body_{fn}(PyObject **v, PyObject **out) {{", "  int rc = 0;"], []
+    lines, drops = [f"static int body_{fn}(PyObject **v_, PyObject **out) {{", "  int rc = 0;"], []
     convs = []
     for i in range(len(sig.params)):
         dec, conv, drop = convert(sig, i)

@@ -439,28 +439,6 @@ int px_do_stop_capture(PyObject **v, PyObject **out) {
   return 0;
 }
 
-static PyObject *no_metal(PyObject *self, PyObject *args, PyObject *kwargs) {
-  (void)self;
-  (void)args;
-  (void)kwargs;
-  PyErr_SetString(PyExc_RuntimeError, "[metal_kernel] No Metal back-end.");
-  return NULL;
-}
-int px_do_fast_metal_kernel(PyObject **v, PyObject **out) {
-  static PyMethodDef def = {"metal_kernel", PX_FN(no_metal), METH_VARARGS | METH_KEYWORDS,
-                            "A Metal kernel; calling it needs a Metal device."};
-  if (!PyUnicode_Check(v[0]) || !PyUnicode_Check(v[3])) return PX_TYPE;
-  *out = PyCFunction_New(&def, NULL);
-  return 0;
-}
-int px_do_fast_cuda_kernel(PyObject **v, PyObject **out) {
-  (void)v;
-  (void)out;
-  PyErr_SetString(PyExc_RuntimeError, "[cuda_kernel] No CUDA back-end.");
-  return PX_ERROR;
-}
-int px_do_fast_precompiled_cuda_kernel(PyObject **v, PyObject **out) { return px_do_fast_cuda_kernel(v, out); }
-
 /* ---- set up ---- */
 
 #define SLOT(name, f) \

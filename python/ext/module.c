@@ -126,7 +126,7 @@ static int fill(PyObject *m) {
   return add_submodule(m, "linalg", "mlx.core.linalg", px_linalg_functions) &&
                  add_submodule(m, "fft", "mlx.core.fft", px_fft_functions) &&
                  add_submodule(m, "fast", "mlx.core.fast", px_fast_functions) &&
-                 add_submodule(m, "distributed", "mlx.core.distributed", px_distributed_functions) &&
+                 px_init_distributed(add_submodule(m, "distributed", "mlx.core.distributed", px_distributed_functions)) == 0 &&
                  add_submodule(m, "metal", "mlx.core.metal", px_metal_functions) &&
                  add_submodule(m, "cuda", "mlx.core.cuda", px_cuda_functions)
              ? 0

@@ -205,6 +205,7 @@ int px_init_compile(PyObject *m);
 int px_init_custom(PyObject *m);
 int px_init_random(PyObject *m, PyObject *random);
 int px_init_print(PyObject *m);
+int px_init_distributed(PyObject *m);
 int px_init_profile(PyObject *m);
 
 PyObject *px_make_enum(const char *name, const char *const *members, int n, const char *doc);

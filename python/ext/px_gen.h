@@ -73,6 +73,8 @@ PyObject *px_path_bytes(PyObject *o, const char *suffix); /* as the file system 
 PyObject *px_load_gguf(PyObject *file, bool with_metadata, mlx_stream s);
 
 /* Written by hand, shared by several rows. */
+typedef int (*px_collective)(mlx_array *, mlx_array, mlx_distributed_group, mlx_stream);
+int px_do_collective(PyObject **v, PyObject **out, px_collective fn);
 typedef int (*px_scan)(mlx_array *, mlx_array, int, bool, bool, mlx_stream);
 int px_do_scan(PyObject **v, PyObject **out, px_scan fn, bool typed);
 typedef int (*px_quantile)(mlx_array *, mlx_array, mlx_array, const int *, size_t, const char *, bool, mlx_stream);

@@ -345,6 +345,9 @@ mx_array *mx_fast_rope(mx_scope *s, mx_array *x, int dims, bool traditional, con
 mx_array *mx_fast_rope_dynamic(mx_scope *s, mx_array *x, int dims, bool traditional, const float *base, float scale,
                                mx_array *offset, mx_array *freqs);
 mx_array *mx_fast_cross_entropy(mx_scope *s, mx_array *logits, mx_array *targets);
+/* The gated delta rule: results and the last state. */
+int mx_fast_gated_delta_update(mx_scope *s, mx_list *out, mx_array *q, mx_array *k, mx_array *v, mx_array *gamma, mx_array *beta,
+                               mx_array *initial_state, mx_array *mask);
 mx_array *mx_fast_scaled_dot_product_attention(mx_scope *s, mx_array *queries, mx_array *keys, mx_array *values, float scale,
                                                const char *mask_mode, mx_array *mask_arr, mx_array *sinks);
 

@@ -459,6 +459,24 @@ int mlx_fast_cross_entropy(
     const mlx_array targets,
     const mlx_stream s);
 
+/**
+ * The gated delta rule over time, for q and k (B, T, Hk, Dk) and v (B, T, Hv, Dv), Hk dividing Hv.
+ * Each step scales the state (B, Hv, Dv, Dk), zero or `initial_state` at first, by `gamma` (B, T,
+ * Hv) or (B, T, Hv, Dk), moves what it gives for k towards v by `beta` (B, T, Hv), and gives it for
+ * q. Where `mask` (B, T) is false the state stays and the result is zero. Two results: (B, T, Hv,
+ * Dv) in the type of q and k, and the last state, f32 or more.
+ */
+int mlx_fast_gated_delta_update(
+    mlx_vector_array* res,
+    const mlx_array q,
+    const mlx_array k,
+    const mlx_array v,
+    const mlx_array gamma,
+    const mlx_array beta,
+    const mlx_array initial_state /* may be empty */,
+    const mlx_array mask /* may be empty */,
+    const mlx_stream s);
+
 #ifdef __cplusplus
 }
 #endif

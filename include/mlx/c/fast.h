@@ -14,6 +14,8 @@
 extern "C" {
 #endif
 
+#include "mlx/c/fast_kernels.h"
+
 /** (x - mean) / sqrt(var + eps) over the last axis, times `weight`, plus `bias`, of its size. */
 int mlx_fast_layer_norm(
     mlx_array* res,
