@@ -186,7 +186,10 @@ static int write_dot(FILE *os, namer *n, const walk *w, const mx_list *outputs) 
     const mx_array *a = w->order[k];
     bool leaf = is_leaf(a);
     if (!leaf && a->op != OP_pick) {
-      fprintf(os, "{ %zu [label =\"%s\", shape=rectangle]; }\n", (size_t)(uintptr_t)a, mx_ops[a->op].label);
+      char room[MX_LABEL_ROOM];
+      fprintf(os, "{ %zu [label =", (size_t)(uintptr_t)a);
+      put_quoted(os, mx_label(a, room));
+      fputs(", shape=rectangle]; }\n", os);
       for (int i = 0; i < a->nin; i++) {
         const char *name = name_of(n, a->in[i]);
         if (!name) return mx_error_kind();
@@ -223,7 +226,8 @@ static int write_lines(FILE *os, namer *n, const walk *w, const mx_list *outputs
       fputs("Input ", os);
       put_value(os, name, a);
     } else {
-      fprintf(os, "%s", mx_ops[m->op].label);
+      char room[MX_LABEL_ROOM];
+      fputs(mx_label(m, room), os);
       for (int i = 0; i < m->nin; i++) {
         const char *from = name_of(n, m->in[i]);
         if (!from) return mx_error_kind();

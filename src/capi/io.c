@@ -247,30 +247,6 @@ int mlx_load_safetensors_reader(mlx_map_string_to_array *res_0, mlx_map_string_t
   return MX_STATUS(rc ? rc : load_maps(res_0, res_1, &r.base, at));
 }
 
-static int by_key(const void *a, const void *b) { return strcmp(((const mx_map_entry *)a)->key, ((const mx_map_entry *)b)->key); }
-
-/* A map's entries in rising order of their keys, as two lists in one block. */
-static int in_order(const mx_map *m, const char ***keys, void ***values) {
-  size_t n = m ? (size_t)m->n : 0;
-  mx_map_entry *sorted = mx_malloc((n + 1) * sizeof *sorted);
-  *keys = mx_malloc((n + 1) * (sizeof **keys + sizeof **values));
-  if (!sorted || !*keys) {
-    mx_free(sorted);
-    mx_free(*keys);
-    *keys = NULL;
-    return mx_fail_memory();
-  }
-  *values = (void **)(*keys + n);
-  if (n) memcpy(sorted, m->at, n * sizeof *sorted);
-  qsort(sorted, n, sizeof *sorted, by_key);
-  for (size_t i = 0; i < n; i++) {
-    (*keys)[i] = sorted[i].key;
-    (*values)[i] = sorted[i].value;
-  }
-  mx_free(sorted);
-  return 0;
-}
-
 /* All arrays are made ready before the first byte is written, so that a failed computation leaves no half a file. */
 typedef struct bundle {
   const char **names, **keys;
@@ -282,8 +258,8 @@ static int gather(bundle *b, mlx_map_string_to_array param, mlx_map_string_to_st
   const mx_map *m = param.ctx, *meta = metadata.ctx;
   *b = (bundle){0};
   if (!m) return mx_fail(MX_EVALUE, "[save_safetensors] empty map given, expected arrays");
-  int rc = in_order(m, &b->names, &b->arrays);
-  if (!rc) rc = in_order(meta, &b->keys, &b->texts);
+  int rc = mx_map_in_order(m, &b->names, &b->arrays);
+  if (!rc) rc = mx_map_in_order(meta, &b->keys, &b->texts);
   b->n = m->n;
   b->nmeta = meta ? meta->n : 0;
   while (!rc && b->held < b->n) {

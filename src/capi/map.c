@@ -2,6 +2,7 @@
 #include "capi/map.h"
 
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "capi/handles.h"
@@ -53,6 +54,29 @@ int mx_map_insert(mx_map *m, const char *key, void *value, void (*drop)(void *))
   if (!copy) return mx_fail_memory();
   m->at[m->n] = (mx_map_entry){copy, value};
   *s = ++m->n;
+  return 0;
+}
+
+static int by_key(const void *a, const void *b) { return strcmp(((const mx_map_entry *)a)->key, ((const mx_map_entry *)b)->key); }
+
+int mx_map_in_order(const mx_map *m, const char ***keys, void ***values) {
+  size_t n = m ? (size_t)m->n : 0;
+  mx_map_entry *sorted = mx_malloc((n + 1) * sizeof *sorted);
+  *keys = mx_malloc((n + 1) * (sizeof **keys + sizeof **values));
+  if (!sorted || !*keys) {
+    mx_free(sorted);
+    mx_free(*keys);
+    *keys = NULL;
+    return mx_fail_memory();
+  }
+  *values = (void **)(*keys + n);
+  if (n) memcpy(sorted, m->at, n * sizeof *sorted);
+  qsort(sorted, n, sizeof *sorted, by_key);
+  for (size_t i = 0; i < n; i++) {
+    (*keys)[i] = sorted[i].key;
+    (*values)[i] = sorted[i].value;
+  }
+  mx_free(sorted);
   return 0;
 }
 

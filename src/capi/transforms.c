@@ -230,7 +230,7 @@ int mlx_custom_function(mlx_closure *res, const mlx_closure fun, const mlx_closu
   }
   *r = (rules){mx_object_retain((mx_object *)mx_callback_of(fun_vjp.ctx)), mx_object_retain((mx_object *)mx_callback_of(fun_jvp.ctx)),
                mx_object_retain((mx_object *)mx_callback_of(fun_vmap.ctx))};
-  mx_custom_rules table = {r->vjp ? call_vjp : NULL, r->jvp ? call_jvp : NULL, r->vmap ? call_vmap : NULL, r, drop_rules};
+  mx_custom_rules table = {r->vjp ? call_vjp : NULL, r->jvp ? call_jvp : NULL, r->vmap ? call_vmap : NULL, r, drop_rules, false};
   return give_closure(res, mx_custom_function(f, &table));
 }
 

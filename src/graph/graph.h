@@ -84,6 +84,10 @@ typedef struct mx_op {
 
 extern const mx_op mx_ops[MX_OPS];
 
+/* The name of a node for people: in room, or a constant. */
+enum { MX_LABEL_ROOM = 64 };
+const char *mx_label(const mx_array *node, char room[MX_LABEL_ROOM]);
+
 /* The dtype of an element-wise op's result when its (last) operand has dtype t. */
 static inline mx_dtype mx_result_dtype(int op, mx_dtype t) {
   return mx_ops[op].result == MX_RESULT_BOOL ? MX_BOOL : mx_ops[op].result == MX_RESULT_REAL && t == MX_C64 ? MX_F32 : t;

@@ -75,7 +75,7 @@ static int checkpoint_call(void *f, int n, mx_array *const *in, mx_list *out) {
   int rc = mx_closure_call(f, n, in, &outputs);
   if (!rc && outputs.n) rc = record(&r, n, in, &outputs, &inputs);
   if (!rc && outputs.n) {
-    mx_custom *c = mx_custom_new(&(mx_custom_rules){.vjp = checkpoint_vjp, .payload = r, .dtor = release_replay});
+    mx_custom *c = mx_custom_new(&(mx_custom_rules){.vjp = checkpoint_vjp, .payload = r, .dtor = release_replay, .transparent = true});
     rc = c ? mx_custom_tie(c, inputs.n, inputs.at, &outputs, out) : MX_EMEMORY;
     if (c) mx_object_release(&c->base);
   }

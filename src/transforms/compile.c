@@ -275,10 +275,15 @@ static bool any_shape(int op) {
   }
 }
 
-/* Rules of gradients use shapes freely, and so may what made a constant that is still to be computed. */
+const mx_array *mx_replay_shape_bound(const mx_replay *r) {
+  for (int i = 0; i < r->n; i++) /* rules of gradients use shapes freely */
+    if (!any_shape(r->node[i].proto->op) || (r->node[i].proto->flags & MX_TRACER)) return r->node[i].proto;
+  return NULL;
+}
+
+/* What made a constant that is still to be computed may have used shapes, too. */
 static bool fits_all_shapes(const mx_replay *r) {
-  for (int i = 0; i < r->n; i++)
-    if (!any_shape(r->node[i].proto->op) || (r->node[i].proto->flags & MX_TRACER)) return false;
+  if (mx_replay_shape_bound(r)) return false;
   for (int i = 0; i < r->nconst; i++)
     if (!mx_is_available(r->constant[i])) return false;
   return true;

@@ -33,6 +33,12 @@ int mx_custom_follow_vjp(const mx_array *n) { return is_custom(n) && custom_of(n
 int mx_custom_follow_jvp(const mx_array *n) { return is_custom(n) && custom_of(n)->rules.jvp ? primals_of(n) : n->nin; }
 int mx_custom_follow_vmap(const mx_array *n) { return is_custom(n) && custom_of(n)->rules.vmap ? primals_of(n) : n->nin; }
 
+bool mx_custom_is_transparent(const mx_array *n) {
+  if (!is_custom(n)) return true;
+  const mx_custom_rules *r = &custom_of(n)->rules;
+  return r->transparent || (!r->vjp && !r->jvp && !r->vmap);
+}
+
 /* ---- the closure ---- */
 
 typedef struct custom_call {

@@ -22,5 +22,7 @@ bool mx_traced(int n, mx_array *const *in);
 int mx_custom_follow_vjp(const mx_array *node);
 int mx_custom_follow_jvp(const mx_array *node);
 int mx_custom_follow_vmap(const mx_array *node);
+/* Whether the node may be left out: its rules give what the graph of its outputs gives. */
+bool mx_custom_is_transparent(const mx_array *node);
 
 #endif

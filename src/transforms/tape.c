@@ -86,6 +86,7 @@ static int room_for_inputs(mx_tape *t, int n) {
 }
 
 static int new_slots(mx_tape *t, int n) {
+  if (!n) return 0;
   if (t->nslot > INT32_MAX - n) return mx_fail(MX_EVALUE, "[transforms] The graph has too many nodes.");
   if (t->nslot + n > t->cap_slot) {
     int cap = t->nslot + n < INT32_MAX / 2 ? 2 * (t->nslot + n) + 32 : INT32_MAX;

@@ -40,6 +40,7 @@ typedef struct mx_custom_rules {
   int (*vmap)(void *payload, int n, mx_array *const *inputs, const int *axes, mx_list *res, int *res_axes, int res_cap);
   void *payload;
   void (*dtor)(void *payload);
+  bool transparent; /* the rules give what f's graph gives */
 } mx_custom_rules;
 mx_closure *mx_custom_function(mx_closure *f, const mx_custom_rules *rules);
 

@@ -28,9 +28,13 @@ int infer_elementwise(int op, int nin, mx_array *const *in, int np, const int64_
     if (rc) return rc;
   }
   if (op == OP_astype) {
-    out->dtype = (mx_dtype)(np ? p[0] : MX_F32);
+    if (np != 1 || p[0] < 0 || p[0] >= MX_DTYPES) return mx_fail(MX_EVALUE, "[astype] %lld is no dtype.", np ? (long long)p[0] : -1);
+    out->dtype = (mx_dtype)p[0];
     return 0;
   }
+  for (int i = 0; i < nin; i++)
+    if (in[i]->dtype != (op == OP_select && i == 0 ? MX_BOOL : typed->dtype))
+      return mx_fail(MX_EVALUE, "[%s] The dtypes %s and %s do not fit.", mx_ops[op].name, mx_dtype_name(in[i]->dtype), mx_dtype_name(typed->dtype));
   if (!(mx_ops[op].dtypes & MX_BIT(typed->dtype)))
     return mx_fail(MX_EVALUE, "[%s] The dtype %s is not supported.", mx_ops[op].name, mx_dtype_name(typed->dtype));
   out->dtype = mx_result_dtype(op, typed->dtype);

@@ -31,6 +31,8 @@ static mx_dtype widened(mx_dtype t) {
 
 int infer_reduce(int op, int nin, mx_array *const *in, int np, const int64_t *p, int nout, mx_aval *out) {
   (void)nin, (void)nout;
+  if (!(mx_ops[op].dtypes & MX_BIT(in[0]->dtype)))
+    return mx_fail(MX_EVALUE, "[%s] The dtype %s is not supported.", mx_ops[op].name, mx_dtype_name(in[0]->dtype));
   mx_aval_of(out, in[0]);
   for (int i = 0; i < np; i++) {
     int rc = mx_check_axis(op, p[i], in[0]->ndim);

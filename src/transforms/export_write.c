@@ -1,0 +1,157 @@
+/* Exported functions as bytes. All numbers are little-endian; the file, with text as u32 length and bytes:
+ *
+ *   magic[8] u32 version u32 flags text metadata u32 traces, then for each trace
+ *     u32 npos u32 nkw text keyword[nkw]; aval input[npos + nkw] (u8 dtype u8 ndim i32 shape[ndim])
+ *     u32 nops, for each: text name, text layout of its parameters
+ *     u32 nconst, for each: aval, u32 mask of the dimensions along which one element is stored for all; u64 nbytes, data
+ *     u32 nodes, for each: u16 op (of the list) u16 nin u16 nout u16 np i32 in[nin] i64 p[np]
+ *     u32 nout, i32 out[nout]
+ *
+ * Values are numbered: inputs, constants, then the results of the nodes. */
+#include <string.h>
+
+#include "transforms/export.h"
+
+typedef struct out {
+  const mx_sink *sink;
+  int rc;
+} out;
+
+static void put(out *o, const void *bytes, size_t n) {
+  if (!o->rc && n) o->rc = o->sink->write(o->sink->to, bytes, n);
+}
+static void put_u8(out *o, unsigned v) { put(o, &(uint8_t){(uint8_t)v}, 1); }
+static void put_u16(out *o, unsigned v) { put(o, &(uint16_t){(uint16_t)v}, 2); }
+static void put_u32(out *o, size_t v) { put(o, &(uint32_t){(uint32_t)v}, 4); }
+static void put_u64(out *o, uint64_t v) { put(o, &v, 8); }
+static void put_text(out *o, const char *s, size_t n) {
+  put_u32(o, n);
+  put(o, s, n);
+}
+
+static void put_aval(out *o, mx_dtype dtype, int ndim, const int32_t *shape) {
+  put_u8(o, dtype);
+  put_u8(o, (unsigned)ndim);
+  put(o, shape, (size_t)ndim * sizeof *shape);
+}
+
+/* The elements of a in row order, axis by axis. */
+static void put_elements(out *o, const mx_array *a, int axis, const int32_t *shape, const char *at) {
+  size_t item = mx_dtype_sizes[a->dtype];
+  int64_t row = item;
+  bool dense = true;
+  for (int d = a->ndim - 1; d >= axis && dense; d--) {
+    dense = shape[d] == 1 || a->strides[d] * (int64_t)item == row;
+    row *= shape[d];
+  }
+  if (dense) {
+    put(o, at, (size_t)row);
+    return;
+  }
+  for (int32_t i = 0; i < shape[axis] && !o->rc; i++)
+    put_elements(o, a, axis + 1, shape, at + (int64_t)i * a->strides[axis] * (int64_t)item);
+}
+
+static void put_constant(out *o, const mx_array *a) {
+  int32_t shape[MX_MAX_NDIM];
+  uint32_t repeated = 0;
+  uint64_t bytes = mx_dtype_sizes[a->dtype];
+  for (int d = 0; d < a->ndim; d++) {
+    bool same = a->strides[d] == 0 && a->shape[d] > 1;
+    if (same) repeated |= 1u << d;
+    bytes *= (uint64_t)(shape[d] = same ? 1 : a->shape[d]);
+  }
+  put_aval(o, (mx_dtype)a->dtype, a->ndim, a->shape);
+  put_u32(o, repeated);
+  put_u64(o, bytes);
+  if (bytes) put_elements(o, a, 0, shape, a->data);
+}
+
+/* Which ops a trace uses, numbered as they come: number[op] is -1 or the number, op[number] the op. */
+typedef struct vocabulary {
+  int n;
+  int16_t number[MX_OPS], op[MX_OPS];
+} vocabulary;
+
+static void collect_ops(vocabulary *v, const mx_replay *r) {
+  v->n = 0;
+  memset(v->number, -1, sizeof v->number);
+  for (int i = 0; i < r->n; i++) {
+    int op = r->node[i].proto->op;
+    if (v->number[op] >= 0) continue;
+    v->number[op] = (int16_t)v->n;
+    v->op[v->n++] = (int16_t)op;
+  }
+}
+
+static void put_ops(out *o, const vocabulary *v) {
+  put_u32(o, (size_t)v->n);
+  for (int i = 0; i < v->n; i++) {
+    size_t len;
+    const char *layout = mx_export_layout(v->op[i], &len);
+    put_text(o, mx_ops[v->op[i]].name, strlen(mx_ops[v->op[i]].name));
+    put_text(o, layout, len);
+  }
+}
+
+int mx_export_number(const mx_replay *r, int32_t *number) {
+  int32_t n = r->nin, inner = r->nin + r->nconst;
+  for (int32_t i = 0; i < inner; i++) number[i] = i < n ? i : -1;
+  for (int i = 0; i < r->n; i++)
+    for (int k = 0; k < r->node[i].proto->nin; k++) number[r->in[r->node[i].in + (uint32_t)k]] = 0;
+  for (int i = 0; i < r->nout; i++) number[r->out[i]] = 0;
+  for (int32_t i = 0; i < n; i++) number[i] = i;
+  for (int32_t i = n; i < inner; i++)
+    if (number[i] == 0) number[i] = n++;
+  int nconst = n - r->nin;
+  for (int i = 0; i < r->n; i++)
+    for (int k = 0; k < mx_results(r->node[i].proto); k++) number[r->node[i].slot + k] = n++;
+  return nconst;
+}
+
+static void put_nodes(out *o, const mx_replay *r, const vocabulary *v, const int32_t *number) {
+  put_u32(o, (size_t)r->n);
+  for (int i = 0; i < r->n; i++) {
+    const mx_array *a = r->node[i].proto;
+    put_u16(o, (unsigned)v->number[a->op]);
+    put_u16(o, a->nin);
+    put_u16(o, (unsigned)(a->outs ? a->nout : 1));
+    put_u16(o, a->np);
+    for (int k = 0; k < a->nin; k++) put_u32(o, (uint32_t)number[r->in[r->node[i].in + (uint32_t)k]]);
+    put(o, a->p, a->np * sizeof *a->p);
+  }
+  put_u32(o, (size_t)r->nout);
+  for (int i = 0; i < r->nout; i++) put_u32(o, (uint32_t)number[r->out[i]]);
+}
+
+static void put_trace(out *o, const mx_exported *x) {
+  const mx_replay *r = x->replay;
+  put_u32(o, (size_t)x->npos);
+  put_u32(o, (size_t)x->nkw);
+  for (int i = 0; i < x->nkw; i++) put_text(o, x->keyword[i], strlen(x->keyword[i]));
+  for (int i = 0; i < x->npos + x->nkw; i++) put_aval(o, x->input[i].dtype, x->input[i].ndim, x->input[i].shape);
+  int32_t *number = mx_malloc(((size_t)r->nslot + 1) * sizeof *number);
+  if (!number) {
+    o->rc = mx_fail_memory();
+    return;
+  }
+  vocabulary v;
+  collect_ops(&v, r);
+  put_ops(o, &v);
+  put_u32(o, (size_t)mx_export_number(r, number));
+  for (int i = 0; i < r->nconst; i++)
+    if (number[r->nin + i] >= 0) put_constant(o, r->constant[i]);
+  put_nodes(o, r, &v, number);
+  mx_free(number);
+}
+
+int mx_exports_write(const mx_exports *e, const mx_sink *sink) {
+  out o = {sink, 0};
+  put(&o, mx_export_magic, sizeof mx_export_magic);
+  put_u32(&o, MX_EXPORT_VERSION);
+  put_u32(&o, e->shapeless ? MX_EXPORT_SHAPELESS : 0);
+  put_text(&o, e->metadata, e->metadata ? strlen(e->metadata) : 0);
+  put_u32(&o, (size_t)e->n);
+  for (int i = 0; i < e->n; i++) put_trace(&o, &e->at[i]);
+  return o.rc;
+}
