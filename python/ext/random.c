@@ -97,6 +97,87 @@ int px_do_random_permutation(PyObject **v, PyObject **out) { /* x, axis, key, st
   PX_RESULT(out, mlx_random_permutation(&res, x.h, axis, key.h, s.h));
 }
 
+/* ---- beyond MLX: parameters, then shape (None: that of the parameters), dtype, key, stream ---- */
+
+typedef struct draw_args {
+  px_arg a, b, key, both;
+  px_ints shape;
+  mlx_dtype t;
+  px_stream s;
+} draw_args;
+
+static void drop_draw(draw_args *d) {
+  px_drop(&d->a);
+  px_drop(&d->b);
+  px_drop(&d->key);
+  px_drop(&d->both);
+  px_drop_stream(&d->s);
+}
+#define DRAW(d, type) __attribute__((cleanup(drop_draw))) draw_args d = {.shape = {.n = -1}, .t = type}
+
+/* `cut`: how many of the last axes of the parameter are no part of the shape. */
+static int draw_parse(draw_args *d, PyObject **v, int parameters, int cut) {
+  PX_TRY(v[0] ? px_to_any(v[0], &d->a) : px_default_scalar(&d->a, 1));
+  if (parameters == 2) PX_TRY(v[1] ? px_to_any(v[1], &d->b) : px_default_scalar(&d->b, 1));
+  v += parameters;
+  if (v[0]) PX_TRY(px_to_shape_or_none(v[0], &d->shape));
+  if (v[1]) PX_TRY(px_to_dtype_or(v[1], d->t, &d->t));
+  if (v[2]) PX_TRY(px_to_array_or_none(v[2], &d->key));
+  PX_TRY(px_stream_arg(v[3], &d->s));
+  if (d->shape.n >= 0) return 0;
+  mlx_array h = d->a.h;
+  if (parameters == 2) {
+    h = px_own(&d->both);
+    PX_CHECK(mlx_add(&h, d->a.h, d->b.h, d->s.h));
+  }
+  int n = (int)mlx_array_ndim(h) - cut;
+  if (n > PX_MAX_NDIM) return PX_TYPE;
+  d->shape.n = n > 0 ? n : 0;
+  for (int i = 0; i < n; i++) d->shape.v[i] = mlx_array_shape(h)[i];
+  return 0;
+}
+
+#define DRAW1(name, type, cut)                                                                                        \
+  int px_do_random_##name(PyObject **v, PyObject **out) {                                                             \
+    DRAW(d, type);                                                                                                    \
+    PX_TRY(draw_parse(&d, v, 1, cut));                                                                                \
+    PX_RESULT(out, mlx_random_##name(&res, d.a.h, d.shape.v, (size_t)d.shape.n, d.t, d.key.h, d.s.h));                \
+  }
+#define DRAW2(name)                                                                                                   \
+  int px_do_random_##name(PyObject **v, PyObject **out) {                                                             \
+    DRAW(d, MLX_FLOAT32);                                                                                             \
+    PX_TRY(draw_parse(&d, v, 2, 0));                                                                                  \
+    PX_RESULT(out, mlx_random_##name(&res, d.a.h, d.b.h, d.shape.v, (size_t)d.shape.n, d.t, d.key.h, d.s.h));         \
+  }
+DRAW1(exponential, MLX_FLOAT32, 0)
+DRAW1(poisson, MLX_INT32, 0)
+DRAW1(dirichlet, MLX_FLOAT32, 1)
+DRAW2(gamma)
+DRAW2(beta)
+
+int px_do_random_choice(PyObject **v, PyObject **out) { /* a, shape, replace, p, axis, key, stream */
+  px_ints shape = {.n = 0};
+  bool replace = true;
+  int axis = 0, n;
+  PX_ARG(a);
+  PX_ARG(p);
+  PX_ARG(key);
+  PX_STREAM(s);
+  if (v[1]) PX_TRY(px_to_size_or_shape(v[1], &shape));
+  if (v[2]) PX_TRY(px_to_bool(v[2], &replace));
+  if (v[3]) PX_TRY(px_to_array_or_none(v[3], &p));
+  if (v[4]) PX_TRY(px_to_int(v[4], &axis));
+  if (v[5]) PX_TRY(px_to_array_or_none(v[5], &key));
+  PX_TRY(px_stream_arg(v[6], &s));
+  size_t k = (size_t)shape.n;
+  if (!px_is_array(v[0])) {
+    PX_TRY(px_to_int(v[0], &n));
+    PX_RESULT(out, mlx_random_choice_arange(&res, n, shape.v, k, replace, p.h, key.h, s.h));
+  }
+  PX_TRY(px_to_array(v[0], &a));
+  PX_RESULT(out, mlx_random_choice(&res, a.h, shape.v, k, replace, p.h, axis, key.h, s.h));
+}
+
 #endif
 
 /* ---- state: a sequence of one key, resolved when it is used ---- */

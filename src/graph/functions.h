@@ -337,6 +337,18 @@ mx_array *mx_random_categorical_num_samples(mx_scope *s, mx_array *logits, int a
 mx_array *mx_random_permutation(mx_scope *s, mx_array *x, int axis, mx_array *key);
 mx_array *mx_random_permutation_arange(mx_scope *s, int x, mx_array *key);
 
+/* draws.c */
+mx_array *mx_random_exponential(mx_scope *s, mx_array *scale, const int *shape, size_t n, mx_dtype dtype, mx_array *key);
+mx_array *mx_random_gamma(mx_scope *s, mx_array *a, mx_array *scale, const int *shape, size_t n, mx_dtype dtype, mx_array *key);
+mx_array *mx_random_beta(mx_scope *s, mx_array *a, mx_array *b, const int *shape, size_t n, mx_dtype dtype, mx_array *key);
+mx_array *mx_random_dirichlet(mx_scope *s, mx_array *alpha, const int *shape, size_t n, mx_dtype dtype, mx_array *key);
+mx_array *mx_random_poisson(mx_scope *s, mx_array *lam, const int *shape, size_t n, mx_dtype dtype, mx_array *key);
+mx_array *mx_random_multivariate_normal(mx_scope *s, mx_array *mean, mx_array *cov, const int *shape, size_t n, mx_dtype dtype,
+                                        mx_array *key);
+mx_array *mx_random_choice(mx_scope *s, mx_array *a, const int *shape, size_t n, bool replace, mx_array *p, int axis,
+                           mx_array *key);
+mx_array *mx_random_choice_arange(mx_scope *s, int x, const int *shape, size_t n, bool replace, mx_array *p, mx_array *key);
+
 /* fast.c, attention.c */
 mx_array *mx_fast_rms_norm(mx_scope *s, mx_array *x, mx_array *weight, float eps);
 mx_array *mx_fast_layer_norm(mx_scope *s, mx_array *x, mx_array *weight, mx_array *bias, float eps);

@@ -49,6 +49,8 @@ static const example examples[] = {
     {OP_rms_norm, 2, {F(0, 300, 500), F(0, 500)}, F(0, 300, 500), 2, {0x3ee4f8b588e368f1, 1}},
     {OP_layer_norm, 3, {H(0, 300, 500), H(0, 500), H(0, 500)}, H(0, 300, 500), 3, {0x3ee4f8b588e368f1, 1, 1}},
     {OP_random_bits, 1, {U(0, 3, 2)}, U(0, 3, 30001), 2, {4, 30001}},
+    {OP_random_loggamma, 2, {U(0, 3, 2), F(2, 3, 3001)}, F(0, 3, 3001), 0, {0}},
+    {OP_loggamma_grad, 2, {F(0, 3, 3001), F(2, 3, 3001)}, F(0, 3, 3001), 0, {0}},
 };
 enum { EXAMPLES = sizeof examples / sizeof *examples };
 

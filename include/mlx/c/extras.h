@@ -447,6 +447,98 @@ int mlx_linalg_vector_norm(
 /** The product of 2 to 64 matrices in the cheapest order. The first and the last may be vectors. */
 int mlx_linalg_multi_dot(mlx_array* res, const mlx_vector_array arrays, const mlx_stream s);
 
+/* ----
+ * Random numbers. As in random.h: `key` may be empty, parameters broadcast to `shape`. Floating
+ * draws have any real floating type, and each element depends on its key and its place alone.
+ */
+
+/** The exponential distribution with mean `scale`. */
+int mlx_random_exponential(
+    mlx_array* res,
+    const mlx_array scale,
+    const int* shape,
+    size_t shape_num,
+    mlx_dtype dtype,
+    const mlx_array key /* may be empty */,
+    const mlx_stream s);
+
+/**
+ * The gamma distribution with shape parameter `a`, times `scale`. Differentiable in both: the place
+ * in the distribution is held. NaN where a is negative.
+ */
+int mlx_random_gamma(
+    mlx_array* res,
+    const mlx_array a,
+    const mlx_array scale,
+    const int* shape,
+    size_t shape_num,
+    mlx_dtype dtype,
+    const mlx_array key /* may be empty */,
+    const mlx_stream s);
+
+/** The beta distribution, between 0 and 1. Differentiable. */
+int mlx_random_beta(
+    mlx_array* res,
+    const mlx_array a,
+    const mlx_array b,
+    const int* shape,
+    size_t shape_num,
+    mlx_dtype dtype,
+    const mlx_array key /* may be empty */,
+    const mlx_stream s);
+
+/**
+ * Vectors of positive numbers with the sum 1, of parameters `alpha` (..., k); the result is shape +
+ * (k,). Differentiable.
+ */
+int mlx_random_dirichlet(
+    mlx_array* res,
+    const mlx_array alpha,
+    const int* shape,
+    size_t shape_num,
+    mlx_dtype dtype,
+    const mlx_array key /* may be empty */,
+    const mlx_stream s);
+
+/**
+ * Poisson counts with mean `lam`, as integers or floats; -1 where lam is negative or NaN. Without
+ * gradient.
+ */
+int mlx_random_poisson(
+    mlx_array* res,
+    const mlx_array lam,
+    const int* shape,
+    size_t shape_num,
+    mlx_dtype dtype,
+    const mlx_array key /* may be empty */,
+    const mlx_stream s);
+
+/**
+ * Slices of `a` along `axis`, chosen with probabilities proportional to `p` (empty: all alike),
+ * with or without replacement: `axis` becomes `shape`.
+ */
+int mlx_random_choice(
+    mlx_array* res,
+    const mlx_array a,
+    const int* shape,
+    size_t shape_num,
+    bool replace,
+    const mlx_array p /* may be empty */,
+    int axis,
+    const mlx_array key /* may be empty */,
+    const mlx_stream s);
+
+/** Numbers below `x`, chosen so. u32. */
+int mlx_random_choice_arange(
+    mlx_array* res,
+    int x,
+    const int* shape,
+    size_t shape_num,
+    bool replace,
+    const mlx_array p /* may be empty */,
+    const mlx_array key /* may be empty */,
+    const mlx_stream s);
+
 /* ---- Neural networks. */
 
 /**

@@ -87,6 +87,17 @@ int mlx_random_laplace(
     const mlx_array key /* may be empty */,
     const mlx_stream s);
 
+/** Normal vectors with `mean` (..., n) and covariance `cov` (..., n, n). f32. */
+int mlx_random_multivariate_normal(
+    mlx_array* res,
+    const mlx_array mean,
+    const mlx_array cov,
+    const int* shape,
+    size_t shape_num,
+    mlx_dtype dtype,
+    const mlx_array key /* may be empty */,
+    const mlx_stream s);
+
 /** The normal distribution with arrays for mean and deviation (empty: 0 and 1). */
 int mlx_random_normal_broadcast(
     mlx_array* res,
