@@ -583,10 +583,13 @@ static PyObject *m_setitem(PyObject *self, PyObject *args) {
   Py_RETURN_NONE;
 }
 
+static PyObject *m_init(PyObject *self, PyObject *args, PyObject *kwargs) { return init(self, args, kwargs) ? NULL : Py_NewRef(Py_None); }
+
 #define KEYWORDS (METH_VARARGS | METH_KEYWORDS)
 #define NAMED(name, f, doc) \
   { "__" #name "__", f, METH_O | METH_COEXIST, "__" #name "__($self, other, /)\n--\n\n" doc }
 static PyMethodDef operator_methods[] = {
+    {"__init__", PX_FN(m_init), KEYWORDS | METH_COEXIST, "__init__($self, val, dtype=None)\n--\n\nFills the array."},
     NAMED(add, nb_add, "self + other"),
     NAMED(iadd, nb_iadd, "self += other"),
     NAMED(radd, r_add, "other + self"),
@@ -678,7 +681,7 @@ static int make_array(PyObject *m) {
   for (PyMethodDef *d = own_methods; d->ml_name; d++) methods[n++] = *d;
   for (PyMethodDef *d = operator_methods; d->ml_name; d++) methods[n++] = *d;
   for (PyMethodDef *d = px_array_generated; d->ml_name; d++) methods[n++] = *d;
-  PyType_Slot slots[] = {SLOT(tp_doc, "An n-dimensional array, evaluated when its value is needed."),
+  PyType_Slot slots[] = {SLOT(tp_doc, "array(val, dtype=None)\n--\n\nAn n-dimensional array, evaluated when its value is needed."),
                          SLOT(tp_new, new_object),
                          SLOT(tp_init, init),
                          SLOT(tp_dealloc, dealloc),

@@ -111,7 +111,9 @@ AT_METHOD(maximum)
 AT_METHOD(minimum)
 #define AT_ROW(name, doc) \
   { #name, PX_FN(at_##name##_call), PX_FASTCALL, #name "($self, value)\n--\n\n" doc }
-static PyMethodDef at_methods[] = {AT_ROW(add, "A copy of the array with value added at the indices; repeated indices add up."),
+static PyMethodDef at_methods[] = {{"__getitem__", at_getitem, METH_O | METH_COEXIST,
+                                    "__getitem__($self, indices)\n--\n\nThe array at these indices, to be updated."},
+                                   AT_ROW(add, "A copy of the array with value added at the indices; repeated indices add up."),
                                    AT_ROW(subtract, "A copy of the array with value subtracted at the indices."),
                                    AT_ROW(multiply, "A copy of the array with the indexed elements multiplied by value."),
                                    AT_ROW(divide, "A copy of the array with the indexed elements divided by value."),

@@ -19,6 +19,13 @@ int px_init_done(PyObject *self, PyObject *args, PyObject *kwargs) {
   return 0;
 }
 
+PyObject *px_method_init(PyObject *self, PyObject *args, PyObject *kwargs) { return px_init_done(self, args, kwargs) ? NULL : Py_NewRef(Py_None); }
+
+PyObject *px_method_eq(PyObject *self, PyObject *other) {
+  richcmpfunc compare = (richcmpfunc)PyType_GetSlot(Py_TYPE(self), Py_tp_richcompare);
+  return compare(self, other, Py_EQ);
+}
+
 int px_failed(void) {
   px_raise();
   return PX_ERROR;

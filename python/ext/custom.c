@@ -379,6 +379,7 @@ static PyObject *custom_attribute(PyObject *o, void *name) { return PyObject_Get
 
 int px_init_custom(PyObject *m) {
   static PyMethodDef methods[] = {
+      PX_INIT(", f"),
       {"vjp", custom_vjp, METH_O, "vjp($self, f)\n--\n\nf(primals, cotangents, outputs) gives the gradient."},
       {"jvp", custom_jvp, METH_O, "jvp($self, f)\n--\n\nf(primals, tangents) gives the tangents of the outputs."},
       {"vmap", custom_vmap, METH_O, "vmap($self, f)\n--\n\nf(inputs, axes) gives the outputs and their axes."},
@@ -386,7 +387,7 @@ int px_init_custom(PyObject *m) {
   static PyGetSetDef getset[] = {{"__name__", custom_attribute, NULL, NULL, (void *)"__name__"},
                                  {"__wrapped__", custom_attribute, NULL, NULL, (void *)"__call__"},
                                  {0}};
-  PyType_Slot slots[] = {{Py_tp_doc, (void *)"A function with derivatives and batching of its own."},
+  PyType_Slot slots[] = {{Py_tp_doc, (void *)"custom_function(f)\n--\n\nA function with derivatives and batching of its own."},
                          {Py_tp_new, (void *)custom_new},
                          {Py_tp_init, (void *)px_init_done},
                          {Py_tp_call, (void *)custom_call},

@@ -456,16 +456,19 @@ int px_init_device(PyObject *m) {
                                         {"index", device_index, NULL, "Its number among its kind.", NULL},
                                         {0}};
   static PyGetSetDef stream_getset[] = {{"device", stream_device, NULL, "The device.", NULL}, {0}};
-  static PyMethodDef context_methods[] = {{"__enter__", context_enter, METH_NOARGS, NULL},
+  static PyMethodDef device_methods[] = {PX_INIT(", type, index=0"), PX_EQ, {0}}, stream_methods[] = {PX_EQ, {0}};
+  static PyMethodDef context_methods[] = {PX_INIT(", s"),
+                                          {"__enter__", context_enter, METH_NOARGS, NULL},
                                           {"__exit__", PX_FN(context_exit), METH_VARARGS | METH_KEYWORDS, NULL},
                                           {0}};
-  PyType_Slot device_slots[] = {SLOT(tp_doc, "A device to run operations on."),
+  PyType_Slot device_slots[] = {SLOT(tp_doc, "Device(type, index=0)\n--\n\nA device to run operations on."),
                                 SLOT(tp_new, device_new),
                                 SLOT(tp_init, px_init_done),
                                 SLOT(tp_repr, device_repr),
                                 SLOT(tp_hash, device_hash),
                                 SLOT(tp_richcompare, device_compare),
                                 SLOT(tp_getset, device_getset),
+                                SLOT(tp_methods, device_methods),
                                 SLOT(tp_dealloc, plain_dealloc),
                                 {0, NULL}};
   PyType_Slot stream_slots[] = {SLOT(tp_doc, "A queue of operations on a device."),
@@ -473,9 +476,10 @@ int px_init_device(PyObject *m) {
                                 SLOT(tp_hash, stream_hash),
                                 SLOT(tp_richcompare, stream_compare),
                                 SLOT(tp_getset, stream_getset),
+                                SLOT(tp_methods, stream_methods),
                                 SLOT(tp_dealloc, stream_dealloc),
                                 {0, NULL}};
-  PyType_Slot context_slots[] = {SLOT(tp_doc, "Chooses the stream or device of the operations inside."),
+  PyType_Slot context_slots[] = {SLOT(tp_doc, "StreamContext(s)\n--\n\nChooses the stream or device of the operations inside."),
                                  SLOT(tp_new, context_new),
                                  SLOT(tp_init, px_init_done),
                                  SLOT(tp_methods, context_methods),

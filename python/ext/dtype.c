@@ -275,6 +275,8 @@ PyObject *px_make_enum(const char *name, const char *const *members, int n, cons
                              "    ns = kind.__prepare__(name, base)\n"
                              "    ns['__module__'], ns['__qualname__'], ns['__doc__'] = 'mlx.core', name, doc\n"
                              "    ns['__repr__'] = lambda self: f'{name}.{self.name}'\n"
+                             "    def eq(self, arg, /): return True if self is arg else NotImplemented\n"
+                             "    ns['__eq__'], ns['__hash__'] = eq, enum.Enum.__hash__\n"
                              "    for i, k in enumerate(members): ns[k] = i\n"
                              "    return kind(name, base, ns)\n";
   PyObject *compiled = Py_CompileString(code, "<mlx.core>", Py_file_input), *ns = PyDict_New(), *list = PyList_New(n), *r = NULL;
@@ -301,7 +303,8 @@ static PyTypeObject *add_type(PyObject *m, const char *name, PyType_Spec *spec) 
 
 static int add_types(PyObject *m) {
   static PyGetSetDef dtype_getset[] = {{"size", dtype_size, NULL, "Bytes of one element.", NULL}, {0}};
-  static PyMethodDef dtype_methods[] = {{"__reduce__", dtype_reduce, METH_NOARGS, NULL}, {0}};
+  static PyMethodDef dtype_methods[] = {PX_EQ, {"__reduce__", dtype_reduce, METH_NOARGS, NULL}, {0}};
+  static PyMethodDef info_methods[] = {PX_INIT(", arg, /"), {0}};
   static PyGetSetDef finfo_getset[] = {{"bits", finfo_bits, NULL, "Bits of one number.", NULL},
                                        {"min", finfo_min, NULL, "Lowest finite number.", NULL},
                                        {"max", finfo_max, NULL, "Largest finite number.", NULL},
@@ -322,14 +325,16 @@ static int add_types(PyObject *m) {
                                SLOT(tp_getset, dtype_getset),
                                SLOT(tp_methods, dtype_methods),
                                {0, NULL}};
-  PyType_Slot finfo_slots[] = {SLOT(tp_doc, "Limits of a floating dtype."),
+  PyType_Slot finfo_slots[] = {SLOT(tp_doc, "finfo(arg, /)\n--\n\nLimits of a floating dtype."),
+                               SLOT(tp_methods, info_methods),
                                SLOT(tp_new, info_new),
                                SLOT(tp_init, px_init_done),
                                SLOT(tp_repr, finfo_repr),
                                SLOT(tp_dealloc, plain_dealloc),
                                SLOT(tp_getset, finfo_getset),
                                {0, NULL}};
-  PyType_Slot iinfo_slots[] = {SLOT(tp_doc, "Limits of an integer dtype."),
+  PyType_Slot iinfo_slots[] = {SLOT(tp_doc, "iinfo(arg, /)\n--\n\nLimits of an integer dtype."),
+                               SLOT(tp_methods, info_methods),
                                SLOT(tp_new, info_new),
                                SLOT(tp_init, px_init_done),
                                SLOT(tp_repr, iinfo_repr),

@@ -56,8 +56,8 @@ static void like_dealloc(PyObject *o) {
   Py_DECREF(t);
 }
 static int add_array_like(PyObject *m) {
-  static PyMethodDef methods[] = {{"__mlx_array__", like_array, METH_NOARGS, NULL}, {0}};
-  PyType_Slot slots[] = {{Py_tp_doc, (void *)"Anything that can become an array."},
+  static PyMethodDef methods[] = {PX_INIT(", arg, /"), {"__mlx_array__", like_array, METH_NOARGS, NULL}, {0}};
+  PyType_Slot slots[] = {{Py_tp_doc, (void *)"ArrayLike(arg, /)\n--\n\nAnything that can become an array."},
                          {Py_tp_new, (void *)like_new},
                          {Py_tp_init, (void *)px_init_done},
                          {Py_tp_methods, methods},

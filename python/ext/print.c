@@ -90,9 +90,10 @@ static PyObject *context_exit(PyObject *o, PyObject *args) {
 int px_init_print(PyObject *m) {
   static PyGetSetDef getset[] = {
       {"precision", get_precision, set_precision, "Digits after the point; -1: six significant digits.", NULL}, {0}};
-  static PyMethodDef methods[] = {
+  static PyMethodDef options_methods[] = {PX_INIT(", precision=-1"), {0}};
+  static PyMethodDef methods[] = {PX_INIT(", arg, /"),
       {"__enter__", context_enter, METH_NOARGS, NULL}, {"__exit__", context_exit, METH_VARARGS, NULL}, {0}};
-  PyType_Slot options[] = {{Py_tp_doc, (void *)"How arrays print."}, {Py_tp_new, (void *)options_new},
+  PyType_Slot options[] = {{Py_tp_doc, (void *)"PrintOptions(precision=-1)\n--\n\nHow arrays print."}, {Py_tp_methods, options_methods}, {Py_tp_new, (void *)options_new},
                            {Py_tp_init, (void *)px_init_done},       {Py_tp_getset, getset},
                            {Py_tp_dealloc, (void *)plain_dealloc},   {0, NULL}};
   PyType_Slot context[] = {{Py_tp_doc, (void *)"Prints in another way inside a with block."},

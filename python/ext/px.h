@@ -192,6 +192,16 @@ int px_append_arrays(mlx_vector_array v, px_list *l);
 
 /* __init__ of a type whose __new__ has taken the arguments. */
 int px_init_done(PyObject *self, PyObject *args, PyObject *kwargs);
+/* Rows of a method table that give __init__ and __eq__ parameters that inspect can read; calls of the type and == take the slots. */
+PyObject *px_method_init(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *px_method_eq(PyObject *self, PyObject *other);
+#define PX_INIT(parameters)                                                                  \
+  {                                                                                          \
+    "__init__", PX_FN(px_method_init), METH_VARARGS | METH_KEYWORDS | METH_COEXIST,          \
+        "__init__($self" parameters ")\n--\n\nThe object was made and filled by its type." \
+  }
+#define PX_EQ \
+  { "__eq__", px_method_eq, METH_O | METH_COEXIST, "__eq__($self, arg, /)\n--\n\nself == arg" }
 
 /* ---- parts of the module ---- */
 int px_init_dtype(PyObject *m);

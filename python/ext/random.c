@@ -217,6 +217,14 @@ static void state_dealloc(PyObject *o) {
   Py_DECREF(t);
 }
 
+/* Of the module: names that it does not have (state is an attribute). */
+int px_do_random_getattr(PyObject **v, PyObject **out) {
+  (void)out;
+  if (!PyUnicode_Check(v[0])) return PX_TYPE;
+  PyErr_Format(PyExc_AttributeError, "module 'mlx.core.random' has no attribute '%U'", v[0]);
+  return PX_ERROR;
+}
+
 int px_init_random(PyObject *m, PyObject *random) {
   (void)m;
   PyType_Slot slots[] = {{Py_tp_doc, (void *)"The state of the generator: a sequence of one key."},
