@@ -219,35 +219,51 @@ static int combine(mlx_array *res, mlx_array a, mlx_array v, px_update how, mlx_
   }
 }
 
-static int update_mask(mlx_array *res, mlx_array a, mlx_array v, const px_index *x, px_update how, mlx_stream s) {
-  int i = 0, shape[PX_MAX_NDIM], ndim = x->ndim;
-  for (int k = 0; k < x->n; k++) {
-    if (x->at[k].kind == PX_MASK)
-      i = k;
-    else if (x->at[k].kind != PX_SLICE || !x->at[k].full || x->masks > 1) {
-      PyErr_SetString(PyExc_ValueError, "A boolean mask must be the only index.");
-      return PX_ERROR;
-    }
-  }
-  mlx_array mask = x->at[i].array.h;
-  int lead = (int)mlx_array_ndim(mask), before = x->at[i].dim;
-  for (int d = 0; d < lead; d++)
-    if (mlx_array_shape(mask)[d] != x->shape[before + d]) return cannot_broadcast(mask, x->shape + before, lead);
-  for (int d = 0; d < ndim; d++) shape[d] = d >= before && d < before + lead ? x->shape[d] : 1;
+/* The same value at every true place: v broadcasts to the dimensions behind the mask. */
+static int update_everywhere(mlx_array *res, mlx_array a, mlx_array v, const px_index *x, const px_part *it, px_update how,
+                             mlx_stream s) {
+  int shape[PX_MAX_NDIM], lead = (int)mlx_array_ndim(it->array.h);
+  for (int d = 0; d < x->ndim; d++) shape[d] = d >= it->dim && d < it->dim + lead ? x->shape[d] : 1;
   px_arg wide = {0}, value = {0};
   mlx_array m = px_own(&wide), w = px_own(&value);
-  int rc = check(mlx_reshape(&m, mask, shape, (size_t)ndim, s));
-  if (!rc && (int)mlx_array_ndim(v) <= ndim - lead - before) /* the same value at every True */
-    rc = check(combine(&w, a, v, how, s) || mlx_where(res, m, w, a, s));
-  else if (!rc && how == PX_SET)
-    rc = check(mlx_broadcast_to(&m, m, x->shape, (size_t)ndim, s) || mlx_masked_scatter(res, a, m, v, s));
-  else if (!rc) {
-    PyErr_SetString(PyExc_ValueError, "An update at a boolean mask takes one value for all elements.");
-    rc = PX_ERROR;
-  }
+  int rc = check(mlx_reshape(&m, it->array.h, shape, (size_t)x->ndim, s) || combine(&w, a, v, how, s) || mlx_where(res, m, w, a, s));
   px_drop(&wide);
   px_drop(&value);
   return rc;
+}
+
+/* A row of v for each true place, in order; the mask stands for the first dimensions. */
+static int update_in_order(mlx_array *res, mlx_array a, mlx_array v, const px_index *x, const px_part *it, px_update how, mlx_stream s) {
+  int lead = (int)mlx_array_ndim(it->array.h), rest = x->ndim - lead, ndim = (int)mlx_array_ndim(v), shape[PX_MAX_NDIM + 1];
+  const int *old = mlx_array_shape(v);
+  for (; ndim > rest + 1 && *old == 1; ndim--) old++;
+  if (ndim > rest + 1) return cannot_broadcast(v, x->shape, x->ndim);
+  px_arg rows = {0}, value = {0};
+  mlx_array r = px_own(&rows), w = px_own(&value);
+  shape[0] = old[0];
+  for (int d = 0; d < rest; d++) shape[1 + d] = x->shape[lead + d];
+  int rc = check(mlx_reshape(&r, v, old, (size_t)ndim, s) || mlx_broadcast_to(&r, r, shape, (size_t)rest + 1, s));
+  if (!rc && how == PX_SET) rc = check(mlx_masked_scatter(res, a, it->array.h, r, s));
+  else if (!rc) {
+    rc = check(mlx_masked_scatter(&w, a, it->array.h, r, s) || combine(&w, a, w, how, s));
+    if (!rc) rc = update_everywhere(res, a, w, x, it, PX_SET, s);
+  }
+  px_drop(&rows);
+  px_drop(&value);
+  return rc;
+}
+
+/* 1: the index arrays of the true places are needed. */
+static int update_mask(mlx_array *res, mlx_array a, mlx_array v, const px_index *x, px_update how, mlx_stream s) {
+  int i = px_only_mask(x);
+  if (i < 0) return 1;
+  const px_part *it = &x->at[i];
+  mlx_array mask = it->array.h;
+  int lead = (int)mlx_array_ndim(mask), rest = x->ndim - it->dim - lead;
+  for (int d = 0; d < lead; d++)
+    if (mlx_array_shape(mask)[d] != x->shape[it->dim + d]) return cannot_broadcast(mask, x->shape + it->dim, lead);
+  if ((int)mlx_array_ndim(v) <= rest) return update_everywhere(res, a, v, x, it, how, s);
+  return it->dim ? 1 : update_in_order(res, a, v, x, it, how, s);
 }
 
 /* ---- both faces ---- */
@@ -266,7 +282,7 @@ int px_updated(mlx_array *res, PyObject *array, PyObject *key, PyObject *value, 
   mlx_stream s = mlx_ext_default_stream();
   px_index x;
   px_arg v = {0};
-  int rc = px_parse_index(&x, a, key, true);
+  int rc = px_parse_index(&x, a, key);
   if (!rc) rc = PyLong_Check(value) ? px_from_object(value, (int)t, &v) : px_to_weak(value, t, &v);
   if (rc > 0) px_type_error(&sig, array, (PyObject *const[]){key, value}, 2, NULL);
   if (!rc && mlx_array_dtype(v.h) != t) {
@@ -274,9 +290,10 @@ int px_updated(mlx_array *res, PyObject *array, PyObject *key, PyObject *value, 
     rc = check(mlx_astype(&cast, src, t, s));
   }
   if (rc) goto done;
-  if (x.masks)
-    rc = update_mask(res, a, v.h, &x, how, s);
-  else if (x.arrays)
+  if (x.masks) {
+    if ((rc = update_mask(res, a, v.h, &x, how, s)) <= 0 || (rc = px_expand_masks(&x, true))) goto done;
+  }
+  if (x.arrays)
     rc = scatter(res, a, &v, &x, how, s);
   else if (!(rc = fit_slice(&v, &x, s)))
     rc = update_slice(res, a, v.h, &x, how, s);

@@ -437,35 +437,6 @@ int px_do_searchsorted(PyObject **v, PyObject **out) { /* sorted_sequence, value
   PX_RESULT(out, mlx_searchsorted(&res, a.h, x.h, right, s.h));
 }
 
-int px_do_unique(PyObject **v, PyObject **out) { /* a, size, return_index, return_inverse, return_counts, fill_value, stream */
-  int size;
-  bool want[4] = {true, false, false, false};
-  PX_ARG(a);
-  PX_ARG(fill);
-  PX_STREAM(s);
-  PX_TRY(px_to_array(v[0], &a));
-  PX_TRY(px_to_int(v[1], &size));
-  for (int i = 1; i < 4; i++)
-    if (v[i + 1]) PX_TRY(px_to_bool(v[i + 1], &want[i]));
-  if (v[5]) PX_TRY(px_to_weak_or_none(v[5], mlx_array_dtype(a.h), &fill));
-  PX_TRY(px_stream_arg(v[6], &s));
-  mlx_vector_array r = mlx_vector_array_new();
-  int rc = mlx_unique(&r, a.h, size, fill.h, s.h), n = 0;
-  PyObject *all = rc ? NULL : px_vector_list(r);
-  mlx_vector_array_free(r);
-  if (rc) return px_failed();
-  PyObject *chosen = all ? PyTuple_New(want[0] + want[1] + want[2] + want[3]) : NULL;
-  for (int i = 0; chosen && i < 4; i++)
-    if (want[i]) PyTuple_SetItem(chosen, n++, Py_NewRef(PyList_GetItem(all, i)));
-  if (chosen && n == 1) {
-    *out = Py_NewRef(PyTuple_GetItem(chosen, 0));
-    Py_DECREF(chosen);
-  } else
-    *out = chosen;
-  Py_XDECREF(all);
-  return *out ? 0 : PX_ERROR;
-}
-
 /* ---- graphs ---- */
 
 int px_do_export_to_dot(PyObject **v, PyObject **out) { /* variadic: file, arrays; names as keywords are not kept */

@@ -1,7 +1,13 @@
 /* Reading elements: parsing an index, and x[...] as slice, squeeze, take, gather and expand_dims.
  *
- * NumPy's rules, but for what MLX refuses: masks when reading, NumPy arrays as indices. */
+ * NumPy's rules, but for what MLX refuses: NumPy arrays as indices. A mask alone is masked_select, else the places where it is true. */
 #include "index.h"
+
+static int check(int rc) {
+  if (!rc) return 0;
+  px_raise();
+  return PX_ERROR;
+}
 
 /* ---- parsing ---- */
 
@@ -62,7 +68,7 @@ static int parse_int(px_part *it, PyObject *o, int dim, int size) {
   return 0;
 }
 
-static int parse_array(px_part *it, PyObject *o, bool writing) {
+static int parse_array(px_part *it, PyObject *o) {
   int rc;
   it->kind = PX_ARRAY;
   if (px_is_array(o)) {
@@ -71,20 +77,16 @@ static int parse_array(px_part *it, PyObject *o, bool writing) {
   } else
     rc = px_from_object(o, PyList_Check(o) && PyList_Size(o) == 0 ? MLX_INT32 : -1, &it->array);
   if (rc) return rc;
-  if (mlx_array_dtype(it->array.h) == MLX_BOOL) {
-    it->kind = PX_MASK;
-    if (!writing) {
-      PyErr_SetString(PyExc_ValueError, "boolean indices are not yet supported");
-      return PX_ERROR;
-    }
-  }
+  if (mlx_array_dtype(it->array.h) == MLX_BOOL) it->kind = PX_MASK;
   return 0;
 }
 
 static int consumed(PyObject *o) { /* dimensions that an element of the index stands for */
   if (o == Py_None || o == Py_Ellipsis) return 0;
   if (px_is_array(o) && mlx_array_dtype(px_handle(o)) == MLX_BOOL) return (int)mlx_array_ndim(px_handle(o));
-  return 1;
+  int depth = 0;
+  for (; PyList_Check(o) && PyList_Size(o) && depth < PX_MAX_NDIM; depth++) o = PyList_GetItem(o, 0);
+  return PyBool_Check(o) && depth ? depth : 1;
 }
 
 static int too_many(int ndim) {
@@ -100,7 +102,7 @@ static void push_full(px_index *x, int *dim) {
   x->at[x->n++] = (px_part){.kind = PX_SLICE, .dim = (*dim)++, .stop = size, .step = 1, .n = size, .full = true};
 }
 
-static int parse_one(px_index *x, PyObject *o, int *dim, bool writing) {
+static int parse_one(px_index *x, PyObject *o, int *dim) {
   px_part *it = &x->at[x->n];
   *it = (px_part){.kind = PX_NONE, .dim = *dim};
   int rc = 0;
@@ -114,7 +116,7 @@ static int parse_one(px_index *x, PyObject *o, int *dim, bool writing) {
   if (PySlice_Check(o))
     rc = parse_slice(it, o, x->shape[*dim]);
   else if (px_is_array(o) || PyList_Check(o))
-    rc = parse_array(it, o, writing);
+    rc = parse_array(it, o);
   else if (PyIndex_Check(o) && !PyBool_Check(o))
     rc = parse_int(it, o, *dim, x->shape[*dim]);
   else
@@ -128,7 +130,18 @@ static int parse_one(px_index *x, PyObject *o, int *dim, bool writing) {
   return *dim > x->ndim ? too_many(x->ndim) : 0;
 }
 
-int px_parse_index(px_index *x, mlx_array a, PyObject *key, bool writing) {
+/* Whether ints and arrays stand side by side. */
+static void find_groups(px_index *x) {
+  int groups = 0;
+  for (int i = 0, inside = 0; i < x->n; i++) {
+    int advanced = x->at[i].kind == PX_INT || x->at[i].kind == PX_ARRAY;
+    groups += advanced && !inside;
+    inside = advanced;
+  }
+  x->adjacent = groups <= 1;
+}
+
+int px_parse_index(px_index *x, mlx_array a, PyObject *key) {
   x->n = x->arrays = x->ints = x->nones = x->masks = 0;
   x->ndim = (int)mlx_array_ndim(a);
   x->shape = mlx_array_shape(a);
@@ -150,27 +163,89 @@ int px_parse_index(px_index *x, mlx_array a, PyObject *key, bool writing) {
     PyObject *o = tuple ? PyTuple_GetItem(key, i) : key;
     if (o == Py_Ellipsis)
       for (int k = used; k < x->ndim; k++) push_full(x, &dim);
-    else if (parse_one(x, o, &dim, writing))
+    else if (parse_one(x, o, &dim))
       return PX_ERROR;
   }
   while (dim < x->ndim) push_full(x, &dim);
-  int groups = 0;
-  for (int i = 0, inside = 0; i < x->n; i++) {
-    int advanced = x->at[i].kind == PX_INT || x->at[i].kind == PX_ARRAY;
-    groups += advanced && !inside;
-    inside = advanced;
-  }
-  x->adjacent = groups <= 1;
+  find_groups(x);
   return 0;
 }
 
-/* ---- reading ---- */
+/* ---- masks ---- */
 
-static int check(int rc) {
-  if (!rc) return 0;
-  px_raise();
-  return PX_ERROR;
+int px_only_mask(const px_index *x) {
+  int at = -1;
+  if (x->masks != 1 || x->ints || x->arrays || x->nones) return -1;
+  for (int i = 0; i < x->n; i++) {
+    if (x->at[i].kind == PX_MASK) at = i;
+    else if (!x->at[i].full) return -1;
+  }
+  return at;
 }
+
+/* Its shape is that of the dimensions it stands for, and it has values, which are computed. */
+static int check_mask(const px_index *x, const px_part *it, bool writing) {
+  mlx_array mask = it->array.h;
+  int k = (int)mlx_array_ndim(mask);
+  for (int d = 0; d < k; d++)
+    if (mlx_array_shape(mask)[d] != x->shape[it->dim + d]) {
+      PyErr_Format(writing ? PyExc_ValueError : PyExc_IndexError,
+                   "[index] The boolean index does not match the array along dimension %d: its size there is %d, but the array's is %d.",
+                   it->dim + d, mlx_array_shape(mask)[d], x->shape[it->dim + d]);
+      return PX_ERROR;
+    }
+  if (mlx_ext_is_traced(mask)) {
+    PyErr_SetString(PyExc_ValueError, "[index] What a boolean index chooses depends on its values, and compile and vmap trace without "
+                                      "values: use where, or compress with size=.");
+    return PX_ERROR;
+  }
+  return px_eval(mask);
+}
+
+/* Part i becomes k parts; an array that a part owns moves with it. */
+static void make_room(px_index *x, int i, int k) {
+  memmove(&x->at[i + k], &x->at[i + 1], (size_t)(x->n - i - 1) * sizeof *x->at);
+  x->n += k - 1;
+  for (int at = i + k; at < x->n; at++)
+    if (x->at[at].array.slot) px_own(&x->at[at].array);
+}
+
+static int expand_mask(px_index *x, int i, mlx_stream s) {
+  int dim = x->at[i].dim, k = (int)mlx_array_ndim(x->at[i].array.h), rc;
+  if (!k) {
+    PyErr_SetString(PyExc_ValueError, "[index] A boolean index without dimensions must be the only index.");
+    return PX_ERROR;
+  }
+  if (x->n + k > 2 * PX_MAX_NDIM) return too_many(x->ndim);
+  mlx_vector_array places = mlx_vector_array_new();
+  if ((rc = check(mlx_nonzero(&places, x->at[i].array.h, (mlx_optional_int){0, false}, 0, s)))) goto done;
+  px_drop(&x->at[i].array);
+  make_room(x, i, k);
+  for (int d = 0; d < k; d++) x->at[i + d] = (px_part){.kind = PX_ARRAY, .dim = dim + d};
+  for (int d = 0; d < k && !rc; d++) {
+    mlx_array h = px_own(&x->at[i + d].array);
+    rc = check(mlx_vector_array_get(&h, places, (size_t)d));
+  }
+  x->masks--;
+  x->arrays += k;
+done:
+  mlx_vector_array_free(places);
+  return rc;
+}
+
+int px_expand_masks(px_index *x, bool writing) {
+  for (int i = 0; i < x->n; i++)
+    if (x->at[i].kind == PX_MASK && (check_mask(x, &x->at[i], writing) || expand_mask(x, i, mlx_ext_default_stream()))) return PX_ERROR;
+  find_groups(x);
+  return 0;
+}
+
+static int read_mask(mlx_array *res, mlx_array a, const px_index *x, const px_part *it, mlx_stream s) {
+  if (check_mask(x, it, false)) return PX_ERROR;
+  return check(mlx_masked_select(res, a, it->array.h, it->dim, (mlx_optional_int){0, false}, (mlx_array){NULL}, s));
+}
+
+/* ---- reading ---- */
 
 /* res = a with ints and slices taken; an int leaves a dimension of size 1. */
 static int take_slices(mlx_array *res, mlx_array a, const px_index *x, mlx_stream s) {
@@ -281,10 +356,14 @@ PyObject *px_getitem(PyObject *self, PyObject *key) {
   px_index x;
   PyObject *r = NULL;
   mlx_array a = px_handle(self);
-  if (!px_parse_index(&x, a, key, false) && (r = px_new())) {
+  int rc = px_parse_index(&x, a, key), only = rc || !x.masks ? -1 : px_only_mask(&x);
+  if (!rc && x.masks && only < 0) rc = px_expand_masks(&x, false);
+  if (!rc && (r = px_new())) {
     mlx_array res = px_handle(r);
     mlx_stream s = mlx_ext_default_stream();
-    if ((x.arrays ? read_arrays : read_basic)(&res, a, &x, s)) Py_CLEAR(r);
+    if (only >= 0) rc = read_mask(&res, a, &x, &x.at[only], s);
+    else rc = (x.arrays ? read_arrays : read_basic)(&res, a, &x, s);
+    if (rc) Py_CLEAR(r);
   }
   px_drop_index(&x);
   return r;

@@ -25,7 +25,11 @@ typedef struct px_index {
   px_part at[2 * PX_MAX_NDIM];
 } px_index;
 
-int px_parse_index(px_index *x, mlx_array a, PyObject *key, bool writing);
+int px_parse_index(px_index *x, mlx_array a, PyObject *key);
+/* The position of the mask that is all there is of the index, besides full slices; or -1. */
+int px_only_mask(const px_index *x);
+/* Every mask becomes the index arrays of its true places, which needs its values. */
+int px_expand_masks(px_index *x, bool writing);
 void px_drop_index(px_index *x);
 
 #endif

@@ -23,6 +23,11 @@ void *mlx_ext_data(mlx_array a) {
   return x && mx_is_available(x) ? x->data : NULL;
 }
 
+bool mlx_ext_is_traced(mlx_array h) {
+  const mx_array *a = mx_array_of(h);
+  return a && a->flags & MX_PLACEHOLDER;
+}
+
 size_t mlx_ext_buffer_size(mlx_array a) {
   mx_array *x = mx_array_of(a);
   if (!x || !mx_is_available(x)) return 0;

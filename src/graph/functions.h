@@ -92,7 +92,6 @@ SCATTER(scatter_prod)
 SCATTER(scatter_max)
 SCATTER(scatter_min)
 #undef SCATTER
-mx_array *mx_masked_scatter(mx_scope *s, mx_array *a, mx_array *mask, mx_array *src);
 
 /* reduce.c */
 #define REDUCE3(name)                                                            \
@@ -175,8 +174,24 @@ mx_array *mx_argpartition(mx_scope *s, mx_array *a, int kth);
 mx_array *mx_argpartition_axis(mx_scope *s, mx_array *a, int kth, int axis);
 mx_array *mx_topk(mx_scope *s, mx_array *a, int k);
 mx_array *mx_topk_axis(mx_scope *s, mx_array *a, int k, int axis);
+
+/* sets.c; size NULL: as long as the values say, which evaluates what decides it */
+int mx_nonzero(mx_scope *s, mx_list *out, mx_array *a, const int *size, int fill);
+mx_array *mx_argwhere(mx_scope *s, mx_array *a, const int *size, int fill);
+mx_array *mx_flatnonzero(mx_scope *s, mx_array *a, const int *size, int fill);
+/* The elements under a mask that stands for the dimensions from axis on. fill may be NULL: zeros. */
+mx_array *mx_masked_select(mx_scope *s, mx_array *a, mx_array *mask, int axis, const int *size, mx_array *fill);
+/* The true places of the mask take the elements of src in order. mask stands for a's leading dimensions. */
+mx_array *mx_masked_scatter(mx_scope *s, mx_array *a, mx_array *mask, mx_array *src);
+int mx_unique(mx_scope *s, mx_list *out, mx_array *a, const int *size, mx_array *fill);
+mx_array *mx_isin(mx_scope *s, mx_array *a, mx_array *test, bool invert);
+mx_array *mx_bincount(mx_scope *s, mx_array *x, mx_array *weights, int minlength, const int *length);
+
+/* histogram.c */
 mx_array *mx_searchsorted(mx_scope *s, mx_array *sorted, mx_array *values, bool right);
-int mx_unique(mx_scope *s, mx_list *out, mx_array *a, int size, mx_array *fill_value);
+mx_array *mx_digitize(mx_scope *s, mx_array *x, mx_array *bins, bool right);
+mx_array *mx_histogram_bin_edges(mx_scope *s, mx_array *a, int bins, mx_array *range);
+int mx_histogram(mx_scope *s, mx_array *res[2], mx_array *a, int bins, mx_array *edges, mx_array *range, mx_array *weights, bool density);
 
 /* scan.c */
 mx_array *mx_cumsum(mx_scope *s, mx_array *a, int axis, bool reverse, bool inclusive);

@@ -143,29 +143,3 @@ SCATTER(scatter_add, MODE_ADD)
 SCATTER(scatter_prod, MODE_MULTIPLY)
 SCATTER(scatter_max, MODE_MAXIMUM)
 SCATTER(scatter_min, MODE_MINIMUM)
-
-/* The true places of the mask take the elements of src in order. mask stands for a's leading dimensions. */
-mx_array *mx_masked_scatter(mx_scope *s, mx_array *a, mx_array *mask, mx_array *src) {
-  if (!a || !mask || !src) return NULL;
-  if (mask->dtype != MX_BOOL)
-    return mx_scope_fail(s, MX_EVALUE, "[masked_scatter] The mask must be bool, not %s.", mx_dtype_name(mask->dtype));
-  bool fits = mask->ndim <= a->ndim;
-  for (int i = 0; fits && i < mask->ndim; i++) fits = mask->shape[i] == a->shape[i];
-  if (!fits)
-    return mx_scope_fail(s, MX_EVALUE, "[masked_scatter] The mask %s does not fit the leading dimensions of %s.",
-                         mx_shape_of(mask), mx_shape_of(a));
-  if (a->size == 0) return a;
-  if (src->ndim == 0) src = mx_reshape(s, src, (int[]){1}, 1);
-  if (!src) return NULL;
-  for (int i = mask->ndim; i < a->ndim; i++) mask = mx_expand_dims(s, mask, i);
-  mask = mx_broadcast_to(s, mask, a->shape, a->ndim);
-  mx_array *flat = mx_flatten(s, mx_astype(s, src, a->dtype), 0, -1), *m = mx_flatten(s, mask, 0, -1);
-  if (!flat || !m) return NULL;
-  if (flat->size == 0) return a;
-  /* the k-th true element takes src[k]; false ones and those without an element read some valid place */
-  mx_array *rank = mx_cumsum(s, mx_astype(s, m, MX_I32), 0, false, false);
-  mx_shape_used = true;
-  mx_array *last = mx_int(s, MX_I32, flat->size - 1);
-  mx_array *value = mx_take_axis(s, flat, mx_stop_gradient(s, mx_minimum(s, rank, last)), 0);
-  return mx_where(s, mask, mx_reshape_like(s, value, a), a);
-}

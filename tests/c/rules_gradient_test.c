@@ -161,6 +161,16 @@ static mx_array *f_depends(mx_scope *s, mx_array *const *x) {
   return r;
 }
 
+/* true, false, true / true, true, false: four trues */
+static mx_array *mask(mx_scope *s) { return mx_own(s, mx_array_from_data(MX_BOOL, 2, (int32_t[]){2, 3}, (uint8_t[]){1, 0, 1, 1, 1, 0})); }
+static mx_array *compress(mx_scope *s, mx_array *x, int64_t size) { return mx_node2(s, OP_compress, x, mask(s), 2, (int64_t[]){0, size}); }
+F(compress, compress(s, x[0], 4))
+F(compress_less, compress(s, x[0], 3))
+F(compress_more, compress(s, x[0], 5))
+F(masked_select, mx_masked_select(s, x[0], mask(s), 1, (int[]){5}, NULL))
+F(masked_scatter, mx_masked_scatter(s, x[0], mask(s), x[1]))
+F(masked_scatter_short, mx_node(s, OP_masked_scatter, 3, (mx_array *[]){x[0], mask(s), x[1]}, 2, (int64_t[]){0, 0}))
+F(bincount, mx_bincount(s, IDX(3, 0, 1, 3, 3), x[0], 0, (int[]){5}))
 static const row rows[] = {
     {"reshape", OP_reshape, f_reshape, "2,6", 0},
     {"transpose", OP_transpose, f_transpose, "2,3,4", 0},
@@ -190,6 +200,13 @@ static const row rows[] = {
     {"scatter multiply", OP_scatter, f_scatter_multiply, "3,2;3,1,1", 0},
     {"scatter maximum", OP_scatter, f_scatter_maximum, "3,2;3,1,1", 0},
     {"scatter minimum", OP_scatter, f_scatter_minimum, "3,2;3,1,1", 0},
+    {"compress", OP_compress, f_compress, "2,3,2", 0},
+    {"compress, one left out", OP_compress, f_compress_less, "2,3,2", 0},
+    {"compress, filled up", OP_compress, f_compress_more, "2,3", 0},
+    {"masked_select of inner axes", OP_compress, f_masked_select, "2,2,3", 0},
+    {"masked_scatter", OP_masked_scatter, f_masked_scatter, "2,3,2;5,2", 0},
+    {"masked_scatter, too few", OP_masked_scatter, f_masked_scatter_short, "2,3,2;3,2", 0},
+    {"bincount", OP_bincount, f_bincount, "5", 0},
     {"gather_axis", OP_gather_axis, f_gather_axis, "2,3", 0},
     {"scatter_axis", OP_scatter_axis, f_scatter_axis, "2,3;2,2", 0},
     {"scatter_axis add", OP_scatter_axis, f_scatter_axis_add, "2,3;2,2", 0},
@@ -257,7 +274,8 @@ enum { ROWS = sizeof rows / sizeof *rows, MAX_IN = 3 };
 /* Ops without a derivative, without float64, or that only the transforms build; their rules are checked elsewhere. */
 static const mx_opcode no_derivative[] = {OP_view,      OP_stop_gradient, OP_pick,    OP_custom,      OP_argmin, OP_argmax,
                                           OP_argsort,   OP_argpartition,  OP_arange,  OP_random_bits, OP_all,    OP_any,
-                                          OP_random_loggamma, OP_random_poisson, OP_loggamma_grad, OP_lu_factor, OP_eig,           OP_eigvals, OP_fft};
+                                          OP_random_loggamma, OP_random_poisson, OP_loggamma_grad, OP_lu_factor, OP_eig,           OP_eigvals, OP_fft,
+                                          OP_nonzero,   OP_searchsorted};
 
 static void test_every_op_has_a_row(void **state) {
   (void)state;

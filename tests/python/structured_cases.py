@@ -54,6 +54,10 @@ def np_at(index, ufunc):
     return f
 
 
+def padded(x, size, value):
+    return np.concatenate([x, np.full(size, value)])[:size]
+
+
 def put_along(x, i, v):
     x = x.copy()
     np.put_along_axis(x, i, v, 1)
@@ -132,6 +136,7 @@ def normalised(x, eps):
 
 
 ROWS = indices([2, 0, 1, 0], [1, 1, 2, 2])
+ODD = mx.array([True, False, True, False])
 CASES = [
     # views
     Case("reshape", "flat", lambda x: x.reshape(-1), [(3, 4)], lambda x: x.reshape(-1), other_shapes=[(5, 2)]),
@@ -182,6 +187,18 @@ CASES = [
          lambda x: np.take_along_axis(x, np.array([[2, 0], [1, 1], [3, 2]]), 1)),
     Case("scatter_axis", "put_along_axis", lambda x, v: mx.put_along_axis(x, indices([2, 0], [1, 3], [3, 2]), v, axis=1),
          [(3, 4), (3, 2)], lambda x, v: put_along(x, np.array([[2, 0], [1, 3], [3, 2]]), v)),
+    # what depends on values
+    Case("nonzero", "rows", lambda x: mx.nonzero(x > 0.5, size=9, fill_value=-1)[0], [(4, 5)],
+         lambda x: padded(np.nonzero(x > 0.5)[0], 9, -1), differentiable=False, other_shapes=[(3, 8)]),
+    Case("compress", "mask", lambda x: mx.compress(ODD, x, axis=1, size=3), [(3, 4, 2)],
+         lambda x: np.concatenate([x[:, [0, 2]], 0 * x[:, :1]], 1)),
+    Case("compress", "cut", lambda x: mx.extract(x > 0, x, size=3), [(3, 4)], lambda x: x[x > 0][:3]),
+    Case("masked_scatter", "rows", assign((ODD,)), [(4, 3), (2, 3)], np_at(([0, 2],), None)),
+    Case("masked_scatter", "add", at((ODD,), "add", None), [(4, 3), (2, 3)], np_at(([0, 2],), np.add)),
+    Case("bincount", "weights", lambda x: mx.bincount(indices(2, 0, 2, 5), x, length=6), [(4,)],
+         lambda x: np.bincount([2, 0, 2, 5], x, 6)),
+    Case("searchsorted", "sorted", lambda x, y: mx.searchsorted(mx.sort(x), y, side="right"), [(7,), (2, 3)],
+         lambda x, y: np.searchsorted(np.sort(x), y, side="right"), differentiable=False, other_shapes=[(11,), (5,)]),
     # along one axis
     *[Case(f"cum{name}", f"axis {axis} reverse {reverse} inclusive {inclusive}",
            lambda x, n=name, a=axis, r=reverse, i=inclusive: getattr(mx, f"cum{n}")(x, axis=a, reverse=r, inclusive=i), [(3, 4)],

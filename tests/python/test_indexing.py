@@ -64,6 +64,25 @@ b[:,mx.array(0),:,None].shape | (2, 4, 1)
 b[()].shape | (2, 3, 4)
 mx.array(3)[...] | 3
 mx.array(3)[None] | [3]
+v[v>2] | [3, 4]
+v[[True,False,True,False,False]] | [0, 2]
+a[a>5] | [6, 7, 8, 9, 10, 11]
+a[a>50] | []
+a[[True,False,True]] | [[0, 1, 2, 3], [8, 9, 10, 11]]
+a[:,[True,False,True,False]] | [[0, 2], [4, 6], [8, 10]]
+a[1:,[True,False,True,False]] | [[4, 6], [8, 10]]
+a[0,[True,False,True,False]] | [0, 2]
+a[[True,False,True],mx.array([1,3])] | [1, 11]
+a[[True,False,True],[False,True,True,False]] | [1, 10]
+a[[True,False,True],None].shape | (2, 1, 4)
+b[[[True,False,False],[False,True,True]]] | [[0, 1, 2, 3], [16, 17, 18, 19], [20, 21, 22, 23]]
+b[...,[True,False,True,False]].shape | (2, 3, 2)
+b[[[True,False,True]]*2,...,None].shape | (4, 4, 1)
+b[mx.array([0,1,1]),:,[True,True,False,True]].shape | (3, 3)
+a[mx.array(True)].shape | (1, 3, 4)
+a[mx.array(False)].shape | (0, 3, 4)
+mx.zeros((0,3))[mx.zeros((0,),mx.bool_)].shape | (0, 3)
+mx.zeros((0,3))[mx.zeros((0,3),mx.bool_)].shape | (0,)
 """.strip().split("\n")
 
 
@@ -104,6 +123,18 @@ v[mx.array([-1])]=1 | v | [0, 1, 2, 3, 1]
 b[:,None,mx.array([0,2]),1:3]=mx.array([5,6]) | b[:,mx.array([0,2]),1:3] | [[[5, 6], [5, 6]], [[5, 6], [5, 6]]]
 b[mx.array([0,1]),:,mx.array([1,2])]=mx.array([7,8,9]) | b[1,:,2] | [7, 8, 9]
 b[0,:,mx.array([1,2])]=mx.array([[1,2,3],[4,5,6]]) | b[0,:,2] | [4, 5, 6]
+a[a>8]=mx.array([[5,6,7]]) | a[2] | [8, 5, 6, 7]
+a[[True,False,True]]=mx.array([[1,2,3,4],[5,6,7,8]]) | a | [[1, 2, 3, 4], [4, 5, 6, 7], [5, 6, 7, 8]]
+a[[True,False,True]]=mx.array([[1],[2]]) | a | [[1, 1, 1, 1], [4, 5, 6, 7], [2, 2, 2, 2]]
+a[a>50]=mx.array([1]) | a[2] | [8, 9, 10, 11]
+a[a>50]=mx.array([],mx.int32) | a[2] | [8, 9, 10, 11]
+a[:,[True,False,True,False]]=mx.array([50,60]) | a[:,::2] | [[50, 60], [50, 60], [50, 60]]
+a[:,[True,False,True,False]]=7 | a[:,::2] | [[7, 7], [7, 7], [7, 7]]
+a[[True,False,True],0]=mx.array([50,60]) | a[:,0] | [50, 4, 60]
+a[0,[True,False,True,False]]=9 | a[0] | [9, 1, 9, 3]
+a[1:,[True,False,True,False]]=mx.array([[1,2],[3,4]]) | a[:,::2] | [[0, 2], [1, 2], [3, 4]]
+a[[True,False,True],[False,True,True,False]]=-1 | a | [[0, -1, 2, 3], [4, 5, 6, 7], [8, 9, -1, 11]]
+v[mx.array(True)]=mx.arange(5)*2 | v | [0, 2, 4, 6, 8]
 """.strip().split("\n")
 
 
@@ -127,6 +158,13 @@ v.at[mx.array([1,2])].divide(2) | [0, 0, 0, 3, 4]
 a.at[mx.array([0,1]),mx.array([0,0])].add(10) | [[10, 1, 2, 3], [14, 5, 6, 7], [8, 9, 10, 11]]
 a.at[:,0].add(mx.array([1,2,3])) | [[1, 1, 2, 3], [6, 5, 6, 7], [11, 9, 10, 11]]
 v.at[v>2].add(1) | [0, 1, 2, 4, 5]
+v.at[v>2].add(mx.array([10,20])) | [0, 1, 2, 13, 24]
+v.at[v>2].multiply(mx.array([2,3])) | [0, 1, 2, 6, 12]
+v.at[v>2].maximum(mx.array([9,0])) | [0, 1, 2, 9, 4]
+v.at[v>2].minimum(mx.array([9,0])) | [0, 1, 2, 3, 0]
+v.at[[True,False,True,True,False]].subtract(mx.array([1,2,3])) | [-1, 1, 0, 0, 4]
+a.at[[True,False,True],0].add(mx.array([10,20]))[:,0] | [10, 4, 28]
+a.at[:,[True,False,True,False]].add(mx.array([10,20]))[2] | [18, 9, 30, 11]
 v.at[0].add(value=2) | [2, 1, 2, 3, 4]
 """.strip().split("\n")
 
@@ -151,8 +189,18 @@ def test_at(line):
         ("v[mx.array([9])]=1;v.tolist()", IndexError),
         ("a[:,mx.array([4])].tolist()", IndexError),
         ("mx.take(a,mx.array([99])).tolist()", IndexError),
-        ("a[[True,False,True]]", ValueError),
-        ("a[a>1]", ValueError),
+        ("a[[True,False]]", IndexError),
+        ("a[:,[True,False,True]]", IndexError),
+        ("a[0,[True,False,True]]", IndexError),
+        ("a[a>1,0]", ValueError),
+        ("a[mx.array(True),0]", ValueError),
+        ("a[[True,False,True],[0,1,2]].tolist()", ValueError),
+        ("v[v>2]=mx.array([1]);v.tolist()", RuntimeError),
+        ("a[a>5]=mx.array([1,2]);a.tolist()", RuntimeError),
+        ("a[a>5]=a*10", ValueError),
+        ("a[[True,False,True]]=mx.array([1,2,3])", ValueError),
+        ("a[0,[True,False,True]]=1", ValueError),
+        ("a[:,[True,False,True,False]]=mx.zeros((3,3))", ValueError),
         ("a[np.array([0,2])]", ValueError),
         ("a[True]", ValueError),
         ("a['x']", ValueError),

@@ -44,18 +44,123 @@ int mlx_searchsorted(
 /** Differences of neighbours along `axis`, taken `n` times. */
 int mlx_diff(mlx_array* res, const mlx_array a, int n, int axis, const mlx_stream s);
 
-/* ---- Sets and counts. */
+/* ---- Sets, masks and counts. */
 
 /**
- * Four results of length `size`: the distinct elements of the flattened `a`, rising, filled up with
- * `fill_value` (empty: the first); where each comes first; for every element of `a` its place among
- * them; how often each occurs.
+ * Where `a` is not zero, in row order: an i32 array for each dimension, at least one. With `size`
+ * the arrays have that length: places beyond are left out, missing ones are `fill_value`. Without
+ * it `a` is evaluated, an error inside compile and vmap, here and in the next ones.
+ */
+int mlx_nonzero(
+    mlx_vector_array* res,
+    const mlx_array a,
+    mlx_optional_int size,
+    int fill_value,
+    const mlx_stream s);
+
+/** The same as one i32 array (size, dimensions). */
+int mlx_argwhere(
+    mlx_array* res,
+    const mlx_array a,
+    mlx_optional_int size,
+    int fill_value,
+    const mlx_stream s);
+
+/** Where the flattened `a` is not zero. i32 (size,). */
+int mlx_flatnonzero(
+    mlx_array* res,
+    const mlx_array a,
+    mlx_optional_int size,
+    int fill_value,
+    const mlx_stream s);
+
+/**
+ * The elements where the bool `mask` is true, which stands for the dimensions of `a` from `axis`
+ * on; the result has one dimension in their place. With `size` it has that length, with
+ * `fill_value` (empty: zero) behind the last.
+ */
+int mlx_masked_select(
+    mlx_array* res,
+    const mlx_array a,
+    const mlx_array mask,
+    int axis,
+    mlx_optional_int size,
+    const mlx_array fill_value /* may be empty */,
+    const mlx_stream s);
+
+/**
+ * The distinct elements of `a`, rising; where each comes first in the flattened `a`; for every
+ * element of `a`, in its shape, its place among them; how often each occurs. With `size` all but
+ * the third have that length and are filled up with `fill_value` (empty: the first), the index of
+ * the first, and zero. NaN differ.
  */
 int mlx_unique(
     mlx_vector_array* res,
     const mlx_array a,
-    int size,
+    mlx_optional_int size,
     const mlx_array fill_value /* may be empty */,
+    const mlx_stream s);
+
+/**
+ * For every element of `a`, whether it is (`invert`: is not) among the elements of `test`. Bool.
+ */
+int mlx_isin(
+    mlx_array* res,
+    const mlx_array a,
+    const mlx_array test,
+    bool invert,
+    const mlx_stream s);
+
+/**
+ * How often each number 0, 1, ... is in the 1-d integers `x`, i32, or the sum of its `weights`. The
+ * result has `length` bins, into which all values must fit, or, evaluating `x`, as many as are
+ * needed, at least `minlength`.
+ */
+int mlx_bincount(
+    mlx_array* res,
+    const mlx_array x,
+    const mlx_array weights /* may be empty */,
+    int minlength,
+    mlx_optional_int length,
+    const mlx_stream s);
+
+/**
+ * The bins + 1 edges of bins of equal width over `range`, (2,), or from the least to the greatest
+ * element. f32, or f64 as `a`.
+ */
+int mlx_histogram_bin_edges(
+    mlx_array* res,
+    const mlx_array a,
+    int bins,
+    const mlx_array range /* may be empty */,
+    const mlx_stream s);
+
+/**
+ * How many elements (i32), or the sum of their `weights` (shaped as `a`), fall into each bin, and
+ * the edges: those given, rising, or those of mlx_histogram_bin_edges. The last bin holds its right
+ * edge; what lies outside is left out. `density`: divided by the width of the bin and by the sum
+ * over all bins.
+ */
+int mlx_histogram(
+    mlx_array* res_0,
+    mlx_array* res_1,
+    const mlx_array a,
+    int bins,
+    const mlx_array edges /* may be empty */,
+    const mlx_array range /* may be empty */,
+    const mlx_array weights /* may be empty */,
+    bool density,
+    const mlx_stream s);
+
+/**
+ * For every element the index of its bin: i with bins[i-1] <= x < bins[i] for rising 1-d `bins`,
+ * bins[i-1] > x >= bins[i] for falling ones; `right`: with the equality on the other side. u32.
+ */
+int mlx_digitize(
+    mlx_array* res,
+    const mlx_array x,
+    const mlx_array bins,
+    bool right,
     const mlx_stream s);
 
 /** How many elements are non-zero, over some axes or, without any, all. i32. */

@@ -4,7 +4,12 @@
 
 #include <stddef.h>
 
+#include "backend/backend.h"
+
 void *mx_scratch(size_t bytes); /* 64-byte aligned; NULL when there is no memory */
 void mx_scratch_free(void *p);  /* NULL is fine */
+
+/* The data of v in row order without gaps: its own, or a copy that *copy holds, for mx_scratch_free. NULL and an error: no memory. */
+const void *mx_packed(const mx_view *v, void **copy);
 
 #endif
