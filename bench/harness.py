@@ -8,6 +8,10 @@ A benchmark is a module of this folder with
     ROUNDS       how often each does its work (optional)
     AT_MOST      name -> a smaller number of rounds, for the slow (optional)
 
+or, for many small pieces of work by the same opponents, with
+
+    RACES        name -> {environment: function}, functions as above; every environment is one process (peers.py)
+
 An environment is a folder of bench/.venvs, or "cmlx": the interpreter that runs the harness.
 """
 
@@ -45,7 +49,7 @@ class Contestant:
     """A process that does its work once for each line it is sent."""
 
     def __init__(self, module, name, environment):
-        self.process = subprocess.Popen([python_of(environment), HERE / "harness.py", module, name], text=True, cwd=HERE,
+        self.process = subprocess.Popen([python_of(environment), HERE / "harness.py", module, name, environment], text=True, cwd=HERE,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=settings(), preexec_fn=two_cpus)
         self.times = []
         self.answer()          # ready
@@ -56,10 +60,11 @@ class Contestant:
             raise RuntimeError(f"the contestant ended with {self.process.wait()}")
         return json.loads(line)
 
-    def run(self):
-        self.process.stdin.write("go\n")
+    def run(self, what="go"):
+        self.process.stdin.write(what + "\n")
         self.process.stdin.flush()
         self.times.append(self.answer())
+        return self.times[-1]
 
     def close(self):
         self.process.stdin.close()
@@ -90,12 +95,61 @@ def compare(module, rounds=None, quiet=False):
     return {name: contestant.times for name, contestant in contestants.items()}
 
 
+def race(module, rounds=None):
+    """name -> {environment: its times}; who cannot run is told and left out."""
+    races = importlib.import_module(module).RACES
+    racers, times = {}, {name: {who: [] for who in parts} for name, parts in races.items()}
+    for who in dict.fromkeys(who for parts in races.values() for who in parts):
+        if not python_of(who).exists():
+            print(f"  {who}: no bench/.venvs/{who} (make bench-deps)", file=sys.stderr)
+            continue
+        racers[who] = Contestant(module, "races", who)
+    try:
+        for _ in range(rounds or getattr(importlib.import_module(module), "ROUNDS", 9)):
+            for name, parts in races.items():
+                for who in parts:
+                    if who in racers:
+                        answer = racers[who].run(name)
+                        if isinstance(answer, str):
+                            print(f"  {name}, {who}: {answer}", file=sys.stderr)
+                            del times[name][who]
+                            races[name] = {w: f for w, f in races[name].items() if w != who}
+                        else:
+                            times[name][who].append(answer)
+    finally:
+        for racer in racers.values():
+            racer.close()
+    return {name: {who: t for who, t in parts.items() if t} for name, parts in times.items()}
+
+
 def summary(times):
     return {"min": min(times), "median": statistics.median(times), "rounds": len(times)}
 
 
-def main(module, name):
+def races(module, who):
+    """The contestant's side of races: does what it is told the name of, and answers the time, or what is wrong."""
+    wire, sys.stdout = sys.stdout, sys.stderr
+    work, steps = importlib.import_module(module).RACES, {}
+    print("0", file=wire, flush=True)
+    for line in sys.stdin:
+        name = line.rstrip("\n")
+        try:
+            if name not in steps:
+                steps[name] = work[name][who]()
+                for _ in range(2):
+                    steps[name]()      # warm
+            start = time.perf_counter()
+            steps[name]()
+            answer = time.perf_counter() - start
+        except Exception as error:
+            answer = repr(error)
+        print(json.dumps(answer), file=wire, flush=True)
+
+
+def main(module, name, who=None):
     """The contestant's side: standard output speaks JSON only."""
+    if name == "races":
+        return races(module, who)
     wire, sys.stdout = sys.stdout, sys.stderr
     step = importlib.import_module(module).CONTESTANTS[name][1]()
     for _ in range(2):

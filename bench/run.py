@@ -12,7 +12,8 @@ import sys
 
 import harness
 
-ALL = ["elementwise", "small_ops", "heavy", "train_digits", "train_text", "import_time", "build"]
+ALL = ["elementwise", "small_ops", "heavy", "train_digits", "train_text", "import_time", "build",
+       "sort", "gather", "scan", "reduce", "copies", "draws", "conv", "products"]
 
 
 def row(claim, ours, theirs, ratio_min, ratio_median, allowed, unit):
@@ -22,6 +23,23 @@ def row(claim, ours, theirs, ratio_min, ratio_median, allowed, unit):
 
 def scaled(seconds):
     return (seconds * 1e3, "ms") if seconds < 10 else (seconds, "s")
+
+
+def print_races(name, races):
+    """Every race: the times, and the ratios to the fastest and to the slowest of the others."""
+    others = list(dict.fromkeys(who for times in races.values() for who in times if who != "cmlx"))
+    print(f"\n{name + ', ms':<34} {'cmlx':>9} " + " ".join(f"{who:>9}" for who in others) + "   to fastest  to slowest")
+    ahead = behind = 0
+    for race, times in races.items():
+        best = {who: min(t) * 1e3 for who, t in times.items()}
+        peers = [t for who, t in best.items() if who != "cmlx"]
+        if "cmlx" not in best or not peers:
+            continue
+        first, last = best["cmlx"] / min(peers), best["cmlx"] / max(peers)
+        ahead, behind = ahead + (first <= 1), behind + (last > 1)
+        cells = " ".join(f"{best[who]:>9.3f}" if who in best else f"{'-':>9}" for who in others)
+        print(f"{race:<34} {best['cmlx']:>9.3f} {cells}   {first:>10.2f}  {last:>10.2f}" + ("  SLOWEST" if last > 1 else ""), flush=True)
+    print(f"{name}: {ahead} of {len(races)} no slower than the fastest, {behind} slower than the slowest", flush=True)
 
 
 def main():
@@ -39,6 +57,11 @@ def main():
             for claim, value, limit, unit in bench.measure():
                 print(row(claim, f"{value:.2f}", f"{limit:g}", value / limit, value / limit, 1, unit), flush=True)
                 results[claim] = value
+            continue
+        if hasattr(bench, "RACES"):
+            races = harness.race(name, args.rounds)
+            results[name] = {race: {who: harness.summary(t) for who, t in times.items()} for race, times in races.items()}
+            print_races(name, races)
             continue
         times = harness.compare(name, args.rounds)
         results[name] = {who: harness.summary(t) for who, t in times.items()}

@@ -18,6 +18,11 @@
       return;                                                                                                                \
     }                                                                                                                        \
     for (int64_t i = 0; i < n; i++) o[i * so] = u[i * su];                                                                   \
+  }                                                                                                                          \
+  static void assign_at_##bytes(int64_t n, void *out, const int64_t *at, const void *update, const int64_t *from) {          \
+    type *o = out;                                                                                                           \
+    const type *u = update;                                                                                                  \
+    for (int64_t i = 0; i < n; i++) o[at[i]] = u[from[i]];                                                                   \
   }
 ASSIGN(1, uint8_t)
 ASSIGN(2, uint16_t)
@@ -33,6 +38,18 @@ mx_combine mx_combine_of(int mode, mx_dtype t) {
     case 2: return assign_2;
     case 4: return assign_4;
     default: return assign_8;
+  }
+}
+
+mx_combine_at mx_combine_at_of(int mode, mx_dtype t) {
+  static const mx_combine_at op[][MX_DTYPES] = {[MX_ADD] = TABLE(add_at), [MX_MULTIPLY] = TABLE(multiply_at),
+                                                [MX_MAXIMUM] = TABLE(maximum_at), [MX_MINIMUM] = TABLE(minimum_at)};
+  if (mode != MX_ASSIGN) return op[mode][t];
+  switch (mx_dtype_sizes[t]) {
+    case 1: return assign_at_1;
+    case 2: return assign_at_2;
+    case 4: return assign_at_4;
+    default: return assign_at_8;
   }
 }
 

@@ -17,6 +17,22 @@
     }                                                                                                                        \
   }
 
+#define AT(name, expr)                                                                                                       \
+  static void CAT(name##_at, TAG)(int64_t n, void *out, const int64_t *at, const void *update, const int64_t *from) {         \
+    T *o = out;                                                                                                              \
+    const T *u = update;                                                                                                     \
+    for (int64_t i = 0; i < n; i++) {                                                                                        \
+      C a = LOAD(o[at[i]]), b = LOAD(u[from[i]]);                                                                            \
+      o[at[i]] = STORE(expr);                                                                                                \
+      (void)a;                                                                                                               \
+    }                                                                                                                        \
+  }
+
+AT(add, ADD(a, b))
+AT(multiply, MUL(a, b))
+AT(maximum, MAX(a, b))
+AT(minimum, MIN(a, b))
+#undef AT
 BODY(add, ADD(a, b))
 BODY(multiply, MUL(a, b))
 BODY(maximum, MAX(a, b))

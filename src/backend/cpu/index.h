@@ -22,4 +22,9 @@ static inline int64_t mx_index_at(const mx_view *v, int64_t i) {
   }
 }
 
+/* Places that n indices (of v from element `at` on, `stride` apart) into an axis of `dim` elements mean: o[i] = or += index * step. Negative
+ * ones count from the end. Returns the position of the first that is not in [-dim, room), or -1. */
+int64_t mx_index_places(const mx_view *v, int64_t at, int64_t stride, int64_t n, int64_t dim, int64_t room, int64_t step, bool add,
+                        int64_t *o);
+
 #endif

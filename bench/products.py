@@ -1,0 +1,43 @@
+"""Matrix products of every kind of number. NumPy's of integers and halves have no fast kernel and are left out."""
+
+from peers import race
+
+
+def floats(*shapes, dtype="float32"):
+    return lambda rng: [rng.standard_normal(s, dtype="float32").astype(dtype) for s in shapes]
+
+
+def whole(*shapes, dtype="int8"):
+    return lambda rng: [rng.integers(-100, 100, s).astype(dtype) for s in shapes]
+
+
+def at(m, a, b):
+    return a @ b
+
+
+def bf16(m, a, b):
+    return a.astype(m.bfloat16) @ b.astype(m.bfloat16)
+
+
+def exact(m, a, b):
+    return m.matmul(a, b, preferred_dtype=m.int32)
+
+
+def exact_jax(m, a, b):
+    return m.matmul(a, b, preferred_element_type="int32")
+
+
+def exact_torch(m, a, b):
+    return m._int_mm(a, b)
+
+
+SQUARE = ((1024, 1024), (1024, 1024))
+RACES = {
+    **{f"{n}x{n} f32": race(floats((n, n), (n, n)), mx=at, numpy=at, torch=at, jax=at) for n in (256, 1024, 2048)},
+    "64 of 64x64 f32": race(floats((64, 64, 64), (64, 64, 64)), mx=at, numpy=at, torch=at, jax=at),
+    "1024x1024 f16": race(floats(*SQUARE, dtype="float16"), mx=at, torch=at, jax=at),
+    "1024x1024 bf16, cast there": race(floats(*SQUARE), mx=bf16, jax=bf16, torch=lambda m, a, b: a.bfloat16() @ b.bfloat16()),
+    "1024x1024 f64": race(floats(*SQUARE, dtype="float64"), mx=at, numpy=at, torch=at, jax=at),
+    "1024x1024 i32": race(whole(*SQUARE, dtype="int32"), mx=at, torch=at, jax=at),
+    "1024x1024 bytes into i32": race(whole(*SQUARE), mx=exact, torch=exact_torch, jax=exact_jax),
+}
