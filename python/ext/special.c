@@ -158,7 +158,7 @@ int px_do_svd(PyObject **v, PyObject **out) { /* a, compute_uv, stream */
 /* ---- fft ---- */
 #ifdef PX_HAVE_mlx_fft_fft
 
-static int to_norm(PyObject *o, mlx_fft_norm *norm) {
+static int to_norm(PyObject *o, const char *tag, mlx_fft_norm *norm) {
   static const char *const names[] = {"backward", "ortho", "forward"};
   *norm = MLX_FFT_NORM_BACKWARD;
   if (!o) return 0;
@@ -169,8 +169,65 @@ static int to_norm(PyObject *o, mlx_fft_norm *norm) {
       *norm = (mlx_fft_norm)i;
       return 0;
     }
-  PyErr_Format(PyExc_ValueError, "[fft] Invalid norm '%s'; it must be backward, ortho or forward.", s);
+  PyErr_Format(PyExc_ValueError, "[%s] Invalid norm '%s'. Expected one of {'backward', 'ortho', 'forward'}.", tag, s);
   return PX_ERROR;
+}
+
+/* None, or a truth value. */
+static int to_choice(PyObject *o, mlx_optional_int *v) {
+  bool b;
+  *v = (mlx_optional_int){0, false};
+  if (none(o)) return 0;
+  PX_TRY(px_to_bool(o, &b));
+  *v = (mlx_optional_int){b, true};
+  return 0;
+}
+
+static int to_size(PyObject *o, mlx_optional_int *v) {
+  *v = (mlx_optional_int){0, false};
+  return o ? px_to_int_or_none(o, v) : 0;
+}
+
+int px_do_stft(PyObject **v, PyObject **out) { /* x, n_fft, hop, win, window, center, pad_mode, norm, onesided, stream */
+  int n_fft = 2048;
+  bool center = true;
+  const char *mode = "reflect";
+  mlx_optional_int hop, win, onesided;
+  mlx_fft_norm norm;
+  PX_ARG(x);
+  PX_ARG(window);
+  PX_STREAM(s);
+  PX_TRY(px_to_array(v[0], &x));
+  if (v[1]) PX_TRY(px_to_int(v[1], &n_fft));
+  PX_TRY(to_size(v[2], &hop));
+  PX_TRY(to_size(v[3], &win));
+  if (v[4]) PX_TRY(px_to_array_or_none(v[4], &window));
+  if (v[5]) PX_TRY(px_to_bool(v[5], &center));
+  if (v[6]) PX_TRY(px_to_string(v[6], &mode));
+  PX_TRY(to_norm(v[7], "stft", &norm));
+  PX_TRY(to_choice(v[8], &onesided));
+  PX_TRY(px_stream_arg(v[9], &s));
+  PX_RESULT(out, mlx_fft_stft(&res, x.h, n_fft, hop, win, window.h, center, mode, norm, onesided, s.h));
+}
+
+int px_do_istft(PyObject **v, PyObject **out) { /* a, n_fft, hop, win, window, center, norm, onesided, length, stream */
+  bool center = true;
+  mlx_optional_int n_fft, hop, win, onesided, length;
+  mlx_fft_norm norm;
+  PX_ARG(a);
+  PX_ARG(window);
+  PX_STREAM(s);
+  PX_TRY(px_to_array(v[0], &a));
+  PX_TRY(to_size(v[1], &n_fft));
+  PX_TRY(to_size(v[2], &hop));
+  PX_TRY(to_size(v[3], &win));
+  if (v[4]) PX_TRY(px_to_array_or_none(v[4], &window));
+  if (v[5]) PX_TRY(px_to_bool(v[5], &center));
+  PX_TRY(to_norm(v[6], "istft", &norm));
+  PX_TRY(to_choice(v[7], &onesided));
+  PX_TRY(to_size(v[8], &length));
+  PX_TRY(px_stream_arg(v[9], &s));
+  PX_RESULT(out, mlx_fft_istft(&res, a.h, n_fft, hop, win, window.h, center, norm, onesided, length, s.h));
 }
 
 int px_do_fft1(PyObject **v, PyObject **out, px_fft1 fn) { /* a, n, axis, norm, stream */
@@ -180,7 +237,7 @@ int px_do_fft1(PyObject **v, PyObject **out, px_fft1 fn) { /* a, n, axis, norm, 
   PX_STREAM(s);
   PX_TRY(px_to_array(v[0], &a));
   if (v[2]) PX_TRY(px_to_int(v[2], &axis));
-  PX_TRY(to_norm(v[3], &norm));
+  PX_TRY(to_norm(v[3], "fft", &norm));
   PX_TRY(px_stream_arg(v[4], &s));
   PX_TRY(px_axis_in(axis, (int)mlx_array_ndim(a.h), "fft", &at));
   if (!none(v[1]))
@@ -201,7 +258,7 @@ int px_do_fftn(PyObject **v, PyObject **out, px_fftn fn) { /* a, s, axes, norm, 
     PX_TRY(px_to_shape_or_none(v[2], &axes));
   else if (fn == mlx_fft_fft2 || fn == mlx_fft_ifft2 || fn == mlx_fft_rfft2 || fn == mlx_fft_irfft2)
     axes = (px_ints){.n = 2, .v = {-2, -1}};
-  PX_TRY(to_norm(v[3], &norm));
+  PX_TRY(to_norm(v[3], "fft", &norm));
   PX_TRY(px_stream_arg(v[4], &s));
   int ndim = (int)mlx_array_ndim(a.h), at;
   if (axes.n < 0) {

@@ -325,6 +325,12 @@ mx_array *mx_fft_ifftn(mx_scope *s, mx_array *a, const int *n, size_t n_num, con
 mx_array *mx_fft_rfftn(mx_scope *s, mx_array *a, const int *n, size_t n_num, const int *axes, size_t axes_num, int norm);
 mx_array *mx_fft_irfftn(mx_scope *s, mx_array *a, const int *n, size_t n_num, const int *axes, size_t axes_num, int norm);
 
+/* stft.c */
+mx_array *mx_fft_stft(mx_scope *s, mx_array *x, int n_fft, const int *hop_length, const int *win_length, mx_array *window,
+                      bool center, const char *pad_mode, int norm, const int *onesided);
+mx_array *mx_fft_istft(mx_scope *s, mx_array *a, const int *n_fft, const int *hop_length, const int *win_length,
+                       mx_array *window, bool center, int norm, const int *onesided, const int *length);
+
 /* random.c; the generator's state, one a thread, in random_state.c. A NULL key draws from it. */
 mx_array *mx_random_key(mx_scope *s, uint64_t seed);
 int mx_random_seed(uint64_t seed);

@@ -135,3 +135,75 @@ def test_empty():
 def test_errors(call, error):
     with pytest.raises(error, match="fft|xis"):
         call(mx.ones((3, 4)))
+
+
+# ---- short-time transforms ----
+
+def frames_of(x, n_fft, hop, window, center, mode):
+    if center:
+        x = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(n_fft // 2, n_fft // 2)], mode)
+    low = (n_fft - len(window)) // 2
+    window = np.pad(window, (low, n_fft - len(window) - low))
+    count = 1 + (x.shape[-1] - n_fft) // hop
+    return np.stack([x[..., i * hop:i * hop + n_fft] * window for i in range(count)], -1)
+
+
+@pytest.mark.parametrize("n_fft, hop, length", [(8, 2, 8), (8, 3, 8), (7, 2, 5), (16, 16, 16), (16, 5, 10), (9, 1, 9)])
+@pytest.mark.parametrize("center, mode", [(True, "reflect"), (True, "constant"), (True, "edge"), (False, "reflect")])
+def test_stft(n_fft, hop, length, center, mode):
+    window = np.hanning(length + 2)[1:-1].astype(np.float32)
+    for x in (sample((40,), "float32"), sample((2, 3, 33), "float32"), sample((2, 30))):
+        want = frames_of(x, n_fft, hop, window, center, mode)
+        one = not np.iscomplexobj(x)
+        call = lambda **more: F.stft(mx.array(x), n_fft, hop, window=mx.array(window), center=center, pad_mode=mode, **more)
+        close(call(), (np.fft.rfft if one else np.fft.fft)(want, axis=-2))
+        close(call(onesided=False, norm="ortho"), np.fft.fft(want, axis=-2, norm="ortho"))
+        close(call(onesided=True), np.fft.rfft(want.real, axis=-2))
+
+
+@pytest.mark.parametrize("n_fft, hop", [(8, 2), (16, 4), (9, 3), (16, 8)])
+@pytest.mark.parametrize("center", [True, False])
+def test_istft_undoes_stft(n_fft, hop, center):
+    window = mx.array(np.hamming(n_fft).astype(np.float32))
+    for shape in ((80,), (2, 3, 80)):
+        x = sample(shape, "float32")
+        for onesided in (True, False):
+            s = F.stft(mx.array(x), n_fft, hop, window=window, center=center, onesided=onesided)
+            back = F.istft(s, n_fft, hop, window=window, center=center, onesided=onesided)
+            close(back, x[..., :back.shape[-1]])
+            assert F.istft(s, n_fft, hop, window=window, onesided=onesided, length=90).shape == (*shape[:-1], 90)
+            assert F.istft(s, n_fft, hop, window=window, onesided=onesided, length=7).shape == (*shape[:-1], 7)
+
+
+def test_istft_where_no_window_reaches():
+    """As MLX: a place that is covered by less than 1e-8 is divided by that."""
+    x = mx.arange(1, 21).astype(mx.float32)
+    s = F.stft(x, 8)
+    assert np.array(F.istft(s, window=mx.zeros(8))).tolist() == [0] * 20
+    small = mx.full((8,), 1e-5)
+    np.testing.assert_allclose(np.array(F.istft(F.stft(x, 8, window=small), window=small))[:3], [0.03, 0.06, 0.12], rtol=1e-4)
+
+
+def test_short_time_gradients_and_vmap():
+    x, t = (mx.array(sample((30,), "float32", seed)) for seed in (1, 2))
+    window = mx.array(np.hanning(10)[1:-1].astype(np.float32))
+    f = lambda a: F.istft(F.stft(a, 8, 3, window=window) * mx.array([1, 0.5, 2, 1j, 1]).reshape(5, 1), 8, 3, window=window)
+    (y,), (dy,) = mx.jvp(f, [x], [t])
+    close(dy, np.array(f(t)))
+    _, (dx,) = mx.vjp(f, [x], [y])
+    np.testing.assert_allclose(dot(dx, t), dot(y, dy), rtol=1e-4)
+    close(mx.vmap(f)(mx.stack([x, t])), np.stack([np.array(f(x)), np.array(f(t))]))
+
+
+@pytest.mark.parametrize("call, says", [
+    (lambda x: F.stft(x, 0), "n_fft must be positive"), (lambda x: F.stft(x, 8, hop_length=0), "hop_length must be positive"),
+    (lambda x: F.stft(x, 2), "hop_length must be positive"), (lambda x: F.stft(x, 8, win_length=9), "must not exceed n_fft"),
+    (lambda x: F.stft(x, 8, window=mx.ones((2, 2))), "one-dimensional"), (lambda x: F.stft(x[0], 8), "at least one dimension"),
+    (lambda x: F.stft(x, 8, pad_mode="foo"), "padding mode .foo."), (lambda x: F.stft(x, 8, norm="x"), "norm"),
+    (lambda x: F.stft(x, 64, center=False), "too short"), (lambda x: F.stft(x[:0], 8), "empty"),
+    (lambda x: F.istft(x), "at least two dimensions"), (lambda x: F.istft(mx.zeros((5, 0))), "no frames"),
+    (lambda x: F.istft(mx.zeros((1, 3))), "n_fft must be positive"), (lambda x: F.istft(mx.zeros((5, 3)), length=-1), "length"),
+    (lambda x: F.istft(mx.zeros((5, 3)), hop_length=-2), "hop_length must be positive")])
+def test_short_time_errors(call, says):
+    with pytest.raises(ValueError, match=says):
+        call(mx.ones(20))

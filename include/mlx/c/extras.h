@@ -644,6 +644,47 @@ int mlx_random_choice_arange(
     const mlx_array key /* may be empty */,
     const mlx_stream s);
 
+/* ---- Fourier transforms. */
+
+#include "mlx/c/fft.h"
+
+/**
+ * Transforms of frames of `n_fft` elements along the last axis of `x` (..., L), one every
+ * `hop_length` (none: n_fft / 4), each times the window, given or ones of `win_length`, in the
+ * middle of zeros. c64 (..., freq, frames). `center` pads both ends by n_fft / 2 (`pad_mode` as in
+ * mlx_pad); `onesided` (none: for real `x`) leaves out negative frequencies.
+ */
+int mlx_fft_stft(
+    mlx_array* res,
+    const mlx_array x,
+    int n_fft,
+    mlx_optional_int hop_length,
+    mlx_optional_int win_length,
+    const mlx_array window /* may be empty */,
+    bool center,
+    const char* pad_mode,
+    mlx_fft_norm norm,
+    mlx_optional_int onesided,
+    const mlx_stream s);
+
+/**
+ * The signal (..., L), f32, of which `a` (..., freq, frames) is the mlx_fft_stft: frames times the
+ * window added up, by the sum of the squares of the windows. `onesided` is true unless given,
+ * `n_fft` what fits freq then. `length`: cut, or padded with zeros, to it.
+ */
+int mlx_fft_istft(
+    mlx_array* res,
+    const mlx_array a,
+    mlx_optional_int n_fft,
+    mlx_optional_int hop_length,
+    mlx_optional_int win_length,
+    const mlx_array window /* may be empty */,
+    bool center,
+    mlx_fft_norm norm,
+    mlx_optional_int onesided,
+    mlx_optional_int length,
+    const mlx_stream s);
+
 /* ---- Neural networks. */
 
 /**
