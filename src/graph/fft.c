@@ -1,4 +1,4 @@
-/* Fourier transforms of real and complex arrays over any axes, from the one op `fft` along one axis. */
+/* Fourier transforms of real and complex arrays over any axes, from ops along one axis. */
 #include <math.h>
 
 #include "graph/build.h"
@@ -29,21 +29,13 @@ static mx_array *along(mx_scope *s, mx_array *a, span at, bool inverse, int norm
 
 static mx_array *real_along(mx_scope *s, mx_array *a, span at, int norm) {
   if (a && a->dtype == MX_C64) a = mx_real(s, a);
-  a = along(s, a, at, false, norm);
-  return a ? mx_slice_axis(s, a, at.axis, 0, at.n / 2 + 1) : NULL;
+  int64_t p[2] = {at.axis, mx_bits(scale_of(norm, false, at.n))};
+  return mx_node1(s, OP_rfft, mx_astype(s, sized(s, a, at.axis, at.n), MX_F32), 2, p);
 }
 
-/* With X[n - k] = conj(X[k]) the terms k and n - k of the sum are conjugates, so that the result is the real part of a sum over the given
- * half alone, in which all terms count twice but the ones without a partner: 0, and n / 2 of an even n. */
 static mx_array *real_back(mx_scope *s, mx_array *a, span at, int norm) {
-  int half = at.n / 2 + 1, pairs = (at.n - 1) / 2, zero = 0, low = 1, high = half - 1 - pairs, shape[MX_MAX_NDIM];
-  a = mx_astype(s, sized(s, a, at.axis, half), MX_C64);
-  if (!a) return NULL;
-  for (int i = 0; i < a->ndim; i++) shape[i] = i == at.axis ? half : 1;
-  mx_array *ones = mx_full(s, &pairs, 1, mx_scalar(s, MX_F32, 1), MX_F32);
-  mx_array *twice = mx_pad(s, ones, &zero, 1, &low, 1, &high, 1, mx_scalar(s, MX_F32, 0), "constant");
-  mx_array *weight = mx_reshape(s, mx_add_k(s, twice, 1), shape, a->ndim);
-  return mx_real(s, along(s, mx_multiply(s, a, weight), at, true, norm));
+  int64_t p[3] = {at.axis, at.n, mx_bits(scale_of(norm, true, at.n))};
+  return mx_node1(s, OP_irfft, mx_astype(s, sized(s, a, at.axis, at.n / 2 + 1), MX_C64), 3, p);
 }
 
 /* Checks the axes and sizes of one call; at[] gets them. Without axes an array stays as it is. */

@@ -36,6 +36,7 @@ static void strides_of(const frames *f, int64_t batch, int64_t length, int64_t p
 
 /* a as (product of all dimensions but the last `keep`, those...). */
 static mx_array *flat_batch(mx_scope *s, mx_array *a, int keep) {
+  if (!a) return NULL;
   int shape[3];
   int64_t batch = 1;
   for (int i = 0; i < a->ndim - keep; i++) batch *= a->shape[i];

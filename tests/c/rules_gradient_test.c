@@ -275,7 +275,8 @@ enum { ROWS = sizeof rows / sizeof *rows, MAX_IN = 3 };
 static const mx_opcode no_derivative[] = {OP_view,      OP_stop_gradient, OP_pick,    OP_custom,      OP_argmin, OP_argmax,
                                           OP_argsort,   OP_argpartition,  OP_arange,  OP_random_bits, OP_all,    OP_any,
                                           OP_random_loggamma, OP_random_poisson, OP_loggamma_grad, OP_lu_factor, OP_eig,           OP_eigvals, OP_fft,
-                                          OP_nonzero,   OP_searchsorted};
+                                          OP_nonzero,   OP_searchsorted,
+                                          OP_rfft,      OP_irfft};
 
 static void test_every_op_has_a_row(void **state) {
   (void)state;

@@ -36,6 +36,47 @@ def test_lengths(n):
         close(F.irfft(mx.array(half), n=n), np.fft.irfft(half, n))
 
 
+LONG = [32768, 32771, 40000, 65536, 65537, 3 * 5 * 7 * 11 * 13 * 3, 1 << 17]
+
+
+@pytest.mark.parametrize("n", LONG)
+def test_long_ones(n):
+    """Those that are split into columns and rows, and the chirp's over them; also real, strided and several."""
+    z = sample((n, 2))
+    x = z.real.copy()
+    m, mr = mx.array(z), mx.array(x)
+    close(F.fft(m[:, 0]), np.fft.fft(z[:, 0]))
+    close(F.fft(m, axis=0), np.fft.fft(z, axis=0))
+    close(F.ifft(m.T, axis=1), np.fft.ifft(z.T, axis=1))
+    close(F.rfft(mr[:, 1]), np.fft.rfft(x[:, 1]))
+    close(F.rfft(mr, axis=0), np.fft.rfft(x, axis=0))
+    half = z[:n // 2 + 1]
+    close(F.irfft(mx.array(half[:, 0]), n=n), np.fft.irfft(half[:, 0], n))
+    close(F.irfft(mx.array(half), n=n, axis=0), np.fft.irfft(half, n, axis=0))
+
+
+@pytest.mark.parametrize("n", [1, 2, 6, 9, 17, 32, 60, 64, 77, 128, 210, 256, 512, 720, 961, 2048, 8192])
+@pytest.mark.parametrize("count", [1, 2, 7, 16, 33])
+def test_sequences_side_by_side(n, count):
+    z = sample((2, n, count))
+    close(F.fft(mx.array(z), axis=1), np.fft.fft(z, axis=1))
+    close(F.ifft(mx.array(z.swapaxes(1, 2))), np.fft.ifft(z.swapaxes(1, 2)))
+    close(F.rfft(mx.array(z.real.copy()), axis=1), np.fft.rfft(z.real, axis=1))
+    half = z[:, :n // 2 + 1]
+    close(F.irfft(mx.array(half), n=n, axis=1), np.fft.irfft(half, n, axis=1))
+
+
+def test_many_lengths_at_once():
+    """More plans than are kept, from several threads."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def check(n):
+        z = sample((n,))
+        close(F.fft(mx.array(z)), np.fft.fft(z))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(check, [*range(100, 240), *range(100, 240)]))
+
+
 @pytest.mark.parametrize("name", ["fft", "ifft", "rfft", "irfft"])
 @pytest.mark.parametrize("norm", NORMS)
 def test_axes_sizes_and_norms(name, norm):

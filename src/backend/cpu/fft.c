@@ -1,297 +1,299 @@
-/* The Fourier transform along one axis, complex64.
+/* Fourier transforms along one axis: complex64, real to the half that decides the rest, and back.
  *
- * Lengths whose prime factors are small: the self-sorting form of T. Stockham, one pass a factor, between two scratch arrays
- * (C. Van Loan, "Computational Frameworks for the Fast Fourier Transform", 1992). Other lengths: L. Bluestein's chirp (1970), which
- * makes the transform a cyclic convolution of a length that is a power of two.
- *
- * Real and imaginary parts stand in arrays of their own, and a few sequences lie interleaved, element k of sequence b at
- * k * width + b, so that the inner loops of all passes run over neighbours. Only the forward sum is written: exchanging the two
- * parts before and after it gives the other. Twiddle factors are computed in double. */
+ * Sequences whose elements are neighbours are transformed one by one. Where neighbours belong to different sequences, as many as a
+ * vector holds are transformed side by side. Real ones of even length are half as many pairs, taken as complex numbers. Long ones are
+ * in fft_long.c. */
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
+#include "backend/cpu/fft.h"
+#include "backend/cpu/isa.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/scratch.h"
 #include "core/error.h"
 #include "core/parallel.h"
 
-enum { MAX_FACTORS = 32, LARGEST_PRIME = 31, MAX_WIDTH = 16, GROUP = 16384, LINE = 8 }; /* LINE: elements of a cache line */
-
-typedef struct parts {
-  float *re, *im;
-} parts;
-
-/* A transform of a length with small factors. */
-typedef struct plan {
-  int64_t n;
-  int nf, f[MAX_FACTORS];
-  parts w; /* exp(-2 pi i k / n) */
-} plan;
+enum { WORK = 16384, LINE = 8 }; /* elements a range has at least; of a cache line */
 
 typedef struct job {
-  const mx_call *c;
-  int64_t n, inner, count, width; /* inner: elements of one index of the axis; count: of sequences; width: sequences a group */
-  plan p;                         /* of length n, or of the convolution */
-  bool chirped;
-  parts chirp, kernel; /* exp(-i pi k^2 / n) for k < n; the transform of its conjugate, over the length */
+  const mx_ffts *f;
+  const mx_fft_plan *p;    /* the complex transform that is done, of length p->n */
+  const float *turn;       /* REAL plan's, where pairs of real numbers are transformed; else NULL */
+  const mx_view *in;
+  float *out, scale;
+  int axis;
+  bool real_in, real_out, inverse;
+  int64_t stride, inner;   /* from one element to the next, in the input and in the output, in elements of either */
+  int64_t nin, nout;       /* elements along the axis that are read and written */
+  int64_t count;
   _Atomic int failed;
 } job;
 
-/* Factors of n, fours first; false when a prime is too large. */
-static bool factors(plan *p, int64_t n) {
-  p->n = n;
-  p->nf = 0;
-  for (int r = 4; r <= LARGEST_PRIME && n > 1; r = r == 4 ? 2 : r == 2 ? 3 : r + 2)
-    for (; n % r == 0; n /= r) p->f[p->nf++] = r;
-  return n == 1;
-}
+static mx_parts swapped(mx_parts x, bool swap) { return swap ? (mx_parts){x.im, x.re} : x; }
 
-/* exp(-2 pi i k / n) for k < n, as products of exp(-2 pi i a L / n) and exp(-2 pi i b / n), k = a L + b. */
-static int roots(parts w, int64_t n) {
-  int64_t len = (int64_t)sqrt((double)n) + 1, many = n / len + 1;
-  double *t = mx_scratch((size_t)(len + many) * 2 * sizeof *t), *fine = t, *coarse = t + 2 * len;
-  if (!t) return mx_fail_memory();
-  for (int64_t i = 0; i < len + many; i++) {
-    double angle = -2 * M_PI * (double)(i < len ? i : (i - len) * len) / (double)n;
-    t[2 * i] = cos(angle);
-    t[2 * i + 1] = sin(angle);
-  }
-  for (int64_t k = 0; k < n; k += len)
-    for (int64_t i = 0; i < len && k + i < n; i++) {
-      const double *a = coarse + k / len * 2, *b = fine + 2 * i;
-      w.re[k + i] = (float)(a[0] * b[0] - a[1] * b[1]);
-      w.im[k + i] = (float)(a[0] * b[1] + a[1] * b[0]);
-    }
-  mx_scratch_free(t);
-  return 0;
-}
-
-static parts parts_new(int64_t n) {
-  parts a;
-  a.re = mx_scratch((size_t)n * 2 * sizeof(float));
-  a.im = a.re ? a.re + n : NULL;
-  return a;
-}
-
-/* ---- passes: y[q + s (r p + j)] = w^(p j) sum_i x[q + s (p + m i)] exp(-2 pi i i j / r), for p < m, q < s ---- */
-
-static void pass2(int64_t s, int64_t m, const plan *t, int64_t step, parts x, parts y) {
-  for (int64_t p = 0; p < m; p++) {
-    float wr = t->w.re[p * step], wi = t->w.im[p * step];
-    const float *restrict ar = x.re + s * p, *restrict ai = x.im + s * p, *restrict br = ar + s * m, *restrict bi = ai + s * m;
-    float *restrict cr = y.re + s * 2 * p, *restrict ci = y.im + s * 2 * p, *restrict dr = cr + s, *restrict di = ci + s;
-    for (int64_t q = 0; q < s; q++) {
-      float er = ar[q] - br[q], ei = ai[q] - bi[q];
-      cr[q] = ar[q] + br[q];
-      ci[q] = ai[q] + bi[q];
-      dr[q] = er * wr - ei * wi;
-      di[q] = er * wi + ei * wr;
-    }
-  }
-}
-
-static void pass4(int64_t s, int64_t m, const plan *t, int64_t step, parts x, parts y) {
-  for (int64_t p = 0; p < m; p++) {
-    float ur = t->w.re[p * step], ui = t->w.im[p * step], vr = t->w.re[2 * p * step], vi = t->w.im[2 * p * step],
-          wr = t->w.re[3 * p * step], wi = t->w.im[3 * p * step];
-    const float *restrict xr = x.re + s * p, *restrict xi = x.im + s * p;
-    float *restrict yr = y.re + s * 4 * p, *restrict yi = y.im + s * 4 * p;
-    int64_t one = s * m, two = 2 * one, three = 3 * one;
-    for (int64_t q = 0; q < s; q++) {
-      float ar = xr[q] + xr[q + two], ai = xi[q] + xi[q + two], br = xr[q] - xr[q + two], bi = xi[q] - xi[q + two];
-      float cr = xr[q + one] + xr[q + three], ci = xi[q + one] + xi[q + three];
-      float dr = xi[q + one] - xi[q + three], di = xr[q + three] - xr[q + one]; /* -i times the difference */
-      float er = br + dr, ei = bi + di, fr = ar - cr, fi = ai - ci, gr = br - dr, gi = bi - di;
-      yr[q] = ar + cr;
-      yi[q] = ai + ci;
-      yr[q + s] = er * ur - ei * ui;
-      yi[q + s] = er * ui + ei * ur;
-      yr[q + 2 * s] = fr * vr - fi * vi;
-      yi[q + 2 * s] = fr * vi + fi * vr;
-      yr[q + 3 * s] = gr * wr - gi * wi;
-      yi[q + 3 * s] = gr * wi + gi * wr;
-    }
-  }
-}
-
-/* Any factor: r multiplications an element, with the two powers of w in one. */
-static void pass_any(int r, int64_t s, int64_t m, const plan *t, int64_t step, parts x, parts y) {
-  int64_t turn = t->n / r;
-  for (int64_t p = 0; p < m; p++)
-    for (int j = 0; j < r; j++) {
-      float *restrict yr = y.re + s * (r * p + j), *restrict yi = y.im + s * (r * p + j);
-      for (int i = 0; i < r; i++) {
-        int64_t at = (p * j * step + i * j % r * turn) % t->n;
-        float wr = t->w.re[at], wi = t->w.im[at];
-        const float *restrict xr = x.re + s * (p + m * i), *restrict xi = x.im + s * (p + m * i);
-        if (i == 0)
-          for (int64_t q = 0; q < s; q++) {
-            yr[q] = xr[q] * wr - xi[q] * wi;
-            yi[q] = xr[q] * wi + xi[q] * wr;
-          }
-        else
-          for (int64_t q = 0; q < s; q++) {
-            yr[q] += xr[q] * wr - xi[q] * wi;
-            yi[q] += xr[q] * wi + xi[q] * wr;
-          }
-      }
-    }
-}
-
-/* The forward sums of `width` interleaved sequences in x, with y as the other scratch; which of the two has the result. */
-static parts transform(const plan *t, int64_t width, parts x, parts y) {
-  int64_t s = width, n = t->n;
-  for (int k = 0; k < t->nf; k++) {
-    int r = t->f[k];
-    int64_t m = n / r, step = t->n / n;
-    if (r == 4)
-      pass4(s, m, t, step, x, y);
-    else if (r == 2)
-      pass2(s, m, t, step, x, y);
-    else
-      pass_any(r, s, m, t, step, x, y);
-    parts swap = x;
-    x = y;
-    y = swap;
-    n = m;
-    s *= r;
-  }
-  return x;
-}
-
-/* a[k] *= w[k], for interleaved a. */
-static void multiply(int64_t n, int64_t width, parts a, parts w) {
-  for (int64_t k = 0; k < n; k++) {
-    float wr = w.re[k], wi = w.im[k], *restrict re = a.re + k * width, *restrict im = a.im + k * width;
-    for (int64_t b = 0; b < width; b++) {
-      float r = re[b] * wr - im[b] * wi;
-      im[b] = re[b] * wi + im[b] * wr;
-      re[b] = r;
-    }
-  }
-}
-
-/* The same sums as transform, by a convolution with the chirp. */
-static parts convolve(const job *j, int64_t width, parts x, parts y) {
-  int64_t rest = j->p.n - j->n;
-  multiply(j->n, width, x, j->chirp);
-  memset(x.re + j->n * width, 0, (size_t)(rest * width) * sizeof *x.re);
-  memset(x.im + j->n * width, 0, (size_t)(rest * width) * sizeof *x.im);
-  parts a = transform(&j->p, width, x, y), b = a.re == x.re ? y : x;
-  multiply(j->p.n, width, a, j->kernel);
-  parts back = transform(&j->p, width, (parts){a.im, a.re}, (parts){b.im, b.re});
-  a = (parts){back.im, back.re};
-  multiply(j->n, width, a, j->chirp);
-  return a;
-}
+static const float *at(const job *j, int64_t i) { return (const float *)j->in->data + (j->real_in ? i : 2 * i); }
 
 /* Element offsets in the input and the output of the first element of sequence i. */
 static void offsets(const job *j, int64_t i, int64_t *from, int64_t *to) {
-  const mx_view *a = &j->c->in[0];
-  int axis = (int)j->c->p[0];
-  *to = i / j->inner * j->inner * j->n + i % j->inner;
+  *to = i / j->inner * j->inner * j->nout + i % j->inner;
   *from = 0;
-  for (int d = a->ndim - 1; d >= 0; d--) {
-    if (d == axis) continue;
-    *from += i % a->shape[d] * a->strides[d];
-    i /= a->shape[d];
+  for (int d = j->in->ndim - 1; d >= 0; d--) {
+    if (d == j->axis) continue;
+    *from += i % j->in->shape[d] * j->in->strides[d];
+    i /= j->in->shape[d];
   }
 }
 
-static void run_groups(void *ctx, int64_t begin, int64_t end) {
+/* Element k < n of the sequence that starts at `from`, complex; of a half the other half follows. */
+static void element(const job *j, int64_t from, int64_t k, float *re, float *im) {
+  bool mirror = k >= j->nin;
+  const float *x = at(j, from + (mirror ? j->p->n - k : k) * j->stride);
+  *re = x[0];
+  *im = j->real_in ? 0 : x[1];
+  if (mirror) *im = -*im;
+  if (j->real_out && (k == 0 || 2 * k == j->p->n)) *im = 0;
+}
+
+/* ---- one sequence ---- */
+
+static void load_pairs(const job *j, int64_t from, mx_parts x, float *row) {
+  int64_t m = j->p->n, step = j->stride;
+  const float *in = at(j, from);
+  if (j->real_in && step == 1) {
+    j->f->split(m, x, in);
+  } else if (j->real_in) {
+    for (int64_t k = 0; k < m; k++) x.re[k] = in[2 * k * step], x.im[k] = in[(2 * k + 1) * step];
+  } else {
+    if (step != 1) {
+      for (int64_t k = 0; k <= m; k++) row[2 * k] = in[2 * k * step], row[2 * k + 1] = in[2 * k * step + 1];
+      in = row;
+    }
+    j->f->pack(m, x, in, j->turn);
+  }
+}
+
+static void store_pairs(const job *j, int64_t to, mx_parts x, float *row) {
+  int64_t m = j->p->n;
+  float *out = j->out + (j->real_out ? to : 2 * to), *target = j->inner == 1 ? out : row;
+  if (j->real_out)
+    j->f->join(m, target, x, j->scale);
+  else
+    j->f->unpack(m, target, x, j->turn, j->scale);
+  if (j->inner == 1) return;
+  if (j->real_out)
+    for (int64_t k = 0; k < 2 * m; k++) out[k * j->inner] = row[k];
+  else
+    for (int64_t k = 0; k <= m; k++) out[2 * k * j->inner] = row[2 * k], out[2 * k * j->inner + 1] = row[2 * k + 1];
+}
+
+/* x gets the sequence; with the parts exchanged for the inverse. row: room for n + 1 pairs. */
+static void load_one(const job *j, int64_t from, mx_parts x, float *row) {
+  x = swapped(x, j->inverse);
+  if (j->turn)
+    load_pairs(j, from, x, row);
+  else if (j->stride == 1 && !j->real_in && !j->real_out)
+    j->f->split(j->p->n, x, at(j, from));
+  else
+    for (int64_t k = 0; k < j->p->n; k++) element(j, from, k, x.re + k, x.im + k);
+}
+
+static void store_one(const job *j, int64_t to, mx_parts x, float *row) {
+  x = swapped(x, j->inverse);
+  if (j->turn) {
+    store_pairs(j, to, x, row);
+  } else if (j->real_out) {
+    for (int64_t k = 0; k < j->nout; k++) j->out[to + k * j->inner] = x.re[k] * j->scale;
+  } else if (j->inner == 1) {
+    j->f->join(j->nout, j->out + 2 * to, x, j->scale);
+  } else
+    for (int64_t k = 0; k < j->nout; k++) {
+      float *o = j->out + 2 * (to + k * j->inner);
+      o[0] = x.re[k] * j->scale;
+      o[1] = x.im[k] * j->scale;
+    }
+}
+
+/* The forward sums by a convolution with the chirp. x, y: of the convolution's length; the result is in x. row: as many pairs. */
+static void convolve(const job *j, mx_parts x, mx_parts y, float *row) {
+  const mx_fft_plan *c = j->p->a;
+  int64_t n = j->p->n, m = c->n;
+  mx_parts in = c->npass % 2 ? y : x;
+  j->f->join(n, row, x, 1);
+  j->f->multiply(n, row, row, j->p->chirp);
+  memset(row + 2 * n, 0, (size_t)(m - n) * 2 * sizeof *row);
+  j->f->split(m, in, row);
+  j->f->transform(c, false, in, x, y);
+  j->f->join(m, row, x, 1);
+  j->f->multiply(m, row, row, j->p->kernel);
+  j->f->split(m, swapped(in, true), row);
+  j->f->transform(c, false, in, x, y);
+  j->f->join(n, row, swapped(x, true), 1);
+  j->f->multiply(n, row, row, j->p->chirp);
+  j->f->split(n, x, row);
+}
+
+typedef struct room {
+  mx_parts x, y;
+  float *row;
+} room; /* x.re is to be freed */
+
+/* size: elements of x and y; row: as many pairs. */
+static bool room_new(int64_t size, room *r) {
+  size += MX_FFT_LANES + 2;
+  float *block = mx_scratch((size_t)size * 6 * sizeof *block);
+  if (!block) return false;
+  *r = (room){{block, block + size}, {block + 2 * size, block + 3 * size}, block + 4 * size};
+  return true;
+}
+
+static void run_ones(void *ctx, int64_t begin, int64_t end) {
   job *j = ctx;
-  const mx_view *a = &j->c->in[0];
-  const float *in = a->data;
-  float *out = j->c->out[0].data, scale = (float)mx_unbits(j->c->p[2]);
-  int64_t stride = a->strides[j->c->p[0]], size = j->p.n * j->width, from[MAX_WIDTH], to[MAX_WIDTH];
-  bool inverse = j->c->p[1];
-  parts x = parts_new(size), y = parts_new(size);
-  if (!x.re || !y.re) {
+  bool chirped = j->p->kind == MX_FFT_CHIRPED;
+  room r;
+  if (!room_new(chirped ? j->p->a->n : j->p->n, &r)) {
     j->failed = 1;
-    end = begin;
+    return;
   }
-  for (int64_t g = begin; g < end; g++) {
-    int64_t first = g * j->width, width = j->count - first < j->width ? j->count - first : j->width;
-    float *re = inverse ? x.im : x.re, *im = inverse ? x.re : x.im;
-    for (int64_t b = 0; b < width; b++) offsets(j, first + b, &from[b], &to[b]);
-    for (int64_t block = 0; block < j->n; block += LINE)
-      for (int64_t b = 0; b < width; b++)
-        for (int64_t k = block; k < block + LINE && k < j->n; k++) {
-          const float *e = in + 2 * (from[b] + k * stride);
-          re[k * width + b] = e[0];
-          im[k * width + b] = e[1];
-        }
-    parts r = j->chirped ? convolve(j, width, x, y) : transform(&j->p, width, x, y);
-    re = inverse ? r.im : r.re, im = inverse ? r.re : r.im;
-    for (int64_t block = 0; block < j->n; block += LINE)
-      for (int64_t b = 0; b < width; b++)
-        for (int64_t k = block; k < block + LINE && k < j->n; k++) {
-          float *e = out + 2 * (to[b] + k * j->inner);
-          e[0] = re[k * width + b] * scale;
-          e[1] = im[k * width + b] * scale;
-        }
+  for (int64_t i = begin; i < end; i++) {
+    int64_t from, to;
+    offsets(j, i, &from, &to);
+    mx_parts in = !chirped && j->p->npass % 2 ? r.y : r.x;
+    load_one(j, from, in, r.row);
+    if (chirped)
+      convolve(j, r.x, r.y, r.row);
+    else
+      j->f->transform(j->p, false, in, r.x, r.y);
+    store_one(j, to, r.x, r.row);
   }
-  mx_scratch_free(x.re);
-  mx_scratch_free(y.re);
+  mx_scratch_free(r.x.re);
 }
 
-/* The chirp, and the transform of its conjugate wrapped around the length of the convolution. */
-static int prepare_chirp(job *j) {
-  int64_t n = j->n, m = 1;
-  while (m < 2 * n - 1) m *= 2;
-  factors(&j->p, m);
-  parts w = parts_new(2 * n), x = parts_new(m), y = parts_new(m);
-  j->chirp = parts_new(n);
-  j->kernel = parts_new(m);
-  j->p.w = parts_new(m);
-  int rc = w.re && x.re && y.re && j->chirp.re && j->kernel.re && j->p.w.re ? 0 : mx_fail_memory();
-  if (!rc) rc = roots(w, 2 * n);
-  if (!rc) rc = roots(j->p.w, m);
-  if (!rc) {
-    memset(x.re, 0, (size_t)m * 2 * sizeof *x.re);
-    for (int64_t k = 0; k < n; k++) {
-      int64_t at = k * k % (2 * n), mirror = (m - k) % m;
-      j->chirp.re[k] = w.re[at];
-      j->chirp.im[k] = w.im[at];
-      x.re[k] = x.re[mirror] = w.re[at];
-      x.im[k] = x.im[mirror] = -w.im[at];
-    }
-    parts r = transform(&j->p, 1, x, y);
-    for (int64_t k = 0; k < m; k++) {
-      j->kernel.re[k] = r.re[k] / (float)m;
-      j->kernel.im[k] = r.im[k] / (float)m;
-    }
+/* ---- sequences side by side ---- */
+
+static bool neighbours(const int64_t *a, int count) {
+  for (int b = 1; b < count; b++)
+    if (a[b] != a[0] + b) return false;
+  return true;
+}
+
+static void load_lanes(const job *j, const int64_t *from, int count, mx_parts x) {
+  int lanes = j->f->lanes;
+  x = swapped(x, j->inverse);
+  if (!j->real_in && !j->real_out && neighbours(from, count)) {
+    for (int64_t k = 0; k < j->p->n; k++)
+      j->f->split(count, (mx_parts){x.re + k * lanes, x.im + k * lanes}, at(j, from[0] + k * j->stride));
+    return;
   }
-  mx_scratch_free(w.re);
-  mx_scratch_free(x.re);
-  mx_scratch_free(y.re);
+  for (int64_t block = 0; block < j->p->n; block += LINE)
+    for (int b = 0; b < count; b++)
+      for (int64_t k = block; k < block + LINE && k < j->p->n; k++)
+        element(j, from[b], k, x.re + k * lanes + b, x.im + k * lanes + b);
+}
+
+static void store_lanes(const job *j, const int64_t *to, int count, mx_parts x) {
+  int lanes = j->f->lanes;
+  x = swapped(x, j->inverse);
+  if (!j->real_out && neighbours(to, count)) {
+    for (int64_t k = 0; k < j->nout; k++)
+      j->f->join(count, j->out + 2 * (to[0] + k * j->inner), (mx_parts){x.re + k * lanes, x.im + k * lanes}, j->scale);
+    return;
+  }
+  for (int64_t block = 0; block < j->nout; block += LINE)
+    for (int b = 0; b < count; b++)
+      for (int64_t k = block; k < block + LINE && k < j->nout; k++) {
+        int64_t o = to[b] + k * j->inner;
+        if (j->real_out) {
+          j->out[o] = x.re[k * lanes + b] * j->scale;
+        } else {
+          j->out[2 * o] = x.re[k * lanes + b] * j->scale;
+          j->out[2 * o + 1] = x.im[k * lanes + b] * j->scale;
+        }
+      }
+}
+
+static void run_lanes(void *ctx, int64_t begin, int64_t end) {
+  job *j = ctx;
+  int lanes = j->f->lanes;
+  int64_t from[MX_FFT_LANES], to[MX_FFT_LANES], size = j->p->n * lanes;
+  room r;
+  if (!room_new(size, &r)) {
+    j->failed = 1;
+    return;
+  }
+  memset(r.x.re, 0, (size_t)(size + MX_FFT_LANES) * 4 * sizeof(float)); /* lanes without a sequence */
+  for (int64_t g = begin; g < end; g++) {
+    int64_t first = g * lanes;
+    int count = first + lanes <= j->count ? lanes : (int)(j->count - first);
+    for (int b = 0; b < count; b++) offsets(j, first + b, &from[b], &to[b]);
+    mx_parts in = j->p->npass % 2 ? r.y : r.x;
+    load_lanes(j, from, count, in);
+    j->f->transform(j->p, true, in, r.x, r.y);
+    store_lanes(j, to, count, r.x);
+  }
+  mx_scratch_free(r.x.re);
+}
+
+/* ---- long ones ---- */
+
+static int run_long(job *j) {
+  int64_t n = j->p->n;
+  room r;
+  bool straight = !j->real_in && !j->real_out && j->inner == 1;
+  if (!straight && !room_new(2 * n, &r)) return mx_fail_memory();
+  int rc = 0;
+  for (int64_t i = 0; i < j->count && !rc; i++) {
+    int64_t from, to;
+    offsets(j, i, &from, &to);
+    if (straight) {
+      rc = mx_fft_long(j->p, at(j, from), j->stride, j->out + 2 * to, j->inverse, j->scale);
+      continue;
+    }
+    job forward = *j; /* mx_fft_long exchanges the parts itself */
+    forward.inverse = false;
+    load_one(&forward, from, r.y, r.row);
+    j->f->join(n, r.x.re, r.y, 1);
+    rc = mx_fft_long(j->p, r.x.re, 1, r.row, j->inverse, 1);
+    j->f->split(n, r.y, r.row);
+    if (!rc) store_one(&forward, to, r.y, r.row);
+  }
+  if (!straight) mx_scratch_free(r.x.re);
   return rc;
 }
 
-static int prepare(job *j) {
-  j->chirped = !factors(&j->p, j->n);
-  if (j->chirped) return prepare_chirp(j);
-  j->p.w = parts_new(j->n);
-  return j->p.w.re ? roots(j->p.w, j->n) : mx_fail_memory();
+static int run(job *j, int64_t n) {
+  const mx_fft_plan *p = j->p;
+  j->f = mx_isa_now->ffts;
+  bool small = !j->turn && p->kind == MX_FFT_PASSED && (j->inner > 1 || n < 4 * MX_FFT_LANES) && 2 * j->count >= j->f->lanes;
+  if (p->kind == MX_FFT_SPLIT || (p->kind == MX_FFT_CHIRPED && p->a->kind != MX_FFT_PASSED)) return run_long(j);
+  int64_t work = p->n * (small ? j->f->lanes : 1), grain = work >= WORK ? 1 : WORK / work;
+  if (small)
+    mx_parallel((j->count + j->f->lanes - 1) / j->f->lanes, grain, run_lanes, j);
+  else
+    mx_parallel(j->count, grain, run_ones, j);
+  return j->failed ? mx_fail_memory() : 0;
 }
 
-int mx_cpu_fft(const mx_call *c) {
-  const mx_view *o = &c->out[0];
+/* n: the length of the transform as the caller knows it. */
+static int start(const mx_call *c, int64_t n, bool inverse, double scale) {
+  const mx_view *in = &c->in[0], *o = &c->out[0];
   int axis = (int)c->p[0];
   if (o->size == 0) return 0;
-  job j = {.c = c, .n = o->shape[axis], .inner = 1};
+  job j = {.in = in, .out = o->data, .scale = (float)scale, .axis = axis, .inverse = inverse, .inner = 1,
+           .real_in = in->dtype == MX_F32, .real_out = o->dtype == MX_F32, .stride = in->strides[axis], .nin = in->shape[axis],
+           .nout = o->shape[axis]};
   for (int d = axis + 1; d < o->ndim; d++) j.inner *= o->shape[d];
-  j.count = o->size / j.n;
-  int rc = prepare(&j);
-  if (!rc) {
-    j.width = GROUP / j.p.n < 1 ? 1 : GROUP / j.p.n > MAX_WIDTH ? MAX_WIDTH : GROUP / j.p.n;
-    if (j.width > j.count) j.width = j.count;
-    int64_t work = j.p.n * j.width;
-    mx_parallel((j.count + j.width - 1) / j.width, work >= GROUP ? 1 : GROUP / work, run_groups, &j);
-    if (j.failed) rc = mx_fail_memory();
-  }
-  mx_scratch_free(j.p.w.re);
-  mx_scratch_free(j.chirp.re);
-  mx_scratch_free(j.kernel.re);
+  j.count = o->size / j.nout;
+  bool halves = (j.real_in || j.real_out) && n % 2 == 0 && (j.inner == 1 || 2 * j.count < mx_isa_now->ffts->lanes);
+  mx_fft_plan *p = mx_fft_plan_of(n, halves);
+  if (!p) return mx_error_kind();
+  j.p = halves ? p->a : p;
+  j.turn = halves ? p->turn : NULL;
+  int rc = run(&j, n);
+  mx_fft_plan_drop(p);
   return rc;
 }
+
+int mx_cpu_fft(const mx_call *c) { return start(c, c->out[0].shape[c->p[0]], c->p[1] != 0, mx_unbits(c->p[2])); }
+int mx_cpu_rfft(const mx_call *c) { return start(c, c->in[0].shape[c->p[0]], false, mx_unbits(c->p[1])); }
+int mx_cpu_irfft(const mx_call *c) { return start(c, c->p[1], true, mx_unbits(c->p[2])); }

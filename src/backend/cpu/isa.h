@@ -60,6 +60,7 @@ typedef struct mx_isa {
   const mx_reducer *reducers[MX_N_TAGS];     /* [OP_reduce_end - OP_elementwise_end - 1] */
   const mx_halves *halves;                   /* 0: f16, 1: bf16 */
   const mx_streamer *streamer;
+  const struct mx_ffts *ffts;                /* fft.h */
 } mx_isa;
 
 extern const mx_isa *mx_isa_now;             /* the one in use */
