@@ -430,7 +430,23 @@ def emit(rows, methods, aliases, have):
 def stub_type(t):
     t = t.replace("seq[", "Sequence[").replace("StreamLike", "StreamLike").replace("file|", "BinaryIO|")
     t = t.replace("pathlib.Path", "Path").replace("list_or_scalar", "list|scalar")
+    for bare, full in (("Callable", "Callable[..., Any]"), ("Sequence", "Sequence[Any]"), ("tuple", "tuple[Any, ...]")):
+        t = re.sub(rf"\b{bare}\b(?!\[)", full, t)
+    t = re.sub(r"\bndarray\b|\bobject\b", "Any", t)
     return t.replace("|", " | ")
+
+
+OVERLOADS = {  # results that depend on an argument
+    "load": [
+        "(file: BinaryIO | str | Path, /, format: str | None = None, return_metadata: Literal[False] = False, *, stream: StreamLike = None) -> Any",
+        "(file: BinaryIO | str | Path, /, format: str | None = None, *, return_metadata: Literal[True], stream: StreamLike = None)"
+        " -> tuple[dict[str, array], dict[str, Any]]",
+    ],
+    "svd": [
+        "(a: array, compute_uv: Literal[True] = True, *, stream: StreamLike = None) -> tuple[array, array, array]",
+        "(a: array, compute_uv: Literal[False], *, stream: StreamLike = None) -> array",
+    ],
+}
 
 
 def stub_sig(name, sig, method, doc, indent=""):
@@ -443,13 +459,15 @@ def stub_sig(name, sig, method, doc, indent=""):
             parts.append("*")
             star = True
         text = p.stars + p.name
-        if p.type != "object" or p.stars:
-            text += ": " + stub_type(p.type)
+        text += ": " + ("Any" if p.stars else stub_type(p.type))
         if p.default is not None:
             text += " = " + p.default if ":" in text else "=" + p.default
         parts.append(text)
         if i + 1 == sig.npositional_only and not method:
             parts.append("/")
+    if name in OVERLOADS and not method:
+        static = [indent + "@staticmethod"] if indent else []
+        return sum(([indent + "@overload"] + static + [f"{indent}def {name}{form}: ..."] for form in OVERLOADS[name]), []) + [""]
     return [f'{indent}def {name}({", ".join(parts)}) -> {stub_type(sig.result)}:', f'{indent}    """{doc}"""', ""]
 
 
@@ -469,13 +487,26 @@ def stub(ok, methods, aliases, classes):
         if old in ok and "." not in old:
             out.append(f"{new} = {old}")
     for room in ROOMS[1:]:
-        out += [f"class {room}:"]
-        inside = [r for r in ok.values() if r.room == room]
+        out += [f"class {room}:"] + IN_ROOM.get(room, [])
+        inside = [r for r in ok.values() if r.room == room and not r.short.startswith("__")]
         for r in inside:
-            out += ["    @staticmethod"] + stub_sig(r.short, r.sig, False, r.doc, "    ")
+            static = [] if r.short in OVERLOADS else ["    @staticmethod"]
+            out += static + stub_sig(r.short, r.sig, False, r.doc, "    ")
         if not inside:
             out += ["    ..."]
     return "\n".join(out) + "\n"
+
+
+IN_ROOM = {  # what is no function
+    "random": ["    state: Sequence[array]", ""],
+    "distributed": [
+        "    class Group:",
+        "        def rank(self) -> int: ...",
+        "        def size(self) -> int: ...",
+        "        def split(self, color: int, key: int = -1) -> distributed.Group: ...",
+        "",
+    ],
+}
 
 
 def write(path, text):

@@ -8,6 +8,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import mlx.core as mx
@@ -21,9 +22,11 @@ from sklearn.datasets import load_digits
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
+Labelled = tuple[mx.array, mx.array]  # images and their digits
+
 
 class Net(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(1, 16, kernel_size=3, padding=1)
         self.conv2 = nn.Conv2d(16, 32, kernel_size=3, padding=1)
@@ -32,7 +35,7 @@ class Net(nn.Module):
         self.linear1 = nn.Linear(4 * 4 * 32, 64)
         self.linear2 = nn.Linear(64, 10)
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         x = nn.relu(self.conv1(x))
         x = self.pool(nn.relu(self.conv2(x)))
         x = x.reshape(x.shape[0], -1)
@@ -40,7 +43,7 @@ class Net(nn.Module):
         return self.linear2(x)
 
 
-def load(seed):
+def load(seed: int) -> tuple[Labelled, Labelled]:
     """Images (N, 8, 8, 1) between 0 and 1 and their digits: those to train on, those to test on."""
     digits = load_digits()
     images = mx.array(digits.images[..., None].astype(np.float32) / 16)
@@ -50,7 +53,7 @@ def load(seed):
     return (images[train], labels[train]), (images[test], labels[test])
 
 
-def shifted(images):
+def shifted(images: mx.array) -> mx.array:
     """Each image moved by up to a pixel in either direction, as a hand might have."""
     padded = mx.pad(images, [(0, 0), (1, 1), (1, 1), (0, 0)])
     moves = mx.random.randint(0, 3, (2, images.shape[0], 1, 1))
@@ -59,11 +62,13 @@ def shifted(images):
     return padded[mx.arange(images.shape[0])[:, None, None], rows, cols]
 
 
-def loss_fn(model, images, labels):
+def loss_fn(model: Net, images: mx.array, labels: mx.array) -> mx.array:
     return nn.losses.cross_entropy(model(images), labels, reduction="mean")
 
 
-def train(model, images, labels, test, epochs, batch_size, learning_rate):
+def train(
+    model: Net, images: mx.array, labels: mx.array, test: Labelled, epochs: int, batch_size: int, learning_rate: float
+) -> Any:
     """Returns the training loss and the test accuracy of each epoch."""
     steps = len(labels) // batch_size
     optimizer = optim.Adam(optim.cosine_decay(learning_rate, epochs * steps))
@@ -88,7 +93,7 @@ def train(model, images, labels, test, epochs, batch_size, learning_rate):
     return np.array(history)
 
 
-def draw(history, model, images, labels, file):
+def draw(history: Any, model: Net, images: mx.array, labels: mx.array, file: Path) -> None:
     """The learning curve above, below the test images on which the model was worst."""
     probabilities = nn.softmax(model(images))
     guesses = mx.argmax(probabilities, axis=1)
@@ -96,7 +101,8 @@ def draw(history, model, images, labels, file):
     worst = mx.argsort(of_truth)[:12].tolist()
 
     figure = plt.figure(figsize=(10, 7), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=[3, 2])
+    parts: Any = figure.subfigures(2, 1, height_ratios=[3, 2])
+    top, bottom = parts
     axes = top.subplots()
     epochs = np.arange(1, len(history) + 1)
     axes.semilogy(epochs, history[:, 0], color="tab:blue")
@@ -120,7 +126,7 @@ def draw(history, model, images, labels, file):
     figure.savefig(file, dpi=120)
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--batch-size", type=int, default=64)

@@ -12,7 +12,7 @@ X = mx.random.normal((examples, features))
 y = X @ w_true + 1e-2 * mx.random.normal((examples,))
 
 
-def loss_fn(w):
+def loss_fn(w: mx.array) -> mx.array:
     return 0.5 * mx.mean(mx.square(X @ w - y))
 
 

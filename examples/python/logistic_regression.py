@@ -12,7 +12,7 @@ order = mx.array(np.random.default_rng(0).permutation(len(y)))
 test, train = order[:114], order[114:]
 
 
-def loss_fn(w, b, x, y):
+def loss_fn(w: mx.array, b: mx.array, x: mx.array, y: mx.array) -> mx.array:
     logits = x @ w + b
     return mx.mean(mx.logaddexp(0.0, logits) - y * logits) + 1e-3 * mx.sum(mx.square(w))
 

@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from collections.abc import Iterator
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -11,29 +12,29 @@ from sklearn.datasets import load_digits
 
 
 class MLP(nn.Module):
-    def __init__(self, layers: int, inputs: int, hidden: int, outputs: int):
+    def __init__(self, layers: int, inputs: int, hidden: int, outputs: int) -> None:
         super().__init__()
         sizes = [inputs] + [hidden] * layers + [outputs]
         self.layers = [nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:])]
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         for layer in self.layers[:-1]:
             x = nn.relu(layer(x))
         return self.layers[-1](x)
 
 
-def loss_fn(model, x, y):
+def loss_fn(model: MLP, x: mx.array, y: mx.array) -> mx.array:
     return nn.losses.cross_entropy(model(x), y, reduction="mean")
 
 
-def batches(x, y, size):
+def batches(x: mx.array, y: mx.array, size: int) -> Iterator[tuple[mx.array, mx.array]]:
     order = mx.array(np.random.permutation(len(y)))
     for start in range(0, len(y), size):
         ids = order[start : start + size]
         yield x[ids], y[ids]
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--compile", action="store_true", help="compile the training step")
@@ -52,7 +53,7 @@ def main():
     optimizer = optim.Adam(learning_rate=2e-3)
     loss_and_grad_fn = nn.value_and_grad(model, loss_fn)
 
-    def step(x, y):
+    def step(x: mx.array, y: mx.array) -> mx.array:
         loss, grads = loss_and_grad_fn(model, x, y)
         optimizer.update(model, grads)
         return loss

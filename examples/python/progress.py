@@ -5,12 +5,12 @@ import time
 
 
 class Progress:
-    def __init__(self, total, title):
+    def __init__(self, total: int, title: str) -> None:
         self.total, self.title = total, title
         self.start = time.perf_counter()
         self.drawn = 0.0  # when the bar was last drawn
 
-    def show(self, done, text=""):
+    def show(self, done: int, text: str = "") -> None:
         now = time.perf_counter()
         last = done == self.total
         if now - self.drawn < (0.1 if sys.stdout.isatty() else 10) and not last:

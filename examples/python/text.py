@@ -11,6 +11,7 @@ import argparse
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import mlx.core as mx
@@ -23,7 +24,7 @@ WIDTH, HEADS, LAYERS, CONTEXT = 128, 4, 5, 128
 
 
 class Block(nn.Module):
-    def __init__(self, width, heads):
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width)
         self.norm2 = nn.LayerNorm(width)
@@ -31,14 +32,14 @@ class Block(nn.Module):
         self.up = nn.Linear(width, 4 * width)
         self.down = nn.Linear(4 * width, width)
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         y = self.norm1(x)
         x = x + self.attention(y, y, y, "causal")
         return x + self.down(nn.gelu(self.up(self.norm2(x))))
 
 
 class Model(nn.Module):
-    def __init__(self, letters):
+    def __init__(self, letters: int) -> None:
         super().__init__()
         self.tokens = nn.Embedding(letters, WIDTH)
         self.places = nn.Embedding(CONTEXT, WIDTH)
@@ -46,14 +47,14 @@ class Model(nn.Module):
         self.norm = nn.LayerNorm(WIDTH)
         self.head = nn.Linear(WIDTH, letters)
 
-    def __call__(self, tokens):
+    def __call__(self, tokens: mx.array) -> mx.array:
         x = self.tokens(tokens) + self.places(mx.arange(tokens.shape[1]))
         for block in self.blocks:
             x = block(x)
         return self.head(self.norm(x))
 
 
-def read_text():
+def read_text() -> tuple[str, list[str]]:
     """The text, and its alphabet."""
     from pydoc_data.topics import topics
 
@@ -61,29 +62,29 @@ def read_text():
     return text, sorted(set(text))
 
 
-def encode(text, alphabet):
+def encode(text: str, alphabet: list[str]) -> mx.array:
     number = {letter: i for i, letter in enumerate(alphabet)}
     return mx.array([number[letter] for letter in text if letter in number], dtype=mx.int32)
 
 
-def loss_fn(model, x, y):
+def loss_fn(model: Model, x: mx.array, y: mx.array) -> mx.array:
     return nn.losses.cross_entropy(model(x), y, reduction="mean")
 
 
-def windows(tokens, starts):
+def windows(tokens: mx.array, starts: mx.array) -> tuple[mx.array, mx.array]:
     """Pieces of the text, and the same one letter on: what the model is to foretell."""
     places = starts[:, None] + mx.arange(CONTEXT)
     return tokens[places], tokens[places + 1]
 
 
-def validate(model, tokens, batch_size=32, batches=8):
+def validate(model: Model, tokens: mx.array, batch_size: int = 32, batches: int = 8) -> float:
     """The mean loss on evenly spaced pieces."""
     starts = mx.linspace(0, len(tokens) - CONTEXT - 2, batch_size * batches).astype(mx.int32)
     losses = [loss_fn(model, *windows(tokens, s)) for s in mx.split(starts, batches)]
-    return mx.mean(mx.stack(losses)).item()
+    return float(mx.mean(mx.stack(losses)).item())
 
 
-def train(model, tokens, steps, batch_size, learning_rate):
+def train(model: Model, tokens: mx.array, steps: int, batch_size: int, learning_rate: float) -> None:
     warmup = min(20, steps // 2)
     schedule = optim.join_schedules(
         [optim.linear_schedule(0, learning_rate, warmup), optim.cosine_decay(learning_rate, steps - warmup)], [warmup]
@@ -99,7 +100,7 @@ def train(model, tokens, steps, batch_size, learning_rate):
         progress.show(step + 1, f"loss {loss.item():.3f}")
 
 
-def write(model, alphabet, prompt, length, temperature):
+def write(model: Model, alphabet: list[str], prompt: str, length: int, temperature: float) -> Iterator[str]:
     """Yield letters, each drawn from what the model thinks follows the last ones."""
     tokens = encode(prompt, alphabet)
     for _ in range(length):
@@ -112,7 +113,7 @@ def write(model, alphabet, prompt, length, temperature):
         yield alphabet[token.item()]
 
 
-def sample(file, prompt, length, temperature):
+def sample(file: Path, prompt: str, length: int, temperature: float) -> None:
     weights, about = mx.load(str(file), return_metadata=True)
     alphabet = list(about["alphabet"])
     model = Model(len(alphabet))
@@ -124,7 +125,7 @@ def sample(file, prompt, length, temperature):
     print()
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--batch-size", type=int, default=12)

@@ -4,7 +4,7 @@ A tree is walked without copying its leaves. Dicts come out as plain dicts, list
 names a leaf by its keys joined with dots ("layers.0.weight"); a list or tuple's keys are its positions.
 """
 
-from typing import Any, Callable, Dict, List, Optional, Tuple, Union
+from typing import Any, Callable, Dict, List, Optional, Tuple, Union, overload
 
 __all__ = ["tree_map", "tree_map_with_path", "tree_flatten", "tree_unflatten", "tree_reduce", "tree_merge"]
 
@@ -75,6 +75,12 @@ def tree_map_with_path(
     return fn(path, tree, *rest)
 
 
+@overload
+def tree_flatten(
+    tree: Any, prefix: str = "", is_leaf: Optional[Callable] = None, destination: Optional[List[Tuple[str, Any]]] = None
+) -> List[Tuple[str, Any]]: ...
+@overload
+def tree_flatten(tree: Any, prefix: str = "", is_leaf: Optional[Callable] = None, *, destination: Dict[str, Any]) -> Dict[str, Any]: ...
 def tree_flatten(
     tree: Any,
     prefix: str = "",
@@ -142,7 +148,7 @@ def tree_unflatten(tree: Union[List[Tuple[str, Any]], Dict[str, Any]]) -> Any:
     return result
 
 
-def tree_reduce(fn, tree, initializer=None, is_leaf=None):
+def tree_reduce(fn, tree, initializer=None, is_leaf=None) -> Any:
     """Fold the leaves from left to right: ``fn(fn(initializer, first), second)`` and so on.
 
     >>> tree_reduce(lambda total, x: total + x, {"a": [1, 2], "b": 3}, 0)
@@ -163,7 +169,7 @@ def _is_nothing(tree):
     return tree is None or (isinstance(tree, (dict, list, tuple)) and not tree)
 
 
-def tree_merge(tree_a, tree_b, merge_fn=None):
+def tree_merge(tree_a, tree_b, merge_fn=None) -> Any:
     """One tree with the leaves of both; ``merge_fn(a, b)`` decides where both have one, without it that is an error.
 
     ``None`` and empty containers count as nothing there.

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from functools import reduce, wraps
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, ParamSpec, TypeVar
 
 import mlx.core as mx
 from mlx.nn.layers.base import Module, put_back
 from mlx.utils import tree_flatten, tree_map, tree_reduce, tree_unflatten
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-def value_and_grad(model: Module, fn: Callable):
+
+def value_and_grad(model: Module, fn: Callable[P, R]) -> Callable[P, tuple[R, Any]]:
     """A function that returns ``fn``'s value and its gradients by the trainable parameters of ``model``.
 
     >>> step = nn.value_and_grad(model, loss_fn)

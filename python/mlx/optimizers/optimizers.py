@@ -5,7 +5,7 @@ may change. ``apply_single`` is the mathematics for one parameter, a chain of el
 fuses into one pass over the parameter, its gradient and its state.
 """
 
-from typing import Callable, List, Optional, Tuple, Union
+from typing import Any, Callable, List, Optional, Tuple, Union
 
 import mlx.core as mx
 from mlx.nn import Module
@@ -18,7 +18,7 @@ class Optimizer:
     ``schedulers`` are functions of the step, by the name of the setting that each gives a value.
     """
 
-    def __init__(self, schedulers=None):
+    def __init__(self, schedulers=None) -> None:
         self._initialized = False
         self._state = {"step": mx.array(0, mx.uint64)}
         self._schedulers = dict(schedulers or {})
@@ -53,7 +53,7 @@ class Optimizer:
         raise NotImplementedError()
 
     @property
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """The state as a tree, which can be saved, loaded and given to ``mx.compile``."""
         return self._state
 
@@ -63,12 +63,12 @@ class Optimizer:
         self._state = state
 
     @property
-    def step(self):
+    def step(self) -> mx.array:
         """How many updates there were."""
         return self._state["step"]
 
     @property
-    def learning_rate(self):
+    def learning_rate(self) -> mx.array:
         return self._state["learning_rate"]
 
     @learning_rate.setter
@@ -522,7 +522,7 @@ class MultiOptimizer(Optimizer):
         return tree
 
     @property
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """``{"states": [...]}``, one for each optimizer."""
         return {"states": [o.state for o in self.optimizers]}
 
@@ -534,7 +534,7 @@ class MultiOptimizer(Optimizer):
             optimizer.state = one
 
     @property
-    def learning_rate(self):
+    def learning_rate(self) -> mx.array:
         """That of the first; setting sets it for all."""
         return self.optimizers[0].learning_rate
 
@@ -544,7 +544,7 @@ class MultiOptimizer(Optimizer):
             optimizer.learning_rate = learning_rate
 
 
-def clip_grad_norm(grads, max_norm):
+def clip_grad_norm(grads, max_norm) -> tuple[Any, mx.array]:
     """The gradients scaled so that their norm, all taken together, is at most ``max_norm``, and the norm before."""
     squares = tree_reduce(lambda total, g: total + g.square().sum(), grads, mx.array(0.0))
     norm = mx.sqrt(squares)

@@ -7,27 +7,27 @@ import mlx.core as mx
 from mlx.nn.layers.base import Module
 
 
-def sigmoid(x):
+def sigmoid(x: mx.array) -> mx.array:
     """``1 / (1 + exp(-x))``"""
     return mx.sigmoid(x)
 
 
-def relu(x):
+def relu(x: mx.array) -> mx.array:
     """``max(x, 0)``"""
     return mx.maximum(x, 0)
 
 
-def relu2(x):
+def relu2(x: mx.array) -> mx.array:
     """``max(x, 0)`` squared"""
     return mx.square(mx.maximum(x, 0))
 
 
-def relu6(x):
+def relu6(x: mx.array) -> mx.array:
     """``min(max(x, 0), 6)``"""
     return mx.minimum(mx.maximum(x, 0), 6.0)
 
 
-def leaky_relu(x, negative_slope=0.01):
+def leaky_relu(x: mx.array, negative_slope=0.01) -> mx.array:
     """``max(negative_slope * x, x)``"""
     return mx.maximum(negative_slope * x, x)
 
@@ -37,28 +37,28 @@ def prelu(x: mx.array, alpha: mx.array) -> mx.array:
     return mx.maximum(0, x) + alpha * mx.minimum(0, x)
 
 
-def elu(x, alpha=1.0):
+def elu(x: mx.array, alpha=1.0) -> mx.array:
     """``x`` where positive, else ``alpha * (exp(x) - 1)``"""
     # the minimum keeps the other branch, and so the gradient, finite
     return mx.where(x > 0, x, alpha * (mx.exp(mx.minimum(0, x)) - 1))
 
 
-def celu(x, alpha=1.0):
+def celu(x: mx.array, alpha=1.0) -> mx.array:
     """``max(x, 0) + alpha * (exp(min(x, 0) / alpha) - 1)``"""
     return mx.maximum(x, 0.0) + alpha * (mx.exp(mx.minimum(x, 0.0) / alpha) - 1)
 
 
-def selu(x):
+def selu(x: mx.array) -> mx.array:
     """:func:`elu` with the two constants that keep mean and variance of a normal input"""
     return elu(x, 1.67326) * 1.0507
 
 
-def silu(x):
+def silu(x: mx.array) -> mx.array:
     """``x * sigmoid(x)``"""
     return x * mx.sigmoid(x)
 
 
-def softplus(x):
+def softplus(x: mx.array) -> mx.array:
     """``log(1 + exp(x))``"""
     return mx.logaddexp(x, 0)
 
@@ -68,12 +68,12 @@ def mish(x: mx.array) -> mx.array:
     return x * mx.tanh(softplus(x))
 
 
-def log_sigmoid(x):
+def log_sigmoid(x: mx.array) -> mx.array:
     """``log(sigmoid(x))``, exact for large arguments"""
     return -softplus(-x)
 
 
-def softsign(x):
+def softsign(x: mx.array) -> mx.array:
     """``x / (1 + |x|)``"""
     return mx.divide(x, 1 + mx.abs(x))
 
@@ -83,22 +83,22 @@ def softshrink(x, lambd: float = 0.5):
     return mx.where(mx.abs(x) > lambd, x - mx.sign(x) * lambd, 0)
 
 
-def hard_shrink(x, lambd=0.5):
+def hard_shrink(x: mx.array, lambd=0.5) -> mx.array:
     """``x`` where its size is above ``lambd``, else 0"""
     return mx.where(mx.abs(x) > lambd, x, 0)
 
 
-def hard_tanh(x, min_val=-1.0, max_val=1.0):
+def hard_tanh(x: mx.array, min_val=-1.0, max_val=1.0) -> mx.array:
     """``x`` cut off at both values"""
     return mx.minimum(mx.maximum(x, min_val), max_val)
 
 
-def hardswish(x):
+def hardswish(x: mx.array) -> mx.array:
     """``x * min(max(x + 3, 0), 6) / 6``"""
     return x * mx.minimum(mx.maximum(x + 3, 0), 6) / 6
 
 
-def tanh(x):
+def tanh(x: mx.array) -> mx.array:
     """Hyperbolic tangent"""
     return mx.tanh(x)
 
@@ -108,12 +108,12 @@ def gelu(x) -> mx.array:
     return x * (1 + mx.erf(x / math.sqrt(2))) / 2
 
 
-def gelu_approx(x):
+def gelu_approx(x: mx.array) -> mx.array:
     """:func:`gelu` by a tanh, off by less than 0.0005"""
     return 0.5 * x * (1 + mx.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
-def gelu_fast_approx(x):
+def gelu_fast_approx(x: mx.array) -> mx.array:
     """:func:`gelu` by ``x * sigmoid(1.702 * x)``, off by less than 0.015"""
     return x * mx.sigmoid(1.702 * x)
 
@@ -129,17 +129,17 @@ def step(x: mx.array, threshold: float = 0.0):
     return mx.where(x >= threshold, 1, 0)
 
 
-def softmax(x, axis=-1):
+def softmax(x: mx.array, axis=-1) -> mx.array:
     """``exp(x) / sum(exp(x))`` along ``axis``"""
     return mx.softmax(x, axis=axis)
 
 
-def softmin(x, axis=-1):
+def softmin(x: mx.array, axis=-1) -> mx.array:
     """:func:`softmax` of ``-x``"""
     return mx.softmax(-x, axis=axis)
 
 
-def log_softmax(x, axis=-1):
+def log_softmax(x: mx.array, axis=-1) -> mx.array:
     """``x - log(sum(exp(x)))`` along ``axis``"""
     return x - mx.logsumexp(x, axis=axis, keepdims=True)
 
@@ -180,47 +180,47 @@ class GLU(Module):
         super().__init__()
         self.axis = axis
 
-    def __call__(self, x) -> Any:
+    def __call__(self, x):
         return glu(x, self.axis)
 
 
 class LeakyReLU(Module):
     """The layer of :func:`leaky_relu`."""
 
-    def __init__(self, negative_slope=0.01):
+    def __init__(self, negative_slope=0.01) -> None:
         super().__init__()
         self._negative_slope = negative_slope
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         return leaky_relu(x, self._negative_slope)
 
 
 class ELU(Module):
     """The layer of :func:`elu`."""
 
-    def __init__(self, alpha=1.0):
+    def __init__(self, alpha=1.0) -> None:
         super().__init__()
         self._alpha = alpha
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         return elu(x, self._alpha)
 
 
 class CELU(Module):
     """The layer of :func:`celu`."""
 
-    def __init__(self, alpha=1.0):
+    def __init__(self, alpha=1.0) -> None:
         super().__init__()
         self._alpha = alpha
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         return celu(x, self._alpha)
 
 
 class PReLU(Module):
     """:func:`prelu` with ``num_parameters`` learned slopes that start at ``init``."""
 
-    def __init__(self, num_parameters=1, init=0.25):
+    def __init__(self, num_parameters=1, init=0.25) -> None:
         super().__init__()
         self.weight = mx.full([num_parameters], init)
 
@@ -231,22 +231,22 @@ class PReLU(Module):
 class Softshrink(Module):
     """The layer of :func:`softshrink`."""
 
-    def __init__(self, lambd=0.5):
+    def __init__(self, lambd=0.5) -> None:
         super().__init__()
         self.lambd = lambd
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         return softshrink(x, self.lambd)
 
 
 class HardShrink(Module):
     """The layer of :func:`hard_shrink`."""
 
-    def __init__(self, lambd=0.5):
+    def __init__(self, lambd=0.5) -> None:
         super().__init__()
         self.lambd = lambd
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         return hard_shrink(x, self.lambd)
 
 
@@ -267,11 +267,11 @@ _GELUS = {"none": gelu, "precise": gelu_approx, "tanh": gelu_approx, "fast": gel
 class GELU(Module):
     """:func:`gelu`; with ``approx`` "precise" or "tanh" :func:`gelu_approx`, with "fast" :func:`gelu_fast_approx`."""
 
-    def __init__(self, approx="none"):
+    def __init__(self, approx="none") -> None:
         super().__init__()
         if approx not in _GELUS:
             raise ValueError(f"The approximation should be in {list(_GELUS)} but '{approx}' was given")
         self._approx = approx
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         return _GELUS[self._approx](x)

@@ -33,17 +33,17 @@ class Module(dict):
     ...         return self.scale * nn.relu(self.inner(x))
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._no_grad = set()  # the names of this module's frozen parameters
         self._training = True
 
     @property
-    def training(self):
+    def training(self) -> bool:
         """Whether the module is in training mode, see :meth:`train`."""
         return self._training
 
     @property
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """The module's dict itself: parameters, also those with an underscore, and sub-modules."""
         return self
 
@@ -53,7 +53,7 @@ class Module(dict):
         """What stands between the brackets in front of the sub-modules when the module is printed."""
         return ""
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         children = tree_flatten(self.children(), is_leaf=self.is_module)
         text = f"{type(self).__name__}({self._extra_repr()}"
         for name, child in children:
@@ -75,7 +75,7 @@ class Module(dict):
             super().__setattr__(key, val)
             self.pop(key, None)
 
-    def __delattr__(self, name):
+    def __delattr__(self, name) -> None:
         if name in self:
             del self[name]
         else:
@@ -127,19 +127,19 @@ class Module(dict):
     # -- walking ----------------------------------------------------------------------------------------------------
 
     @staticmethod
-    def is_module(value):
+    def is_module(value) -> bool:
         return isinstance(value, Module)
 
     @staticmethod
-    def valid_child_filter(module, key, value):
+    def valid_child_filter(module, key, value) -> bool:
         return isinstance(value, _WALKED)
 
     @staticmethod
-    def valid_parameter_filter(module, key, value):
+    def valid_parameter_filter(module, key, value) -> bool:
         return isinstance(value, _PARAMETERS) and key[0] != "_"
 
     @staticmethod
-    def trainable_parameter_filter(module, key, value):
+    def trainable_parameter_filter(module, key, value) -> bool:
         return isinstance(value, _PARAMETERS) and key[0] != "_" and key not in module._no_grad
 
     def filter_and_map(
@@ -155,19 +155,19 @@ class Module(dict):
         """
         return {k: _walk(self, k, v, filter_fn, map_fn, is_leaf_fn) for k, v in self.items() if filter_fn(self, k, v)}
 
-    def parameters(self):
+    def parameters(self) -> dict[str, Any]:
         """The tree of all arrays, those with names that start with an underscore left out."""
         return self.filter_and_map(self.valid_parameter_filter)
 
-    def trainable_parameters(self):
+    def trainable_parameters(self) -> dict[str, Any]:
         """The tree of the parameters that are not frozen."""
         return _trainable(self.items(), self._no_grad, "")
 
-    def children(self):
+    def children(self) -> dict[str, Any]:
         """The tree of the direct sub-modules."""
         return self.filter_and_map(self.valid_child_filter, is_leaf_fn=lambda m, k, v: isinstance(v, Module))
 
-    def leaf_modules(self):
+    def leaf_modules(self) -> dict[str, Any]:
         """The tree of the sub-modules that have nothing below them but parameters."""
 
         def is_leaf(m, k, v):
@@ -175,11 +175,11 @@ class Module(dict):
 
         return self.filter_and_map(self.valid_child_filter, is_leaf_fn=is_leaf)
 
-    def modules(self):
+    def modules(self) -> list[Module]:
         """A list of this module and all below it."""
         return [m for _, m in self.named_modules()]
 
-    def named_modules(self):
+    def named_modules(self) -> list[tuple[str, Module]]:
         """A list of pairs of path and module, this one first, with the path ``""``."""
         found = []
         todo = [("", self)]

@@ -7,12 +7,12 @@ import mlx.core as mx
 from mlx.nn.layers.base import Module
 
 
-def as_tuple(x, n):
+def as_tuple(x, n) -> tuple:
     """A whole number for each of ``n`` axes."""
     return (x,) * n if isinstance(x, int) else tuple(x)
 
 
-def init_conv(layer, in_channels, out_channels, kernel, groups, bias):
+def init_conv(layer, in_channels, out_channels, kernel, groups, bias) -> None:
     """The parameters of any convolution: weight ``(out, *kernel, in / groups)``, uniform ±1/sqrt(its fan), bias 0."""
     channels = in_channels // groups
     scale = math.sqrt(1 / (channels * math.prod(kernel)))
@@ -46,14 +46,14 @@ class Conv1d(Module):
         self.stride = stride
         self.groups = groups
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> str:
         out, kernel, channels = self.weight.shape
         return (
             f"{channels * self.groups}, {out}, kernel_size={kernel}, stride={self.stride}, "
             f"padding={self.padding}, dilation={self.dilation}, groups={self.groups}, bias={'bias' in self}"
         )
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         y = mx.conv1d(x, self["weight"], self.stride, self.padding, self.dilation, self.groups)
         return y + self["bias"] if "bias" in self else y
 
@@ -83,14 +83,14 @@ class Conv2d(Module):
         self.dilation = dilation
         self.groups = groups
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> str:
         out, *kernel, channels = self.weight.shape
         return (
             f"{channels * self.groups}, {out}, kernel_size={tuple(kernel)}, stride={self.stride}, "
             f"padding={self.padding}, dilation={self.dilation}, groups={self.groups}, bias={'bias' in self}"
         )
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         y = mx.conv2d(x, self["weight"], self["stride"], self["padding"], self.dilation, self.groups)
         return y + self["bias"] if "bias" in self else y
 
@@ -114,13 +114,13 @@ class Conv3d(Module):
         self.stride = as_tuple(stride, 3)
         self.dilation = dilation
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> str:
         out, *kernel, channels = self.weight.shape
         return (
             f"{channels}, {out}, kernel_size={tuple(kernel)}, stride={self.stride}, "
             f"padding={self.padding}, dilation={self.dilation}, bias={'bias' in self}"
         )
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         y = mx.conv3d(x, self["weight"], self.stride, self.padding, self.dilation)
         return y + self["bias"] if "bias" in self else y

@@ -36,10 +36,10 @@ class ConvTranspose1d(Module):
         self.stride = stride
         self.output_padding = output_padding
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> str:
         return _describe(self, self.weight.shape[1])
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         y = mx.conv_transpose1d(x, self["weight"], self.stride, self.padding, self.dilation, self.output_padding)
         return y + self["bias"] if "bias" in self else y
 
@@ -65,10 +65,10 @@ class ConvTranspose2d(Module):
         self.output_padding = as_tuple(output_padding, 2)
         self.dilation = dilation
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> str:
         return _describe(self, self.weight.shape[1:-1])
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         y = mx.conv_transpose2d(x, self["weight"], self.stride, self.padding, self.dilation, self.output_padding)
         return y + self["bias"] if "bias" in self else y
 
@@ -94,9 +94,9 @@ class ConvTranspose3d(Module):
         self.output_padding = as_tuple(output_padding, 3)
         self.dilation = dilation
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> str:
         return _describe(self, self.weight.shape[1:-1])
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         y = mx.conv_transpose3d(x, self["weight"], self.stride, self.padding, self.dilation, self.output_padding)
         return y + self["bias"] if "bias" in self else y

@@ -247,7 +247,7 @@ class _QuantizedSharded(Module):
             f"group_size={self.group_size}, bits={self.bits}, mode={self.mode}"
         )
 
-    def unfreeze(self, *args, **kwargs):
+    def unfreeze(self, *args, **kwargs) -> Module:
         super().unfreeze(*args, **kwargs)
         return self.freeze(recurse=False)
 
@@ -271,7 +271,7 @@ class QuantizedAllToShardedLinear(_QuantizedSharded):
         _check_divisible("output", output_dims, n)
         self._init(output_dims // n, input_dims, group_size, bits, mode, bias)
 
-    def unfreeze(self, *args, **kwargs):
+    def unfreeze(self, *args, **kwargs) -> Module:
         return super().unfreeze(*args, **kwargs)
 
     def _extra_repr(self) -> str:
@@ -317,7 +317,7 @@ class QuantizedShardedToAllLinear(_QuantizedSharded):
         _check_divisible("input", input_dims, n)
         self._init(output_dims, input_dims // n, group_size, bits, mode, bias)
 
-    def unfreeze(self, *args, **kwargs):
+    def unfreeze(self, *args, **kwargs) -> Module:
         return super().unfreeze(*args, **kwargs)
 
     def _extra_repr(self) -> str:
@@ -423,10 +423,10 @@ class FullyShardedModule(Module):
             if self._paths:
                 self.module.update(tree_unflatten([(path, flat[path]) for path in self._paths]))
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args, **kwargs) -> mx.array:
         return self._gathered_call(self.module, *args, **kwargs)
 
-    def as_linear(self, *args, **kwargs):
+    def as_linear(self, *args, **kwargs) -> mx.array:
         """``as_linear`` of the module inside, an embedding."""
         return self._gathered_call(self.module.as_linear, *args, **kwargs)
 

@@ -18,13 +18,13 @@ class Embedding(Module):
         super().__init__()
         self.weight = mx.random.normal(shape=(num_embeddings, dims), scale=math.sqrt(1 / dims))
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> str:
         return f"{self.weight.shape[0]}, {self.weight.shape[1]}"
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         return self["weight"][x]
 
-    def as_linear(self, x):
+    def as_linear(self, x) -> mx.array:
         """The table as a linear layer, for models whose last layer shares it."""
         return x @ self["weight"].T
 

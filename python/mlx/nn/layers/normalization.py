@@ -17,7 +17,7 @@ class InstanceNorm(Module):
         self.dims = dims
         self.eps = eps
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> str:
         return f"{self.dims}, eps={self.eps}, affine={'weight' in self}"
 
     def __call__(self, x: mx.array) -> mx.array:
@@ -40,10 +40,10 @@ class LayerNorm(Module):
         self.eps = eps
         self.dims = dims
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> str:
         return f"{self.dims}, eps={self.eps}, affine={'weight' in self}"
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         return mx.fast.layer_norm(x, self.get("weight"), self.get("bias"), self.eps)
 
 
@@ -55,10 +55,10 @@ class RMSNorm(Module):
         self.weight = mx.ones((dims,))
         self.eps = eps
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> str:
         return f"{self.weight.shape[0]}, eps={self.eps}"
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         return mx.fast.rms_norm(x, self["weight"], self.eps)
 
 
@@ -80,7 +80,7 @@ class GroupNorm(Module):
         self.eps = eps
         self.pytorch_compatible = pytorch_compatible
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> str:
         return (
             f"{self.num_groups}, {self.dims}, eps={self.eps}, affine={'weight' in self}, "
             f"pytorch_compatible={self.pytorch_compatible}"
@@ -103,7 +103,7 @@ class GroupNorm(Module):
         x = (x - mean) * mx.rsqrt(var + self.eps)
         return x.reshape(batch, *rest, dims)
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         x = self._pytorch_compatible_group_norm(x) if self.pytorch_compatible else self._group_norm(x)
         return self.weight * x + self.bias if "weight" in self else x
 
@@ -135,12 +135,12 @@ class BatchNorm(Module):
             self.running_var = mx.ones((num_features,))
             self.freeze(keys=["running_mean", "running_var"], recurse=False)
 
-    def unfreeze(self, *args, **kwargs):
+    def unfreeze(self, *args, **kwargs) -> Module:
         """As for any module, but the running statistics are never trainable."""
         super().unfreeze(*args, **kwargs)
         return self.freeze(keys=["running_mean", "running_var"], recurse=False)
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={'weight' in self}, "
             f"track_running_stats={self.track_running_stats}"

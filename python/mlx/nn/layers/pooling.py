@@ -45,17 +45,17 @@ class _Pool(Module):
     _pool = None  # mx.max or mx.mean
     _padding_value = 0
 
-    def __init__(self, n, kernel_size, stride, padding):
+    def __init__(self, n, kernel_size, stride, padding) -> None:
         super().__init__()
         name = type(self).__name__
         self._kernel_size = _numbers(kernel_size, n, name, "kernel_size")
         self._stride = self._kernel_size if stride is None else _numbers(stride, n, name, "stride")
         self._padding = _numbers(padding, n, name, "padding")
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> str:
         return f"kernel_size={self._kernel_size}, stride={self._stride}, padding={self._padding}"
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         kernel, stride = self["_kernel_size"], self["_stride"]
         n = len(kernel)
         if x.ndim != n + 2:

@@ -20,7 +20,7 @@ class RoPE(Module):
         self.base = base
         self.scale = scale
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> str:
         return f"{self.dims}, traditional={self.traditional}"
 
     def __call__(self, x, offset: int = 0):
@@ -50,7 +50,7 @@ class SinusoidalPositionalEncoding(Module):
         self.scale = scale or math.sqrt(2 / dims)
         self.cos_first = cos_first
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         angle = x[..., None] * self._sigmas
         sine, cosine = mx.sin(angle), mx.cos(angle)
         y = mx.concatenate([cosine, sine] if self.cos_first else [sine, cosine], axis=-1)

@@ -70,7 +70,7 @@ class QuantizedEmbedding(Module):
         self.dims = dims
         self.freeze()
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         biases = self.get("biases")
         return mx.dequantize(
             self["weight"][x],
@@ -81,7 +81,7 @@ class QuantizedEmbedding(Module):
             mode=self.mode,
         )
 
-    def as_linear(self, x):
+    def as_linear(self, x) -> mx.array:
         """The table as a linear layer, for models whose last layer shares it."""
         return mx.quantized_matmul(
             x,
@@ -94,7 +94,7 @@ class QuantizedEmbedding(Module):
             mode=self.mode,
         )
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> str:
         return f"{self.num_embeddings}, {self.dims}, group_size={self.group_size}, bits={self.bits}, mode={self.mode}"
 
     @classmethod
@@ -126,14 +126,14 @@ class QuantizedLinear(Module):
             self.bias = mx.zeros((output_dims,))
         self.freeze()
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> str:
         output_dims, words = self.weight.shape
         return (
             f"input_dims={words * 32 // self.bits}, output_dims={output_dims}, bias={'bias' in self}, "
             f"group_size={self.group_size}, bits={self.bits}, mode={self.mode}"
         )
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         x = mx.quantized_matmul(
             x,
             self["weight"],
@@ -178,7 +178,7 @@ class QQLinear(Module):
         self.weight = mx.random.uniform(-scale, scale, (output_dims, input_dims))
         self._quantized = False
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> str:
         output_dims, input_dims = self.weight.shape
         if self._quantized:
             input_dims = input_dims * 32 // self.bits
@@ -209,7 +209,7 @@ class QQLinear(Module):
         else:
             self.quantize()
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         return mx.qqmm(
             x,
             self["weight"],

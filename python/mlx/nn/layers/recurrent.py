@@ -29,13 +29,13 @@ class RNN(Module):
         self.Whh = _uniform(hidden_size, hidden_size, hidden_size)
         self.bias = _uniform(hidden_size, hidden_size) if bias else None
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> str:
         return (
             f"input_dims={self.Wxh.shape[1]}, hidden_size={self.hidden_size}, "
             f"nonlinearity={self.nonlinearity}, bias={self.bias is not None}"
         )
 
-    def __call__(self, x, hidden=None):
+    def __call__(self, x: mx.array, hidden=None) -> mx.array:
         x = x @ self.Wxh.T if self.bias is None else mx.addmm(self.bias, x, self.Wxh.T)
         W = self.Whh.T
         states = []
@@ -61,10 +61,10 @@ class GRU(Module):
         self.b = _uniform(hidden_size, 3 * hidden_size) if bias else None
         self.bhn = _uniform(hidden_size, hidden_size) if bias else None
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> str:
         return f"input_dims={self.Wx.shape[1]}, hidden_size={self.hidden_size}, bias={self.b is not None}"
 
-    def __call__(self, x, hidden=None):
+    def __call__(self, x: mx.array, hidden=None) -> mx.array:
         x = x @ self.Wx.T if self.b is None else mx.addmm(self.b, x, self.Wx.T)
         W = self.Wh.T
         n = 2 * self.hidden_size
@@ -99,10 +99,10 @@ class LSTM(Module):
         self.Wh = _uniform(hidden_size, 4 * hidden_size, hidden_size)
         self.bias = _uniform(hidden_size, 4 * hidden_size) if bias else None
 
-    def _extra_repr(self):
+    def _extra_repr(self) -> str:
         return f"input_dims={self.Wx.shape[1]}, hidden_size={self.hidden_size}, bias={self.bias is not None}"
 
-    def __call__(self, x, hidden=None, cell=None):
+    def __call__(self, x: mx.array, hidden=None, cell=None) -> mx.array:
         x = x @ self.Wx.T if self.bias is None else mx.addmm(self.bias, x, self.Wx.T)
         W = self.Wh.T
         hiddens, cells = [], []

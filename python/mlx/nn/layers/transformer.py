@@ -45,7 +45,7 @@ class MultiHeadAttention(Module):
         self.value_proj = Linear(value_input_dims, value_dims, bias=bias)
         self.out_proj = Linear(value_dims, value_output_dims, bias=bias)
 
-    def __call__(self, queries, keys, values, mask=None):
+    def __call__(self, queries: mx.array, keys, values, mask=None) -> mx.array:
         heads = self.num_heads
 
         def split(x):  # (N, L, H * D) -> (N, H, L, D)
@@ -90,7 +90,7 @@ class TransformerEncoderLayer(Module):
         self.activation = activation
         self.norm_first = norm_first
 
-    def __call__(self, x, mask):
+    def __call__(self, x: mx.array, mask) -> mx.array:
         if self.norm_first:
             y = self.ln1(x)
             x = x + self.dropout1(self.attention(y, y, y, mask))
@@ -123,7 +123,7 @@ class TransformerEncoder(Module):
         self.ln = LayerNorm(dims)
         self.checkpoint = checkpoint
 
-    def __call__(self, x, mask):
+    def __call__(self, x: mx.array, mask) -> mx.array:
         for layer in self.layers:
             x = (make_checkpoint(layer) if self.checkpoint else layer)(x, mask)
         return self.ln(x)
@@ -156,7 +156,7 @@ class TransformerDecoderLayer(Module):
         self.activation = activation
         self.norm_first = norm_first
 
-    def __call__(self, x, memory, x_mask, memory_mask):
+    def __call__(self, x: mx.array, memory, x_mask, memory_mask) -> mx.array:
         if self.norm_first:
             y = self.ln1(x)
             x = x + self.dropout1(self.self_attention(y, y, y, x_mask))
@@ -192,7 +192,7 @@ class TransformerDecoder(Module):
         self.ln = LayerNorm(dims)
         self.checkpoint = checkpoint
 
-    def __call__(self, x, memory, x_mask, memory_mask):
+    def __call__(self, x: mx.array, memory, x_mask, memory_mask) -> mx.array:
         for layer in self.layers:
             x = (make_checkpoint(layer) if self.checkpoint else layer)(x, memory, x_mask, memory_mask)
         return self.ln(x)
@@ -220,5 +220,5 @@ class Transformer(Module):
         self.encoder = TransformerEncoder(num_encoder_layers, *settings) if custom_encoder is None else custom_encoder
         self.decoder = TransformerDecoder(num_decoder_layers, *settings) if custom_decoder is None else custom_decoder
 
-    def __call__(self, src, tgt, src_mask, tgt_mask, memory_mask):
+    def __call__(self, src: mx.array, tgt, src_mask, tgt_mask, memory_mask) -> mx.array:
         return self.decoder(tgt, self.encoder(src, src_mask), tgt_mask, memory_mask)
