@@ -1,4 +1,5 @@
-/* sort, argsort, partition, argpartition along an axis: stable, NaN last, complex numbers by real, then imaginary part.
+/* sort, argsort, partition, argpartition along an axis: stable, NaN last, complex numbers by real, then imaginary part. A partition selects
+ * where the instruction set can, and sorts where not.
  *
  * Rows of real numbers become unsigned keys of the same order, which are sorted (with their positions for argsort) and turned back.
  * -0 sorts before 0 by value, but they are equal to argsort. */
@@ -105,37 +106,69 @@ FLOAT_KEYS(mx_bf16, uint16_t, bfloat16, 0x7f80)
 FLOAT_KEYS(float, uint32_t, float32, 0x7f800000)
 FLOAT_KEYS(double, uint64_t, float64, 0x7ff0000000000000)
 
-/* Sorts the row at x into out (contiguous), or its positions; scratch is ROW_SCRATCH(n) bytes. out may be x. */
-typedef void (*sort_fn)(int64_t n, const void *x, int64_t stride, void *out, void *scratch);
-#define ROW_SCRATCH(n) ((size_t)(n) * 2 * sizeof(at64) + (size_t)RADIX_COUNTS(n) * 4)
+/* Sorts the row at x into out (contiguous), or its positions; kth >= 0: selects the kth only. scratch: counts, then
+ * two rows of keys with their positions, or one of keys (complex: two). out may be x. */
+typedef void (*sort_fn)(int64_t n, const void *x, int64_t stride, void *out, void *scratch, int64_t kth);
+static size_t row_scratch(int64_t n, size_t key) { return ((size_t)n + 256) * key + (size_t)RADIX_COUNTS(n) * 4; }
 
 /* By vectors where the instruction set has it. */
-static inline bool fast_u8(int64_t n, uint8_t *a, uint8_t *b) { return (void)n, (void)a, (void)b, false; }
-static inline bool fast_u16(int64_t n, uint16_t *a, uint16_t *b) { return (void)n, (void)a, (void)b, false; }
-static inline bool fast_u32(int64_t n, uint32_t *a, uint32_t *b) { return mx_vec_now()->sort_u32(n, a, b); }
-static inline bool fast_u64(int64_t n, uint64_t *a, uint64_t *b) { return (void)n, (void)a, (void)b, false; }
+#define NOT_FAST(u, U) \
+  static inline bool fast_##u(int64_t n, U *a, U *b, int64_t kth) { return (void)n, (void)a, (void)b, (void)kth, false; }
+#define FAST(u, U)                                                                 \
+  static inline bool fast_##u(int64_t n, U *a, U *b, int64_t kth) {                \
+    const mx_vec *v = mx_vec_now();                                                \
+    return kth >= 0 ? v->select_##u(n, a, kth, b) : v->sort_##u(n, a, b);          \
+  }
+NOT_FAST(u8, uint8_t)
+NOT_FAST(u16, uint16_t)
+FAST(u32, uint32_t)
+FAST(u64, uint64_t)
+
+/* Rows that stand next to each other, by vectors too. */
+#define NO_ROW_KEYS(TAG, T, U)                                                                                               \
+  static inline bool row_keys_##TAG(int64_t n, const T *x, U *o) { return (void)n, (void)x, (void)o, false; }                \
+  static inline bool row_values_##TAG(int64_t n, const U *k, T *o) { return (void)n, (void)k, (void)o, false; }
+#define ROW_KEYS(TAG, T, U)                                                                                                  \
+  static inline bool row_keys_##TAG(int64_t n, const T *x, U *o) { return mx_vec_now()->keys_##T(n, x, o), true; }           \
+  static inline bool row_values_##TAG(int64_t n, const U *k, T *o) { return mx_vec_now()->values_##T(n, k, o), true; }
+NO_ROW_KEYS(boolean, uint8_t, uint8_t)
+NO_ROW_KEYS(uint8, uint8_t, uint8_t)
+NO_ROW_KEYS(int8, int8_t, uint8_t)
+NO_ROW_KEYS(uint16, uint16_t, uint16_t)
+NO_ROW_KEYS(int16, int16_t, uint16_t)
+NO_ROW_KEYS(float16, mx_f16, uint16_t)
+NO_ROW_KEYS(bfloat16, mx_bf16, uint16_t)
+NO_ROW_KEYS(uint32, uint32_t, uint32_t)
+NO_ROW_KEYS(int32, int32_t, uint32_t)
+NO_ROW_KEYS(uint64, uint64_t, uint64_t)
+NO_ROW_KEYS(int64, int64_t, uint64_t)
+ROW_KEYS(float32, float, uint32_t)
+ROW_KEYS(float64, double, uint64_t)
 
 #define ROWS(TAG, T, U, u, AT, NEW)                                                                                          \
-  static void sort_##TAG(int64_t n, const void *in, int64_t stride, void *out, void *scratch) {                              \
+  static void sort_##TAG(int64_t n, const void *in, int64_t stride, void *out, void *scratch, int64_t kth) {                 \
     const T *x = in;                                                                                                         \
     T *o = out;                                                                                                              \
     uint32_t *counts = scratch;                                                                                              \
     U *a = out, *b = (U *)(void *)(counts + RADIX_COUNTS(n));                                                                \
-    for (int64_t i = 0; i < n; i++) a[i] = key_##TAG(x[i * stride]);                                                         \
-    if (!fast_##u(n, a, b)) sort_##u(n, a, b, counts);                                                                       \
-    for (int64_t i = 0; i < n; i++) o[i] = value_##TAG(a[i]);                                                                \
+    if (stride != 1 || !row_keys_##TAG(n, x, a))                                                                             \
+      for (int64_t i = 0; i < n; i++) a[i] = key_##TAG(x[i * stride]);                                                       \
+    if (!fast_##u(n, a, b, kth)) sort_##u(n, a, b, counts);                                                                  \
+    if (!row_values_##TAG(n, a, o))                                                                                          \
+      for (int64_t i = 0; i < n; i++) o[i] = value_##TAG(a[i]);                                                              \
   }                                                                                                                          \
-  static void argsort_##TAG(int64_t n, const void *in, int64_t stride, void *out, void *scratch) {                           \
+  static void argsort_##TAG(int64_t n, const void *in, int64_t stride, void *out, void *scratch, int64_t kth) {              \
     const U zero = key_##TAG((T){0}), minus = zero - 1; /* of -0 where there is one */                                       \
     const bool has_minus = IS_FLOAT_##TAG;                                                                                   \
     const T *x = in;                                                                                                         \
     uint32_t *o = out, *counts = scratch;                                                                                    \
     AT *a = (AT *)(void *)(counts + RADIX_COUNTS(n)), *b = a + n;                                                            \
+    (void)kth;                                                                                                               \
     for (int64_t i = 0; i < n; i++) {                                                                                        \
       U k = key_##TAG(x[i * stride]);                                                                                        \
       a[i] = NEW(has_minus && k == minus ? zero : k, (uint32_t)i);                                                           \
     }                                                                                                                        \
-    sort_##AT(n, a, b, counts);                                                                                             \
+    sort_##AT(n, a, b, counts);                                                                                              \
     for (int64_t i = 0; i < n; i++) o[i] = POSITION_##AT(a[i]);                                                              \
   }
 #define IS_FLOAT_boolean false
@@ -172,16 +205,17 @@ static uint64_t key_complex64(mx_c64 x, bool equal_zeros) {
   if (equal_zeros) im += 0.0f;
   return (uint64_t)key_float32(re) << 32 | key_float32(im);
 }
-static void sort_complex64(int64_t n, const void *in, int64_t stride, void *out, void *scratch) {
+static void sort_complex64(int64_t n, const void *in, int64_t stride, void *out, void *scratch, int64_t kth) {
   const mx_c64 *x = in;
   mx_c64 *o = out;
   uint32_t *counts = scratch;
   uint64_t *a = (uint64_t *)(void *)(counts + RADIX_COUNTS(n));
   for (int64_t i = 0; i < n; i++) a[i] = key_complex64(x[i * stride], false);
-  sort_u64(n, a, a + n, counts);
+  if (!fast_u64(n, a, a + n, kth)) sort_u64(n, a, a + n, counts);
   for (int64_t i = 0; i < n; i++) o[i] = CMPLXF(value_float32((uint32_t)(a[i] >> 32)), value_float32((uint32_t)a[i]));
 }
-static void argsort_complex64(int64_t n, const void *in, int64_t stride, void *out, void *scratch) {
+static void argsort_complex64(int64_t n, const void *in, int64_t stride, void *out, void *scratch, int64_t kth) {
+  (void)kth;
   const mx_c64 *x = in;
   uint32_t *o = out, *counts = scratch;
   at64 *a = (at64 *)(void *)(counts + RADIX_COUNTS(n));
@@ -194,6 +228,8 @@ typedef struct sort_job {
   mx_rows rows;
   const mx_view *in, *out;
   sort_fn fn;
+  int64_t kth;
+  size_t scratch;
   _Atomic bool no_memory;
 } sort_job;
 
@@ -201,7 +237,7 @@ static void sort_range(void *ctx, int64_t begin, int64_t end) {
   sort_job *j = ctx;
   int64_t n = j->rows.n[0], so = j->rows.stride[1];
   size_t item = mx_dtype_sizes[j->out->dtype];
-  char *scratch = mx_scratch(ROW_SCRATCH(n) + (so == 1 ? 0 : (size_t)n * item));
+  char *scratch = mx_scratch(j->scratch + (so == 1 ? 0 : (size_t)n * item));
   if (!scratch) {
     j->no_memory = true;
     return;
@@ -209,8 +245,8 @@ static void sort_range(void *ctx, int64_t begin, int64_t end) {
   mx_cursor at;
   mx_walk_seek(&j->rows.walk, &at, begin);
   for (int64_t i = begin; i < end; i++, mx_walk_next(&j->rows.walk, &at)) {
-    char *out = mx_at(j->out, at.off[1]), *row = so == 1 ? out : scratch + ROW_SCRATCH(n);
-    j->fn(n, mx_at(j->in, at.off[0]), j->rows.stride[0], row, scratch);
+    char *out = mx_at(j->out, at.off[1]), *row = so == 1 ? out : scratch + j->scratch;
+    j->fn(n, mx_at(j->in, at.off[0]), j->rows.stride[0], row, scratch, j->kth);
     if (so != 1)
       for (int64_t k = 0; k < n; k++) memcpy(out + (size_t)(k * so) * item, row + (size_t)k * item, item);
   }
@@ -224,17 +260,19 @@ static void sort_range(void *ctx, int64_t begin, int64_t end) {
     [MX_F32] = fn##_float32, [MX_F64] = fn##_float64, [MX_BF16] = fn##_bfloat16, [MX_C64] = fn##_complex64                   \
   }
 
-static int sort_run(const mx_call *c, bool arg) {
+static int sort_run(const mx_call *c, bool arg, int64_t kth) {
   static const sort_fn sorts[MX_DTYPES] = TABLE(sort), argsorts[MX_DTYPES] = TABLE(argsort);
-  sort_job j = {.in = c->in, .out = c->out, .fn = arg ? argsorts[c->in->dtype] : sorts[c->in->dtype]};
+  sort_job j = {.in = c->in, .out = c->out, .fn = arg ? argsorts[c->in->dtype] : sorts[c->in->dtype], .kth = kth};
   if (!c->out->size) return 0;
   mx_rows_init(&j.rows, c->in, c->out, (int)c->p[0]);
+  j.scratch = row_scratch(j.rows.n[0], arg ? 2 * sizeof(at64) : c->in->dtype == MX_C64 ? 16 : mx_dtype_sizes[c->in->dtype]);
+  j.scratch = (j.scratch + 63) / 64 * 64;
   if (j.rows.walk.n == 1) sort_range(&j, 0, 1); /* the row itself is cut for the pool */
   else mx_parallel(j.rows.walk.n, mx_rows_grain(&j.rows), sort_range, &j);
   return j.no_memory ? mx_fail_memory() : 0;
 }
 
-int mx_cpu_sort(const mx_call *c) { return sort_run(c, false); }
-int mx_cpu_argsort(const mx_call *c) { return sort_run(c, true); }
-int mx_cpu_partition(const mx_call *c) { return sort_run(c, false); }
-int mx_cpu_argpartition(const mx_call *c) { return sort_run(c, true); }
+int mx_cpu_sort(const mx_call *c) { return sort_run(c, false, -1); }
+int mx_cpu_argsort(const mx_call *c) { return sort_run(c, true, -1); }
+int mx_cpu_partition(const mx_call *c) { return sort_run(c, false, c->p[1]); }
+int mx_cpu_argpartition(const mx_call *c) { return sort_run(c, true, -1); }

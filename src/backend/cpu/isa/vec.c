@@ -125,9 +125,17 @@ static void threefry(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, int64_t
 #define DECLARE_GEMM(t) \
   extern int CAT(mx_gemm_##t, MX_ISA)(int64_t, int64_t, int64_t, double, const mx_matrix *, const mx_matrix *, double, void *, int64_t);
 EACH_GEMM(DECLARE_GEMM)
-extern bool CAT(mx_sort_u32, MX_ISA)(int64_t, uint32_t *, uint32_t *);
+#define DECLARE_KEYS(w, T)                                                              \
+  extern bool CAT(mx_sort_u##w, MX_ISA)(int64_t, uint##w##_t *, uint##w##_t *);            \
+  extern bool CAT(mx_select_u##w, MX_ISA)(int64_t, uint##w##_t *, int64_t, uint##w##_t *); \
+  extern void CAT(mx_keys_##T, MX_ISA)(int64_t, const T *, uint##w##_t *);                 \
+  extern void CAT(mx_values_##T, MX_ISA)(int64_t, const uint##w##_t *, T *);
+DECLARE_KEYS(32, float)
+DECLARE_KEYS(64, double)
 extern const mx_vec CAT(mx_vec, MX_ISA);
 #define GEMM_OF(t) CAT(mx_gemm_##t, MX_ISA)
 const mx_vec CAT(mx_vec, MX_ISA) = {
     softmax, logsumexp, norm, argmin, argmax, threefry, GEMM_OF(f32), GEMM_OF(f64), GEMM_OF(f16), GEMM_OF(bf16), GEMM_OF(u8), GEMM_OF(u16),
-    GEMM_OF(u32), GEMM_OF(u64), GEMM_OF(bool), {{GEMM_OF(u8u8), GEMM_OF(u8i8)}, {GEMM_OF(i8u8), GEMM_OF(i8i8)}}, CAT(mx_sort_u32, MX_ISA)};
+    GEMM_OF(u32), GEMM_OF(u64), GEMM_OF(bool), {{GEMM_OF(u8u8), GEMM_OF(u8i8)}, {GEMM_OF(i8u8), GEMM_OF(i8i8)}}, CAT(mx_sort_u32, MX_ISA), CAT(mx_sort_u64, MX_ISA),
+    CAT(mx_select_u32, MX_ISA), CAT(mx_select_u64, MX_ISA), CAT(mx_keys_float, MX_ISA), CAT(mx_values_float, MX_ISA),
+    CAT(mx_keys_double, MX_ISA), CAT(mx_values_double, MX_ISA)};
