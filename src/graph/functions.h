@@ -223,6 +223,21 @@ mx_array *mx_block_masked_mm(mx_scope *s, mx_array *a, mx_array *b, int block_si
 mx_array *mx_segmented_mm(mx_scope *s, mx_array *a, mx_array *b, mx_array *segments);
 mx_array *mx_hadamard_transform(mx_scope *s, mx_array *a, const float *scale);
 
+/* quantize.c */
+int mx_quantize(mx_scope *s, mx_list *out, mx_array *w, const int *group_size, const int *bits, const char *mode,
+                mx_array *global_scale);
+mx_array *mx_dequantize(mx_scope *s, mx_array *w, mx_array *scales, mx_array *biases, const int *group_size, const int *bits,
+                        const char *mode, mx_array *global_scale, const mx_dtype *dtype);
+mx_array *mx_quantized_matmul(mx_scope *s, mx_array *x, mx_array *w, mx_array *scales, mx_array *biases, bool transpose,
+                              const int *group_size, const int *bits, const char *mode);
+mx_array *mx_gather_qmm(mx_scope *s, mx_array *x, mx_array *w, mx_array *scales, mx_array *biases, mx_array *lhs_indices,
+                        mx_array *rhs_indices, bool transpose, const int *group_size, const int *bits, const char *mode,
+                        bool sorted_indices);
+mx_array *mx_qqmm(mx_scope *s, mx_array *x, mx_array *w, mx_array *w_scales, const int *group_size, const int *bits, const char *mode,
+                  mx_array *global_scale_x, mx_array *global_scale_w);
+mx_array *mx_to_fp8(mx_scope *s, mx_array *x);
+mx_array *mx_from_fp8(mx_scope *s, mx_array *x, mx_dtype dtype);
+
 /* convolution.c */
 mx_array *mx_conv1d(mx_scope *s, mx_array *input, mx_array *weight, int stride, int padding, int dilation, int groups);
 mx_array *mx_conv2d(mx_scope *s, mx_array *input, mx_array *weight, int stride_0, int stride_1, int padding_0, int padding_1,

@@ -31,6 +31,7 @@ static mx_array *idx2(mx_scope *s, int n, int m, const int32_t *v) {
 }
 #define IDX(...)    idx(s, sizeof((int32_t[]){__VA_ARGS__}) / 4, (int32_t[]){__VA_ARGS__})
 #define INTS(...)   (int[]){__VA_ARGS__}, sizeof((int[]){__VA_ARGS__}) / sizeof(int)
+#define INTS1(i)    (int[]){i}
 #define LENGTH(...) sizeof((int[]){__VA_ARGS__}) / sizeof(int)
 #define F(name, expr)                                          \
   static mx_array *f_##name(mx_scope *s, mx_array *const *x) { \
@@ -135,6 +136,18 @@ static mx_array *one_of(mx_scope *s, mx_opcode op, mx_array *a, int np, int nout
   if (a) mx_node_multi(s, op, 1, &a, np, &p, NULL, nout, res);
   return res[i];
 }
+/* Rows of 32 packed codes of 4 bits. */
+static mx_array *words(mx_scope *s, int nd, const int32_t *shape) {
+  uint32_t v[16];
+  for (uint32_t i = 0; i < 16; i++) v[i] = 0x9e3779b9u * (i + 1);
+  return mx_own(s, mx_array_from_data(MX_U32, nd, shape, v));
+}
+#define WORDS(...) words(s, sizeof((int32_t[]){__VA_ARGS__}) / 4, (int32_t[]){__VA_ARGS__})
+F(dequantize, mx_dequantize(s, WORDS(3, 4), x[0], x[1], INTS1(32), NULL, "affine", NULL, NULL))
+F(qmm, mx_quantized_matmul(s, x[0], WORDS(3, 4), x[1], x[2], true, INTS1(32), NULL, "affine"))
+F(qmm_plain, mx_quantized_matmul(s, x[0], WORDS(2, 2, 4), x[1], x[2], false, INTS1(32), NULL, "affine"))
+F(qmm_float, mx_quantized_matmul(s, x[0], WORDS(3, 4), mx_full(s, INTS(3, 1), mx_scalar(s, MX_U8, 126), MX_U8), NULL, true, NULL, NULL, "mxfp4"))
+F(gather_qmm, mx_gather_qmm(s, x[0], WORDS(2, 2, 4), x[1], x[2], IDX(1, 0, 1), IDX(-1, 1, 0), true, INTS1(32), NULL, "affine", false))
 F(inv, mx_linalg_inv(s, strong(s, x[0])))
 F(solve, mx_linalg_solve(s, strong(s, x[0]), x[1]))
 F(solve_upper, mx_linalg_solve_triangular(s, strong(s, x[0]), x[1], true))
@@ -239,6 +252,11 @@ static const row rows[] = {
     {"conv_grad_input", OP_conv_grad_input, f_conv_grad_input, "2,3,4;4,2,3", 0},
     {"conv_grad_weight", OP_conv_grad_weight, f_conv_grad_weight, "2,5,6;2,3,4", 0},
     {"conv_transpose", OP_conv_grad_input, f_conv_transpose, "1,3,2,2;4,2,2,1", 0},
+    {"dequantize", OP_dequantize, f_dequantize, "3,1;3,1", 0},
+    {"quantized_matmul", OP_quantized_matmul, f_qmm, "2,2,32;3,1;3,1", 0},
+    {"quantized_matmul not transposed", OP_quantized_matmul, f_qmm_plain, "3,2;2,2,1;2,2,1", 0},
+    {"quantized_matmul of small floats", OP_quantized_matmul, f_qmm_float, "2,32", 0},
+    {"gather_qmm", OP_gather_qmm, f_gather_qmm, "2,2,32;2,2,1;2,2,1", 0},
     {"rms_norm", OP_rms_norm, f_rms_norm, "2,3,4;4", 0},
     {"layer_norm", OP_layer_norm, f_layer_norm, "2,4;4;4", 0},
     {"layer_norm without weights", OP_layer_norm, f_layer_norm_bare, "2,4", 0},
@@ -276,7 +294,8 @@ static const mx_opcode no_derivative[] = {OP_view,      OP_stop_gradient, OP_pic
                                           OP_argsort,   OP_argpartition,  OP_arange,  OP_random_bits, OP_all,    OP_any,
                                           OP_random_loggamma, OP_random_poisson, OP_loggamma_grad, OP_lu_factor, OP_eig,           OP_eigvals, OP_fft,
                                           OP_nonzero,   OP_searchsorted,
-                                          OP_rfft,      OP_irfft};
+                                          OP_rfft,      OP_irfft,
+                                          OP_to_fp8,    OP_from_fp8,      OP_quantize};
 
 static void test_every_op_has_a_row(void **state) {
   (void)state;
@@ -357,7 +376,11 @@ static int inputs_of(const row *r, mx_array **x, int extra_axis, int extra) {
   int n = 0, nd = 0;
   int32_t shape[MX_MAX_NDIM];
   for (const char *c = r->shapes;; c++) {
-    if (*c >= '0' && *c <= '9') shape[nd++] = *c - '0';
+    if (*c >= '0' && *c <= '9') {
+      char *end;
+      shape[nd++] = (int32_t)strtol(c, &end, 10);
+      c = end;
+    }
     if (*c && *c != ';') continue;
     if (extra > 0) {
       int at = extra_axis < 0 ? nd : extra_axis;

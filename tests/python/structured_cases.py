@@ -137,6 +137,32 @@ def normalised(x, eps):
 
 ROWS = indices([2, 0, 1, 0], [1, 1, 2, 2])
 ODD = mx.array([True, False, True, False])
+
+
+def quantized_cases():
+    """Products with packed weights; scales and biases are arguments, so that gradients of them are taken too."""
+    codes = np.random.default_rng(5).integers(0, 16, (2, 3, 32))
+    words = mx.array((codes.reshape(2, 3, 4, 8) << (4 * np.arange(8))).sum(-1).astype(np.uint32))
+    like = dict(group_size=32, bits=4)
+
+    def numbers(scales, biases):
+        return codes[..., :] * scales + biases
+
+    def gathered(x, s, b):
+        w = numbers(s, b)[[1, 1, 0]]
+        return x[[0, 1, 1]] @ w.swapaxes(-1, -2)
+    return [
+        Case("dequantize", "affine", lambda s, b: mx.dequantize(words, s, b, **like), [(2, 3, 1), (2, 3, 1)], numbers),
+        Case("quantized_matmul", "transposed", lambda x, s, b: mx.quantized_matmul(x, words[0], s, b, **like),
+             [(2, 32), (3, 1), (3, 1)], lambda x, s, b: x @ (codes[0] * s + b).T),
+        Case("quantized_matmul", "as it is", lambda x, s, b: mx.quantized_matmul(x, words, s, b, transpose=False, **like),
+             [(4, 3), (2, 3, 1), (2, 3, 1)], lambda x, s, b: x @ numbers(s, b)),
+        Case("gather_qmm", "transposed", lambda x, s, b: mx.gather_qmm(
+            x, words, s, b, lhs_indices=indices(0, 1, 1), rhs_indices=indices(1, 1, 0), **like),
+            [(2, 4, 32), (2, 3, 1), (2, 3, 1)], gathered),
+    ]
+
+
 CASES = [
     # views
     Case("reshape", "flat", lambda x: x.reshape(-1), [(3, 4)], lambda x: x.reshape(-1), other_shapes=[(5, 2)]),
@@ -229,6 +255,8 @@ CASES = [
          lambda c, a, b: 2 * c + 0.5 * (a @ b)),
     *conv_cases(),
     *conv_gradients(),
+    # quantized
+    *quantized_cases(),
     # normalisation
     Case("rms_norm", "weight", lambda x, w: mx.fast.rms_norm(x, w, 1e-5), [(3, 5), (5,)],
          lambda x, w: w * x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-5)),
@@ -258,6 +286,9 @@ WITHOUT_CASE = {
     "random_poisson": "test_random_beyond.py",
     "loggamma_grad": "test_random_beyond.py",
     **{op: "one dtype alone: test_fft.py" for op in ("fft", "rfft", "irfft")},
+    "quantize": "bits: test_quantized.py",
+    "to_fp8": "test_quantized.py",
+    "from_fp8": "test_quantized.py",
     **{op: "test_linalg.py" for op in (
         "inverse", "solve", "solve_triangular", "cholesky", "det", "slogdet", "lu_factor", "qr", "svd", "svdvals", "eigh", "eigvalsh",
         "eig", "eigvals", "lstsq", "expm")},

@@ -1502,6 +1502,85 @@ int mlx_conv_transpose3d(
     int groups,
     const mlx_stream s);
 
+/* ---- Quantized numbers. */
+
+/**
+ * The numbers that packed `w`, `scales` and `biases` stand for. `mode`: "affine" (needs biases),
+ * "mxfp4", "mxfp8", "nvfp4". Absent `group_size`, `bits`: the mode's usual ones.
+ */
+int mlx_dequantize(
+    mlx_array* res,
+    const mlx_array w,
+    const mlx_array scales,
+    const mlx_array biases /* may be empty */,
+    mlx_optional_int group_size,
+    mlx_optional_int bits,
+    const char* mode,
+    const mlx_array global_scale /* may be empty */,
+    mlx_optional_dtype dtype,
+    const mlx_stream s);
+
+/** 8-bit floats (e4m3, in u8) as `dtype`. */
+int mlx_from_fp8(mlx_array* res, const mlx_array x, mlx_dtype dtype, const mlx_stream s);
+
+/** mlx_gather_mm with quantized `w`. */
+int mlx_gather_qmm(
+    mlx_array* res,
+    const mlx_array x,
+    const mlx_array w,
+    const mlx_array scales,
+    const mlx_array biases /* may be empty */,
+    const mlx_array lhs_indices /* may be empty */,
+    const mlx_array rhs_indices /* may be empty */,
+    bool transpose,
+    mlx_optional_int group_size,
+    mlx_optional_int bits,
+    const char* mode,
+    bool sorted_indices,
+    const mlx_stream s);
+
+/** Product of two quantized matrices; `x` is quantized on the fly. */
+int mlx_qqmm(
+    mlx_array* res,
+    const mlx_array x,
+    const mlx_array w,
+    const mlx_array w_scales /* may be empty */,
+    mlx_optional_int group_size,
+    mlx_optional_int bits,
+    const char* mode,
+    const mlx_array global_scale_x /* may be empty */,
+    const mlx_array global_scale_w /* may be empty */,
+    const mlx_stream s);
+
+/**
+ * Two or three results: packed u32 `w`, scales and, for "affine", biases. Groups of `group_size`
+ * elements of the last axis share a scale.
+ */
+int mlx_quantize(
+    mlx_vector_array* res,
+    const mlx_array w,
+    mlx_optional_int group_size,
+    mlx_optional_int bits,
+    const char* mode,
+    const mlx_array global_scale /* may be empty */,
+    const mlx_stream s);
+
+/** x @ w.T (x @ w without `transpose`) for quantized `w`. */
+int mlx_quantized_matmul(
+    mlx_array* res,
+    const mlx_array x,
+    const mlx_array w,
+    const mlx_array scales,
+    const mlx_array biases /* may be empty */,
+    bool transpose,
+    mlx_optional_int group_size,
+    mlx_optional_int bits,
+    const char* mode,
+    const mlx_stream s);
+
+/** Rounded to 8-bit floats (e4m3), in u8. */
+int mlx_to_fp8(mlx_array* res, const mlx_array x, const mlx_stream s);
+
 #ifdef __cplusplus
 }
 #endif

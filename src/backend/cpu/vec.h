@@ -8,7 +8,16 @@
 
 #include "backend/cpu/gemm.h"
 
+/* Quantized rows (core/quant.h); n is a multiple of 16. */
+typedef struct mx_vec_quant {
+  /* by mode: codes as the floats they stand for without scales */
+  void (*unpack[4])(int bits, int64_t n, const uint8_t *codes, float *o);
+  /* x = x * scale + bias, for each group */
+  void (*scale_groups)(int64_t groups, int group, const float *scales, const float *biases, float *x);
+} mx_vec_quant;
+
 typedef struct mx_vec {
+  const mx_vec_quant *quant;
   /* o may be x */
   void (*softmax)(int64_t n, const float *x, float *o);
   float (*logsumexp)(int64_t n, const float *x);

@@ -1,0 +1,261 @@
+/* Products with quantized matrices. All become a list of jobs on rows of x as floats: so many rows times one matrix. */
+#include <stdatomic.h>
+#include <string.h>
+
+#include "backend/cpu/gemm.h"
+#include "backend/cpu/index.h"
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/quant.h"
+#include "backend/cpu/rows.h"
+#include "backend/cpu/scratch.h"
+#include "backend/cpu/walk.h"
+#include "core/error.h"
+#include "core/parallel.h"
+
+typedef struct segment {
+  mx_qmat_at at;         /* the matrix */
+  int64_t row, rows;       /* of x and of the result */
+} segment;
+
+typedef struct product {
+  mx_qmat m;
+  bool transpose;
+  mx_dtype t;              /* f32, or f64 */
+  int64_t k, n;
+  const void *x;           /* (rows, k) without gaps */
+  void *y;                 /* (rows, n) */
+  segment *segments;
+  int64_t count;
+  int64_t tile, tiles;     /* columns of the result */
+  _Atomic int rc;
+} product;
+
+enum { DEPTH = 512 }; /* rows of a matrix that is not transposed, at a time */
+
+static void unpack_rows(const product *p, const segment *s, int64_t r0, int64_t rows, int64_t c0, int64_t n, void *o) {
+  for (int64_t r = 0; r < rows; r++) {
+    if (p->t == MX_F64) mx_qmat_row_f64(&p->m, &s->at, r0 + r, c0, n, (double *)o + r * n);
+    else mx_qmat_row_f32(&p->m, &s->at, r0 + r, c0, n, (float *)o + r * n);
+  }
+}
+
+/* Columns [n0, n0 + n) of one segment's result. */
+static int tile(const product *p, const segment *s, int64_t n0, int64_t n, char *block) {
+  int64_t item = (int64_t)mx_dtype_sizes[p->t];
+  char *y = (char *)p->y + (s->row * p->n + n0) * item;
+  const char *x = (const char *)p->x + s->row * p->k * item;
+  if (p->transpose) {
+    unpack_rows(p, s, n0, n, 0, p->k, block);
+    return mx_gemm(p->t, s->rows, n, p->k, 1, (mx_matrix){x, p->k, 1}, (mx_matrix){block, 1, p->k}, 0, y, p->n);
+  }
+  for (int64_t k0 = 0; k0 < p->k; k0 += DEPTH) {
+    int64_t k = p->k - k0 < DEPTH ? p->k - k0 : DEPTH;
+    unpack_rows(p, s, k0, k, n0, n, block);
+    int rc = mx_gemm(p->t, s->rows, n, k, 1, (mx_matrix){x + k0 * item, p->k, 1}, (mx_matrix){block, n, 1}, k0 ? 1 : 0, y, p->n);
+    if (rc) return rc;
+  }
+  return 0;
+}
+
+static void product_range(void *ctx, int64_t begin, int64_t end) {
+  product *p = ctx;
+  char *block = mx_scratch((size_t)(p->tile * (p->transpose ? p->k : DEPTH)) * mx_dtype_sizes[p->t]);
+  if (!block) {
+    p->rc = MX_EMEMORY;
+    return;
+  }
+  for (int64_t i = begin; i < end; i++) {
+    int64_t n0 = i % p->tiles * p->tile, n = p->n - n0 < p->tile ? p->n - n0 : p->tile;
+    int rc = tile(p, &p->segments[i / p->tiles], n0, n, block);
+    if (rc) p->rc = rc;
+  }
+  mx_scratch_free(block);
+}
+
+static int multiply(product *p) {
+  if (p->k == 0) {
+    int64_t rows = 0;
+    for (int64_t i = 0; i < p->count; i++) rows += p->segments[i].rows;
+    memset(p->y, 0, (size_t)(rows * p->n) * mx_dtype_sizes[p->t]);
+    return 0;
+  }
+  p->tile = p->transpose ? 64 : 128;
+  p->tiles = (p->n + p->tile - 1) / p->tile;
+  mx_parallel(p->count * p->tiles, 1, product_range, p);
+  return p->rc ? mx_fail_memory() : 0;
+}
+
+/* ---- rows of x in and of the result out ---- */
+
+typedef struct move_job {
+  const mx_view *x, *y;
+  mx_walk walk;            /* matrices of x */
+  const int64_t *order;    /* row blocks of x (y) in the order of the result; NULL: as they are */
+  const int64_t *lhs;      /* which matrix of x; NULL: the same */
+  int64_t rows, n;         /* of one matrix */
+  mx_dtype t;
+  void *data;              /* (blocks * rows, n) of dtype t */
+} move_job;
+
+static void load_range(void *ctx, int64_t begin, int64_t end) {
+  const move_job *j = ctx;
+  int last = j->x->ndim - 1;
+  for (int64_t i = begin; i < end; i++) {
+    int64_t from = j->order ? j->order[i] : i;
+    mx_cursor at;
+    mx_walk_seek(&j->walk, &at, j->lhs ? j->lhs[from] : from);
+    for (int64_t r = 0; r < j->rows; r++) {
+      const void *x = mx_at(j->x, at.off[0] + r * j->x->strides[last - 1]);
+      int64_t to = (i * j->rows + r) * j->n;
+      if (j->t == MX_F64) mx_load_f64((mx_dtype)j->x->dtype, x, j->x->strides[last], j->n, (double *)j->data + to);
+      else mx_load_f32((mx_dtype)j->x->dtype, x, j->x->strides[last], j->n, (float *)j->data + to);
+    }
+  }
+}
+
+static void store_range(void *ctx, int64_t begin, int64_t end) {
+  const move_job *j = ctx;
+  int64_t size = j->rows * j->n;
+  for (int64_t i = begin; i < end; i++) {
+    void *o = mx_at(j->y, (j->order ? j->order[i] : i) * size);
+    if (j->t == MX_F64) memcpy(o, (const double *)j->data + i * size, (size_t)size * 8);
+    else mx_store_f32((mx_dtype)j->y->dtype, (const float *)j->data + i * size, size, o);
+  }
+}
+
+static bool row_contiguous(const mx_view *v) {
+  int64_t expected = 1;
+  for (int d = v->ndim - 1; d >= 0; d--) {
+    if (v->shape[d] != 1 && v->strides[d] != expected) return false;
+    expected *= v->shape[d];
+  }
+  return true;
+}
+
+/* The product of `blocks` matrices of x, taken in `order` by `lhs`, that the segments of p describe. */
+static int run(product *p, const mx_view *x, const mx_view *out, int64_t blocks, const int64_t *order, const int64_t *lhs) {
+  int last = x->ndim - 1, rc = 0;
+  p->t = out->dtype == MX_F64 ? MX_F64 : MX_F32;
+  p->k = x->shape[last];
+  p->n = out->shape[out->ndim - 1];
+  move_job in = {.x = x, .order = order, .lhs = lhs, .rows = x->shape[last - 1], .n = p->k, .t = p->t}, res = in;
+  res.n = p->n;
+  res.y = out;
+  int64_t grain = (1 << 15) / (in.rows * in.n + 1) + 1, size = (int64_t)mx_dtype_sizes[p->t];
+  bool x_fits = x->dtype == p->t && !order && !lhs && row_contiguous(x), y_fits = out->dtype == p->t && !order;
+  if (!x_fits) {
+    if (!(in.data = mx_scratch((size_t)(blocks * in.rows * in.n * size)))) return mx_fail_memory();
+    mx_walk_init(&in.walk, x->ndim - 2, x->shape, -1, x->strides, NULL, NULL);
+    mx_parallel(blocks, grain, load_range, &in);
+  }
+  if (!y_fits && !(res.data = mx_scratch((size_t)(blocks * res.rows * res.n * size)))) rc = mx_fail_memory();
+  p->x = x_fits ? x->data : in.data;
+  p->y = y_fits ? out->data : res.data;
+  if (!rc) rc = multiply(p);
+  if (!rc && !y_fits) mx_parallel(blocks, (1 << 15) / (res.rows * res.n + 1) + 1, store_range, &res);
+  mx_scratch_free(in.data);
+  mx_scratch_free(res.data);
+  return rc;
+}
+
+/* ---- the ops ---- */
+
+typedef struct packed_input {
+  mx_dense dense[3];
+  mx_view view[3];
+  int n;
+  mx_walk walk;            /* matrices */
+} packed_input;
+
+static int packed_init(packed_input *in, product *p, const mx_call *c) {
+  in->n = c->p[0] == MX_AFFINE ? 3 : 2;
+  memset(in->dense, 0, sizeof in->dense);
+  for (int i = 0; i < in->n; i++) {
+    int rc = mx_dense_init(&in->dense[i], &c->in[1 + i]);
+    if (rc) return rc;
+    in->view[i] = in->dense[i].view;
+  }
+  mx_qmat_init(&p->m, c->p, in->view);
+  p->transpose = c->p[3];
+  const mx_view *v = in->view;
+  mx_walk_init(&in->walk, v[0].ndim - 2, v[0].shape, -1, v[0].strides, v[1].strides, in->n > 2 ? v[2].strides : NULL);
+  return 0;
+}
+
+static void packed_free(packed_input *in) {
+  for (int i = 0; i < in->n; i++) mx_dense_free(&in->dense[i]);
+}
+
+static mx_qmat_at matrix_at(const packed_input *in, int64_t i) {
+  mx_cursor at;
+  mx_walk_seek(&in->walk, &at, i);
+  return (mx_qmat_at){at.off[0], at.off[1], at.off[2]};
+}
+
+int mx_cpu_quantized_matmul(const mx_call *c) {
+  product p = {.rc = 0};
+  packed_input in;
+  if (!c->out->size) return 0;
+  int64_t rows = c->in[0].shape[c->in[0].ndim - 2];
+  int rc = packed_init(&in, &p, c);
+  int64_t batch = rc ? 0 : in.walk.n;
+  if (!rc && !(p.segments = mx_scratch((size_t)batch * sizeof *p.segments))) rc = mx_fail_memory();
+  for (int64_t i = 0; i < batch && !rc; i++) {
+    segment s = {matrix_at(&in, i), i * rows, rows}, *before = p.count ? &p.segments[p.count - 1] : NULL;
+    if (before && before->at.words == s.at.words && before->at.scales == s.at.scales && before->at.biases == s.at.biases)
+      before->rows += rows;
+    else
+      p.segments[p.count++] = s;
+  }
+  if (!rc) rc = run(&p, &c->in[0], c->out, batch, NULL, NULL);
+  mx_scratch_free(p.segments);
+  packed_free(&in);
+  return rc;
+}
+
+/* Indices into an axis of size dim, in row order. */
+static int read_indices(const mx_view *v, int64_t dim, const char *name, int64_t *o) {
+  mx_walk w;
+  mx_cursor at;
+  mx_walk_init(&w, v->ndim, v->shape, -1, v->strides, NULL, NULL);
+  mx_walk_seek(&w, &at, 0);
+  for (int64_t i = 0; i < w.n; i++, mx_walk_next(&w, &at)) {
+    int64_t k = mx_index_at(v, at.off[0]);
+    o[i] = k < 0 ? k + dim : k;
+    if (o[i] < 0 || o[i] >= dim)
+      return mx_fail(MX_EINDEX, "[gather_qmm] %s index %lld is out of bounds for axis 0 with size %lld", name, (long long)k, (long long)dim);
+  }
+  return 0;
+}
+
+int mx_cpu_gather_qmm(const mx_call *c) {
+  product p = {.rc = 0};
+  packed_input in;
+  const mx_view *x = &c->in[0], *lhs = &c->in[c->nin - 2], *rhs = &c->in[c->nin - 1];
+  int64_t n = lhs->size, rows = x->shape[1], experts = c->in[1].shape[0], *from = NULL;
+  if (!n) return 0;
+  int rc = packed_init(&in, &p, c);
+  if (!rc && !(from = mx_scratch((size_t)(3 * n + experts + 1) * sizeof *from))) rc = mx_fail_memory();
+  int64_t *to = from + n, *order = to + n, *start = order + n;
+  if (!rc) rc = read_indices(lhs, x->shape[0], "lhs", from);
+  if (!rc) rc = read_indices(rhs, experts, "rhs", to);
+  if (!rc && !(p.segments = mx_scratch((size_t)(n < experts ? n : experts) * sizeof *p.segments))) rc = mx_fail_memory();
+  if (!rc && c->out->size) { /* all that one matrix is used for together: it is read once */
+    bool sorted = true;
+    memset(start, 0, (size_t)(experts + 1) * sizeof *start);
+    for (int64_t i = 0; i < n; i++) {
+      start[to[i] + 1]++;
+      sorted = sorted && (i == 0 || to[i] >= to[i - 1]);
+    }
+    for (int64_t e = 0; e < experts; e++) {
+      if (start[e + 1]) p.segments[p.count++] = (segment){matrix_at(&in, e), start[e] * rows, start[e + 1] * rows};
+      start[e + 1] += start[e];
+    }
+    for (int64_t i = 0; i < n; i++) order[start[to[i]]++] = i;
+    rc = run(&p, x, c->out, n, sorted ? NULL : order, from);
+  }
+  mx_scratch_free(p.segments);
+  mx_scratch_free(from);
+  packed_free(&in);
+  return rc;
+}
