@@ -373,6 +373,22 @@ static int from_buffer(PyObject *o, bool keep_f64, px_arg *a) {
 
 int px_from_buffer(PyObject *o, px_arg *a) { return from_buffer(o, false, a); }
 
+/* Where NumPy has no buffer for a dtype, such as dates, its error becomes one that names the dtype. */
+static void tell_dtype(PyObject *o, PyObject *dtype_name) {
+  PyObject *type, *value, *trace;
+  PyErr_Fetch(&type, &value, &trace);
+  PyObject *view = PyMemoryView_FromObject(o);
+  if (view) {
+    Py_DECREF(view);
+    PyErr_Restore(type, value, trace);
+    return;
+  }
+  PyErr_Format(PyExc_RuntimeError, "Elements of the dtype %S cannot become an array.", dtype_name);
+  Py_XDECREF(type);
+  Py_XDECREF(value);
+  Py_XDECREF(trace);
+}
+
 /* NumPy exports no buffer for the bfloat16 of ml_dtypes and for byte-swapped data: go through a view or a copy. */
 static int from_numpy_like(PyObject *o, bool keep_f64, px_arg *a) {
   PyObject *dt = PyObject_GetAttrString(o, "dtype"), *name = dt ? PyObject_GetAttrString(dt, "name") : NULL;
@@ -392,8 +408,8 @@ static int from_numpy_like(PyObject *o, bool keep_f64, px_arg *a) {
     if (c) rc = from_buffer(c, keep_f64, a);
     Py_XDECREF(order);
     Py_XDECREF(c);
-  } else
-    rc = from_buffer(o, keep_f64, a);
+  } else if ((rc = from_buffer(o, keep_f64, a)) && name)
+    tell_dtype(o, name);
   Py_XDECREF(dt);
   Py_XDECREF(name);
   Py_XDECREF(native);
@@ -424,6 +440,22 @@ static int from_mlx_array(PyObject *o, px_arg *a) {
   if (!rc) rc = fail(mlx_array_set(&res, px_handle(r)));
   Py_DECREF(r);
   return rc;
+}
+
+PyObject *px_own_copy(mlx_array h) {
+  PyObject *a = px_wrap(h), *r = a ? px_new() : NULL;
+  Py_buffer b = {0};
+  void *data;
+  int rc = r ? PyObject_GetBuffer(a, &b, PyBUF_STRIDES) : -1;
+  if (!rc) {
+    mlx_array res = px_handle(r);
+    rc = mlx_ext_empty(&res, (int)mlx_array_ndim(h), mlx_array_shape(h), mlx_array_dtype(h), &data) ? fail(1) : 0;
+    if (!rc && b.len) rc = PyBuffer_ToContiguous(data, &b, b.len, 'C');
+    PyBuffer_Release(&b);
+  }
+  Py_XDECREF(a);
+  if (rc) Py_CLEAR(r);
+  return r;
 }
 
 int px_from_object(PyObject *o, int dtype, px_arg *a) {

@@ -362,7 +362,7 @@ static void dead_managed(PyObject *c) {
 }
 
 int px_from_dlpack(PyObject *o, px_arg *a) {
-  PyObject *capsule = ask_capsule(o);
+  PyObject *capsule = PyCapsule_CheckExact(o) ? Py_NewRef(o) : ask_capsule(o);
   if (!capsule) return PX_ERROR;
   dl_tensor *t = NULL;
   bool writable = true;
@@ -372,7 +372,7 @@ int px_from_dlpack(PyObject *o, px_arg *a) {
   } else if (PyCapsule_IsValid(capsule, "dltensor"))
     t = &((dl_managed *)PyCapsule_GetPointer(capsule, "dltensor"))->t;
   int d = t ? dl_dtype(t) : -1;
-  if (!t || d < 0 || t->ndim > PX_MAX_NDIM || (t->device.type != DL_CPU && t->device.type != DL_HOST_PINNED)) {
+  if (!t || d < 0 || t->ndim < 0 || t->ndim > PX_MAX_NDIM || (t->device.type != DL_CPU && t->device.type != DL_HOST_PINNED)) {
     PyErr_SetString(PyExc_BufferError, "The DLPack capsule holds a version, device or dtype that is not supported.");
     Py_DECREF(capsule);
     return PX_ERROR;

@@ -137,9 +137,10 @@ int px_do_asarray(PyObject **v, PyObject **out) {
 int px_do_from_dlpack(PyObject **v, PyObject **out) {
   PX_ARG(a);
   if (v[1] == Py_False) return no_copy("from_dlpack");
-  if (!PyObject_HasAttrString(v[0], "__dlpack__")) return PX_TYPE;
+  if (!PyCapsule_CheckExact(v[0]) && !PyObject_HasAttrString(v[0], "__dlpack__")) return PX_TYPE;
   PX_TRY(px_from_dlpack(v[0], &a));
-  PX_RESULT(out, v[1] == Py_True ? mlx_copy(&res, a.h, mlx_ext_default_stream()) : mlx_array_set(&res, a.h));
+  if (v[1] == Py_True) return (*out = px_own_copy(a.h)) ? 0 : PX_ERROR;
+  PX_RESULT(out, mlx_array_set(&res, a.h));
 }
 
 /* ---- shapes ---- */

@@ -145,6 +145,7 @@ void px_release_later(PyObject *o);
 /* ---- converting (convert.c, export.c) ---- */
 int px_set_long(mlx_array *res, PyObject *o, int like); /* like: a dtype to follow, or -1 */
 int px_from_object(PyObject *o, int dtype, px_arg *a);  /* mx.array(o, dtype); dtype -1: its own */
+PyObject *px_own_copy(mlx_array h); /* evaluated, in memory of its own */
 int px_from_buffer(PyObject *o, px_arg *a);
 int px_from_dlpack(PyObject *o, px_arg *a);
 bool px_is_foreign(PyObject *o); /* NumPy, buffers, DLPack */
