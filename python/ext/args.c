@@ -208,6 +208,14 @@ int px_to_string(PyObject *o, const char **v) {
 
 /* ---- several integers ---- */
 
+/* A size: a whole number that is too large is an OverflowError, as in MLX. */
+static int to_dimension(PyObject *o, int *v) {
+  int rc = px_to_int(o, v);
+  if (rc != PX_TYPE || !PyLong_Check(o)) return rc;
+  PyErr_Format(PyExc_OverflowError, "Integer value %S is outside the supported range [-2147483648, 2147483647].", o);
+  return PX_ERROR;
+}
+
 int px_to_shape(PyObject *o, px_ints *v) {
   v->single = false;
   if (PyUnicode_Check(o) || PyBytes_Check(o) || PyDict_Check(o) || !PySequence_Check(o) || px_is_array(o)) return PX_TYPE;
@@ -224,7 +232,7 @@ int px_to_shape(PyObject *o, px_ints *v) {
   for (int i = 0; i < v->n; i++) {
     PyObject *item = PySequence_GetItem(o, i);
     if (!item) return PX_ERROR;
-    int rc = px_to_int(item, &v->v[i]);
+    int rc = to_dimension(item, &v->v[i]);
     Py_DECREF(item);
     if (rc) return rc;
   }
@@ -235,7 +243,7 @@ int px_to_size_or_shape(PyObject *o, px_ints *v) {
   if (!PyIndex_Check(o) || (PySequence_Check(o) && !px_is_array(o))) return px_to_shape(o, v);
   v->single = true;
   v->n = 1;
-  return px_to_int(o, v->v);
+  return to_dimension(o, v->v);
 }
 
 int px_to_ints(PyObject *o, px_ints *v) {

@@ -339,6 +339,11 @@ void mx_list_clear(mx_list *l) {
   *l = (mx_list){0};
 }
 
+int mx_fail_dim(const char *tag, int64_t size) {
+  return mx_fail(MX_EOVERFLOW, "[%s] Shape dimension %lld is outside the supported range [-2147483648, 2147483647].", tag,
+                 (long long)size);
+}
+
 const char *mx_shape_str(int ndim, const int32_t *shape) {
   static _Thread_local char ring[4][400];
   static _Thread_local int next;

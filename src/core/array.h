@@ -144,6 +144,8 @@ typedef struct mx_list {
 int mx_list_push(mx_list *l, mx_array *a); /* retains a */
 void mx_list_clear(mx_list *l);
 
+/* The error for a dimension that is larger than MX_MAX_DIM; its kind. */
+int mx_fail_dim(const char *tag, int64_t size);
 /* "(2,3)" for messages; a small ring of per-thread buffers, so that several may stand in one message. */
 const char *mx_shape_str(int ndim, const int32_t *shape);
 static inline const char *mx_shape_of(const mx_array *a) { return mx_shape_str(a->ndim, a->shape); }

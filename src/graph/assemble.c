@@ -109,7 +109,7 @@ mx_array *mx_tile(mx_scope *s, mx_array *a, const int *reps, size_t n) {
     int d = i - (nd - a->ndim), r = i - (nd - (int)n);
     int64_t dim = d >= 0 ? a->shape[d] : 1, rep = r >= 0 ? reps[r] : 1;
     if (rep < 0) return mx_scope_fail(s, MX_EVALUE, "[broadcast_to] Cannot tile a negative number of times: %d.", (int)rep);
-    if (dim * rep > MX_MAX_DIM) return mx_scope_fail(s, MX_EVALUE, "[tile] A dimension of the result is too large.");
+    if (dim * rep > MX_MAX_DIM) return mx_scope_error(s, mx_fail_dim("tile", dim * rep));
     from[2 * i] = 1;
     from[2 * i + 1] = to[2 * i + 1] = (int)dim;
     to[2 * i] = (int)rep;
@@ -127,7 +127,7 @@ mx_array *mx_repeat_axis(mx_scope *s, mx_array *a, int repeats, int axis) {
   if (repeats == 1) return a;
   if (a->ndim + 1 > MX_MAX_NDIM) return mx_scope_fail(s, MX_EVALUE, "[repeat] Too many dimensions: %d.", a->ndim);
   if ((int64_t)repeats * a->shape[ax] > MX_MAX_DIM)
-    return mx_scope_fail(s, MX_EVALUE, "[repeat] A dimension of the result is too large.");
+    return mx_scope_error(s, mx_fail_dim("repeat", (int64_t)repeats * a->shape[ax]));
   int to[MX_MAX_NDIM], end[MX_MAX_NDIM];
   for (int i = 0; i < a->ndim; i++) {
     to[i + (i > ax)] = a->shape[i];
@@ -211,7 +211,7 @@ mx_array *mx_pad(mx_scope *s, mx_array *a, const int *axes, size_t n, const int 
   }
   for (int i = 0; i < nd && a; i++) {
     if (p[i] + a->shape[i] + p[nd + i] > MX_MAX_DIM)
-      return mx_scope_fail(s, MX_EVALUE, "[pad] A dimension of the result is too large.");
+      return mx_scope_error(s, mx_fail_dim("pad", p[i] + a->shape[i] + p[nd + i]));
     a = edge ? pad_edge(s, a, i, (int)p[i], (int)p[nd + i]) : pad_mirror(s, a, i, (int)p[i], (int)p[nd + i], symmetric);
   }
   return a;

@@ -219,7 +219,7 @@ mx_array *mx_kron(mx_scope *s, mx_array *a, mx_array *b) {
     sa[2 * i] = (int)x;
     sa[2 * i + 1] = sb[2 * i] = 1;
     sb[2 * i + 1] = (int)y;
-    if (x * y > MX_MAX_DIM) return mx_scope_fail(s, MX_EVALUE, "[kron] A dimension of the result is too large.");
+    if (x * y > MX_MAX_DIM) return mx_scope_error(s, mx_fail_dim("kron", x * y));
     end[i] = (int)(x * y);
   }
   mx_array *x = mx_reshape(s, a, sa, 2 * nd), *y = mx_reshape(s, b, sb, 2 * nd);

@@ -20,8 +20,14 @@ static mx_array *truth(mx_scope *s, mx_array *a) {
   return a && a->flags & MX_TRACER ? mx_stop_gradient(s, a) : a;
 }
 
+/* int32, or int64 for masks that may have more trues: along the longest axis first, since a sum of bool is int32. */
 static mx_array *sum_trues(mx_scope *s, mx_array *mask) {
-  return mask ? mx_sum(s, mx_astype(s, mask, mask->size > INT32_MAX ? MX_I64 : MX_I32), false) : NULL;
+  if (!mask || mask->size <= INT32_MAX) return mask ? mx_sum(s, mask, false) : NULL;
+  int longest = 0;
+  for (int d = 1; d < mask->ndim; d++)
+    if (mask->shape[d] > mask->shape[longest]) longest = d;
+  mx_array *part = mx_sum_axis(s, mask, longest, false);
+  return part ? mx_sum(s, mx_astype(s, part, MX_I64), false) : NULL;
 }
 
 /* How many trues there are: *res = *size where that is given, else counted now. */

@@ -27,14 +27,16 @@ mx_array *mx_flatten(mx_scope *s, mx_array *a, int start_axis, int end_axis) {
   if (lo == hi) return a;
   int shape[MX_MAX_NDIM], n = 0;
   int64_t run = 1;
+  bool empty = false;
+  for (int i = lo; i <= hi; i++) {
+    if (__builtin_mul_overflow(run, (int64_t)a->shape[i], &run)) run = INT64_MAX;
+    empty = empty || a->shape[i] == 0;
+  }
+  if (empty) run = 0;
+  if (run > MX_MAX_DIM) return mx_scope_error(s, mx_fail_dim("flatten", run));
   for (int i = 0; i < nd; i++) {
-    if (i < lo || i > hi) {
-      shape[n++] = a->shape[i];
-      continue;
-    }
-    run *= a->shape[i];
-    if (run > MX_MAX_DIM) return mx_scope_fail(s, MX_EVALUE, "[flatten] %s is too large to be flattened.", mx_shape_of(a));
-    if (i == hi) shape[n++] = (int)run;
+    if (i < lo || i > hi) shape[n++] = a->shape[i];
+    else if (i == hi) shape[n++] = (int)run;
   }
   return mx_reshape(s, a, shape, n);
 }

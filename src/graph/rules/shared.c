@@ -9,7 +9,7 @@ void mx_aval_of(mx_aval *out, const mx_array *a) {
 
 int mx_set_dim(int op, mx_aval *out, int i, int64_t size) {
   if (size < 0) return mx_fail(MX_EVALUE, "[%s] Negative dimensions not allowed: %lld.", mx_ops[op].name, (long long)size);
-  if (size > MX_MAX_DIM) return mx_fail(MX_EVALUE, "[%s] A dimension of %lld is too large.", mx_ops[op].name, (long long)size);
+  if (size > MX_MAX_DIM) return mx_fail_dim(mx_ops[op].name, size);
   out->shape[i] = (int32_t)size;
   return 0;
 }
