@@ -31,6 +31,8 @@ enum mx_status { MX_UNSCHEDULED, MX_SCHEDULED, MX_AVAILABLE, MX_FAILED };
 enum mx_array_flags {
   MX_TRACER = 1,      /* depends on the argument of a vjp or jvp trace: eval keeps its inputs while a trace is open */
   MX_PLACEHOLDER = 2, /* stands for, or depends on, an argument of vmap or compile: cannot be evaluated */
+  MX_BOUND = 4,       /* belongs to a graph that is run again and again (runtime/routine.c): its data comes and goes */
+  MX_LEVEL = 16,      /* times the number of open branches of cond in which it was built (mx_level) */
 };
 
 /* Something counted that a node carries besides numbers (closures, custom primitives). */
@@ -75,7 +77,10 @@ struct mx_array {
   mx_object *object;   /* counted companion, or NULL */
   mx_result *outs;     /* [nout] of a tuple node, else NULL */
   void *event;         /* once FAILED: the error (runtime/) */
-  mx_array *walk_next; /* scratch of mx_array_destroy */
+  union {
+    mx_array *walk_next; /* scratch of mx_array_destroy */
+    uintptr_t last;      /* MX_BOUND: the step that reads it last */
+  };
   uint16_t nout;
   uint16_t block; /* size class of this block */
 };

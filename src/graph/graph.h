@@ -53,9 +53,20 @@ mx_array *mx_pick(mx_scope *s, mx_array *tuple, int i);
 /* A leaf that stands for an argument of vmap or compile. */
 mx_array *mx_placeholder(mx_scope *s, mx_dtype t, int ndim, const int32_t *shape);
 
+/* What a node of kind MX_CONTROL carries as its object: graphs of its own, by which it computes its results. */
+typedef struct mx_control {
+  mx_object base;
+  /* Fills node->outs. may_take: an input that only this node holds may be overwritten. */
+  int (*run)(struct mx_control *c, mx_array *node, bool may_take);
+  /* The tuple node over other inputs (owned by the scope); it may have more results. */
+  mx_array *(*again)(struct mx_control *c, mx_scope *s, const mx_array *node, mx_array *const *in);
+} mx_control;
+/* A tuple node as it stands, what mx_control.again makes unless it knows better. */
+mx_array *mx_tuple_node(mx_scope *s, mx_opcode op, int nin, mx_array *const *in, int np, const int64_t *p, mx_object *object, int nout);
+
 /* ---- rules: one record an op ---- */
 
-enum mx_op_kind { MX_ELEMENTWISE, MX_REDUCTION, MX_VIEW, MX_ALIAS, MX_KERNEL };
+enum mx_op_kind { MX_ELEMENTWISE, MX_REDUCTION, MX_VIEW, MX_ALIAS, MX_KERNEL, MX_CONTROL };
 
 enum mx_result_kind { MX_RESULT_SAME, MX_RESULT_BOOL, MX_RESULT_REAL, MX_RESULT_SUM };
 
@@ -101,6 +112,9 @@ int mx_async_eval(int n, mx_array *const *a);
 /* Set by functions that put a number made from a shape into the graph as a constant, as mean its divisor: what a shapeless compile
  * traces then holds for these shapes only. */
 extern _Thread_local bool mx_shape_used;
+/* While a branch of cond is traced, what it builds is told from what it captures: nodes carry the level at which they were built (15: or more). */
+extern _Thread_local uint8_t mx_level;
+extern _Atomic int mx_levels_open; /* of all threads */
 /* Whether a trace of vjp or jvp is open on this thread. */
 extern _Thread_local int mx_tracing;
 

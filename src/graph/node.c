@@ -4,6 +4,8 @@
 #include "graph/graph.h"
 
 _Thread_local bool mx_shape_used;
+_Thread_local uint8_t mx_level;
+_Atomic int mx_levels_open;
 
 /* What a node inherits from its inputs. */
 static uint8_t inherited(int nin, mx_array *const *in) {
@@ -16,6 +18,7 @@ static void fill(mx_array *a, mx_stream stream, int op, int nin, mx_array *const
   a->op = (uint16_t)op;
   a->stream = stream;
   a->flags = inherited(nin, in);
+  if (atomic_load_explicit(&mx_levels_open, memory_order_relaxed)) a->flags |= (uint8_t)(mx_level * MX_LEVEL);
   if (op == OP_stop_gradient) a->flags &= (uint8_t)~MX_TRACER; /* no gradient is wanted of what comes from it */
   for (int i = 0; i < nin; i++) a->in[i] = mx_retain(in[i]);
   if (np) memcpy(a->p, p, (size_t)np * sizeof *p);
@@ -106,6 +109,10 @@ static mx_array *tuple(mx_scope *s, mx_stream stream, int op, int nin, mx_array 
   return rc ? NULL : mx_own(s, a);
 }
 
+mx_array *mx_tuple_node(mx_scope *s, mx_opcode op, int nin, mx_array *const *in, int np, const int64_t *p, mx_object *object, int nout) {
+  return all_given(s, nin, in) ? tuple(s, s->stream, op, nin, in, np, p, object, nout) : NULL;
+}
+
 mx_array *mx_pick(mx_scope *s, mx_array *t, int i) {
   int64_t p = i;
   return mx_node(s, OP_pick, 1, &t, 1, &p);
@@ -120,6 +127,7 @@ int mx_node_multi(mx_scope *s, mx_opcode op, int nin, mx_array *const *in, int n
 
 mx_array *mx_node_again(mx_scope *s, const mx_array *n, mx_array *const *in) {
   if (!all_given(s, n->nin, in)) return NULL;
+  if (mx_ops[n->op].kind == MX_CONTROL && n->object) return ((mx_control *)n->object)->again((mx_control *)n->object, s, n, in);
   if (n->outs) return tuple(s, n->stream, n->op, n->nin, in, n->np, n->p, n->object, n->nout);
   return single(s, n->stream, n->op, n->nin, in, n->np, n->p, n->object);
 }

@@ -30,6 +30,7 @@ VMAP(vmap_reduce);
 #define DECLARE_VIEW(name) VIEW_RULE(view_##name);
 #define DECLARE_ALIAS(name)
 #define DECLARE_KERNEL(name)
+#define DECLARE_CONTROL(name)
 #define OP(name, label, kind, nin, nout, inplace, infer, vjp, jvp, vmap, doc) \
   INFER(infer); VJP(vjp); JVP(jvp); VMAP(vmap); DECLARE_##kind(name)
 #include "structured.def"
@@ -38,6 +39,7 @@ VMAP(vmap_reduce);
 #define RULE_VIEW(name) view_##name
 #define RULE_ALIAS(name) NULL
 #define RULE_KERNEL(name) NULL
+#define RULE_CONTROL(name) NULL
 
 const mx_op mx_ops[MX_OPS] = {
 #define UNARY(name, label, types, res, dx, body, doc) \

@@ -72,24 +72,15 @@ static void piece_free(mx_piece *p) {
   *p = (mx_piece){0};
 }
 
-/* What one eval has to do: the nodes in order, cut into pieces with their plans. */
-typedef struct job {
-  mx_piece all;
-  struct { mx_piece part; mx_plan *plan; } *pieces;
-  int npieces;
-  bool keep;
-  int nroots;
-  mx_array **roots;             /* retained by a queued job */
-  const mx_backend *backend;
-} job;
-
-static void job_free(job *j) {
+void mx_work_free(mx_work *j) {
   for (int i = 0; i < j->npieces; i++) {
     mx_plan_release(j->pieces[i].plan);
     mx_free(j->pieces[i].part.leaf);
   }
   mx_free(j->pieces);
   piece_free(&j->all);
+  j->pieces = NULL;
+  j->npieces = 0;
 }
 
 /* ---- collecting ---- */
@@ -167,7 +158,7 @@ static int number_piece(mx_piece *p, uint8_t *held, int *uses, bool keep) {
   return 0;
 }
 
-static int plan_job(job *j) {
+static int plan_pieces(mx_work *j) {
   uint8_t held[PIECE];
   int uses[PIECE];
   int npieces = (j->all.nnode + PIECE - 1) / PIECE;
@@ -185,7 +176,7 @@ static int plan_job(job *j) {
 }
 
 /* What the plans will compute becomes SCHEDULED. */
-static void claim(job *j) {
+static void claim_all(mx_work *j) {
   for (int i = 0; i < j->npieces; i++) {
     const mx_plan *plan = j->pieces[i].plan;
     mx_array **node = j->pieces[i].part.node;
@@ -198,7 +189,7 @@ static void claim(job *j) {
   }
 }
 
-static void run_job(job *j) {
+static void run_work(mx_work *j) {
   for (int i = 0; i < j->npieces; i++) {
     mx_piece *p = &j->pieces[i].part;
     for (int k = 0; k < p->nleaf; k++) wait_computed(p->leaf[k]); /* somebody else computes them */
@@ -207,28 +198,35 @@ static void run_job(job *j) {
   announce();
 }
 
-static void run_queued(void *p) {
-  job *j = p;
-  run_job(j);
-  for (int i = 0; i < j->nroots; i++) mx_release(j->roots[i]);
-  mx_free(j->roots);
-  job_free(j);
-  mx_free(j);
-}
-
-/* Collects and claims under the lock. j->all is empty when there is nothing to do. */
-static int prepare(int n, mx_array *const *a, job *j) {
+/* Collects and claims under the lock. all is empty when there is nothing to do. */
+int mx_work_plan(mx_work *w, int n, mx_array *const *roots, bool keep, bool claim) {
   uint32_t watching = mx_watched();
   mx_watch_start start;
   if (watching) mx_watch_begin(&start);
-  *j = (job){.backend = &mx_cpu_backend, .keep = mx_tracing > 0};
+  *w = (mx_work){.backend = &mx_cpu_backend, .keep = keep};
   pthread_mutex_lock(&graph_lock);
-  int rc = collect(n, a, &j->all);
-  if (!rc && j->all.nnode && !(rc = plan_job(j))) claim(j);
+  int rc = collect(n, roots, &w->all);
+  if (!rc && w->all.nnode && !(rc = plan_pieces(w)) && claim) claim_all(w);
   pthread_mutex_unlock(&graph_lock);
-  if (watching & MX_WATCH_TIMES) mx_watch_planned(&start, j->all.nnode);
-  if (rc) job_free(j);
+  if (watching & MX_WATCH_TIMES) mx_watch_planned(&start, w->all.nnode);
+  if (rc) mx_work_free(w);
   return rc;
+}
+
+/* Work for a stream's worker. */
+typedef struct job {
+  mx_work w;
+  int nroots;
+  mx_array **roots; /* retained */
+} job;
+
+static void run_queued(void *p) {
+  job *j = p;
+  run_work(&j->w);
+  for (int i = 0; i < j->nroots; i++) mx_release(j->roots[i]);
+  mx_free(j->roots);
+  mx_work_free(&j->w);
+  mx_free(j);
 }
 
 static bool nothing_to_do(int n, mx_array *const *a) {
@@ -239,12 +237,12 @@ static bool nothing_to_do(int n, mx_array *const *a) {
 
 int mx_eval(int n, mx_array *const *a) {
   if (nothing_to_do(n, a)) return 0;
-  job j;
-  int rc = prepare(n, a, &j);
+  mx_work w;
+  int rc = mx_work_plan(&w, n, a, mx_tracing > 0, true);
   if (rc) return rc;
   atomic_fetch_add_explicit(&evals, 1, memory_order_relaxed);
-  run_job(&j);
-  job_free(&j);
+  run_work(&w);
+  mx_work_free(&w);
   for (int i = 0; i < n; i++) {
     if (!a[i]) continue;
     wait_computed(a[i]);
@@ -263,15 +261,16 @@ int mx_async_eval(int n, mx_array *const *a) {
     mx_free(roots);
     return mx_fail_memory();
   }
-  int rc = prepare(n, a, j);
-  if (rc || !j->all.nnode) {
-    if (!rc) job_free(j);
+  j->nroots = 0;
+  int rc = mx_work_plan(&j->w, n, a, mx_tracing > 0, true);
+  if (rc || !j->w.all.nnode) {
+    if (!rc) mx_work_free(&j->w);
     mx_free(j);
     mx_free(roots);
     return rc;
   }
   atomic_fetch_add_explicit(&evals, 1, memory_order_relaxed);
-  mx_stream stream = j->all.node[j->all.nnode - 1]->stream;
+  mx_stream stream = j->w.all.node[j->w.all.nnode - 1]->stream;
   for (int i = 0; i < n; i++) roots[j->nroots++] = mx_retain(a[i]);
   j->roots = roots;
   if (mx_queue_push(stream, run_queued, j)) run_queued(j); /* no worker could be started: run it here */

@@ -52,7 +52,23 @@ void mx_plan_clear(void);
 
 /* Runs a plan over a piece: every node that must exist becomes available or failed. keep: a trace is open, so inputs of tracer nodes stay. */
 void mx_run(const mx_plan *plan, const mx_piece *piece, const mx_backend *b, bool keep);
+/* The same over a graph whose nodes stay as they are, to be run again (routine.c). Its steps are numbered from `first`; after step i the next
+ * ndead[i] arrays of `dead` are read no more. */
+int mx_run_again(const mx_plan *plan, const mx_piece *piece, const mx_backend *b, uintptr_t first, mx_array *const *dead, const uint32_t *ndead);
+void mx_drop_data(mx_array *a);
 void mx_run_stats(uint64_t *programs, uint64_t *kernels, uint64_t *donations);
+
+/* What is unevaluated below some roots, in pieces with their plans. */
+typedef struct mx_work {
+  mx_piece all;
+  struct { mx_piece part; mx_plan *plan; } *pieces;
+  int npieces;
+  bool keep;
+  const mx_backend *backend;
+} mx_work;
+/* claim: the nodes become SCHEDULED. An error leaves nothing to be freed. */
+int mx_work_plan(mx_work *w, int n, mx_array *const *roots, bool keep, bool claim);
+void mx_work_free(mx_work *w);
 
 /* The error that a failed array keeps. */
 typedef struct mx_failure {

@@ -15,6 +15,15 @@ void mx_run_stats(uint64_t *programs, uint64_t *kernels, uint64_t *donated) {
   *donated = donations;
 }
 
+/* A run of a plan over a piece. */
+typedef struct runner {
+  const mx_piece *p;
+  const mx_backend *b;
+  bool keep;     /* a trace is open, or somebody reads what was computed from: nothing is overwritten */
+  bool again;    /* the graph is run again: lifetimes are known, results may have their place */
+  uintptr_t now; /* then: the number of the step */
+} runner;
+
 /* ---- results ---- */
 
 static void set_available(mx_array *a) { atomic_store_explicit(&a->status, MX_AVAILABLE, memory_order_release); }
@@ -57,12 +66,17 @@ static void detach(mx_array *n, bool keep) {
 
 /* ---- memory ---- */
 
-static bool may_take(const mx_array *x, int uses) {
+static bool may_take(const runner *r, const mx_array *x, int uses) {
+  if (r->again) {
+    if (!(x->flags & MX_BOUND) || x->last != r->now) return false;
+    uses = atomic_load_explicit(&x->refs, memory_order_relaxed);
+  }
   return x->buf && !x->buf->dtor && atomic_load_explicit(&x->refs, memory_order_acquire) == uses &&
          atomic_load_explicit(&x->buf->refs, memory_order_acquire) == 1;
 }
 
 static int give_buffer(mx_array *a) {
+  if (a->buf) return 0; /* it has its place */
   if (!(a->buf = mx_buffer_new(mx_nbytes(a)))) return mx_error_kind();
   a->data = a->buf->ptr;
   return 0;
@@ -150,33 +164,39 @@ static int run_view(mx_array *n, const mx_backend *b) {
 
 enum { FEW = 8 };
 
-static int allocate_results(mx_array *n, mx_view *out, bool keep) {
+static int allocate_results(const runner *r, mx_array *n, mx_view *out) {
   if (n->outs) {
     for (int i = 0; i < n->nout; i++) {
-      mx_result *r = &n->outs[i];
-      if (!(r->buf = mx_buffer_new((size_t)r->size * mx_dtype_sizes[r->dtype]))) return mx_error_kind();
-      r->data = r->buf->ptr;
-      out[i] = (mx_view){r->data, r->shape, r->strides, r->size, r->ndim, r->dtype};
+      mx_result *o = &n->outs[i];
+      if (!(o->buf = mx_buffer_new((size_t)o->size * mx_dtype_sizes[o->dtype]))) return mx_error_kind();
+      o->data = o->buf->ptr;
+      out[i] = (mx_view){o->data, o->shape, o->strides, o->size, o->ndim, o->dtype};
     }
     return 0;
   }
   int k = mx_ops[n->op].inplace;
   mx_array *x = k >= 0 && k < n->nin ? n->in[k] : NULL;
   int rc = 0;
-  if (x && !keep && x->dtype == n->dtype && may_take(x, 1) && mx_same_shape(x, n) && mx_is_row_contiguous(x)) take_buffer(n, x);
+  if (x && !n->buf && !r->keep && x->dtype == n->dtype && may_take(r, x, 1) && mx_same_shape(x, n) && mx_is_row_contiguous(x)) take_buffer(n, x);
   else rc = give_buffer(n);
   if (!rc) out[0] = view_of(n);
   return rc;
 }
 
-static int run_kernel(mx_array *n, const mx_backend *b, bool keep) {
-  mx_kernel kernel = b->kernels[n->op];
-  if (!kernel) return mx_fail(MX_ENOTIMPL, "[%s] Not implemented by the %s back end.", mx_ops[n->op].name, b->name);
+static int run_without_kernel(const runner *r, mx_array *n) {
+  mx_control *c = (mx_control *)n->object;
+  if (mx_ops[n->op].kind == MX_CONTROL && c) return c->run(c, n, !r->keep && !r->again);
+  return mx_fail(MX_ENOTIMPL, "[%s] Not implemented by the %s back end.", mx_ops[n->op].name, r->b->name);
+}
+
+static int run_kernel(const runner *r, mx_array *n) {
+  mx_kernel kernel = r->b->kernels[n->op];
+  if (!kernel) return run_without_kernel(r, n);
   mx_view few[FEW], *v = few;
   int nv = n->nin + n->nout;
   if (nv > FEW && !(v = mx_malloc((size_t)nv * sizeof *v))) return mx_fail_memory();
   for (int i = 0; i < n->nin; i++) v[i] = view_of(n->in[i]);
-  int rc = allocate_results(n, v + n->nin, keep);
+  int rc = allocate_results(r, n, v + n->nin);
   if (!rc) {
     mx_call call = {.op = (mx_opcode)n->op, .nin = n->nin, .nout = n->nout, .np = n->np, .in = v, .out = v + n->nin, .p = n->p,
                     .object = n->object};
@@ -195,11 +215,11 @@ static int single_failure(const mx_array *n) {
   return 0;
 }
 
-static int run_single(const mx_step *s, const mx_piece *p, const mx_backend *b, bool keep) {
-  mx_array *n = p->node[s->node];
+static int run_single(const runner *r, const mx_step *s) {
+  mx_array *n = r->p->node[s->node];
   int rc = single_failure(n);
   if (rc) return rc;
-  return s->kind == MX_STEP_VIEW ? run_view(n, b) : run_kernel(n, b, keep);
+  return s->kind == MX_STEP_VIEW ? run_view(n, r->b) : run_kernel(r, n);
 }
 
 /* ---- groups ---- */
@@ -207,12 +227,12 @@ static int run_single(const mx_step *s, const mx_piece *p, const mx_backend *b, 
 static mx_array *resolve(const mx_piece *p, mx_ref r) { return r & MX_LEAF ? p->leaf[r & ~MX_LEAF] : p->node[r]; }
 
 /* An output may take the memory of an input that dies with this group: same item size and full shape, read where it is written. */
-static int group_output(mx_array *o, const mx_group *g, const mx_piece *p, bool *taken, bool keep) {
-  if (!keep)
+static int group_output(const runner *r, mx_array *o, const mx_group *g, bool *taken) {
+  if (!r->keep && !o->buf)
     for (int i = 0; i < g->n_in; i++) {
-      mx_array *x = resolve(p, g->in[i]);
+      mx_array *x = resolve(r->p, g->in[i]);
       if (taken[i] || x->size != o->size || mx_dtype_sizes[x->dtype] != mx_dtype_sizes[o->dtype]) continue;
-      if (!may_take(x, g->in_uses[i]) || !mx_same_shape(x, o) || !mx_is_row_contiguous(x)) continue;
+      if (!may_take(r, x, g->in_uses[i]) || !mx_same_shape(x, o) || !mx_is_row_contiguous(x)) continue;
       taken[i] = true;
       take_buffer(o, x);
       return 0;
@@ -232,7 +252,8 @@ static mx_view broadcast_view(const mx_array *x, const mx_array *domain, int64_t
   return (mx_view){x->data, domain->shape, strides, domain->size, domain->ndim, x->dtype};
 }
 
-static int run_program(const mx_group *g, const mx_piece *p, const mx_backend *b, bool keep) {
+static int run_program(const runner *r, const mx_group *g) {
+  const mx_piece *p = r->p;
   group_io io;
   bool taken[MX_PROGRAM_IO] = {false};
   const mx_array *domain = p->node[g->domain];
@@ -244,18 +265,18 @@ static int run_program(const mx_group *g, const mx_piece *p, const mx_backend *b
   }
   for (int i = 0; i < g->n_out; i++) {
     mx_array *o = p->node[g->out[i]];
-    int rc = g->program.out[i].reduce ? give_buffer(o) : group_output(o, g, p, taken, keep);
+    int rc = g->program.out[i].reduce ? give_buffer(o) : group_output(r, o, g, taken);
     if (rc) return rc;
     io.out[i] = view_of(o);
   }
   atomic_fetch_add_explicit(&programs_run, 1, memory_order_relaxed);
-  return b->run(&g->program, domain->ndim, domain->shape, io.in, io.out);
+  return r->b->run(&g->program, domain->ndim, domain->shape, io.in, io.out);
 }
 
 /* ---- steps ---- */
 
-static int run_step(const mx_step *s, const mx_piece *p, const mx_backend *b, bool keep) {
-  return s->kind == MX_STEP_GROUP ? run_program(s->group, p, b, keep) : run_single(s, p, b, keep);
+static int run_step(const runner *r, const mx_step *s) {
+  return s->kind == MX_STEP_GROUP ? run_program(r, s->group) : run_single(r, s);
 }
 
 static void finish(mx_array *n, int rc) {
@@ -276,19 +297,46 @@ static void finish_step(const mx_step *s, const mx_piece *p, bool keep, int rc) 
 }
 
 /* The same with somebody looking on. What the check for NaN reads must not be overwritten: nothing is donated. */
-static int run_step_watched(const mx_step *s, const mx_piece *p, const mx_backend *b, bool keep, uint32_t watching) {
+static int run_step_watched(const runner *run, const mx_step *s, uint32_t watching) {
+  runner r = *run;
   mx_watch_start start;
   mx_watch_begin(&start);
-  int rc = run_step(s, p, b, keep || (watching & MX_WATCH_NAN));
-  if (watching & MX_WATCH_TIMES) mx_watch_step(&start, s, p);
-  return !rc && (watching & MX_WATCH_NAN) ? mx_watch_values(s, p) : rc;
+  r.keep |= (watching & MX_WATCH_NAN) != 0;
+  int rc = run_step(&r, s);
+  if (!rc && (watching & MX_WATCH_TIMES)) mx_watch_step(&start, s, r.p);
+  return !rc && (watching & MX_WATCH_NAN) ? mx_watch_values(s, r.p) : rc;
 }
 
 void mx_run(const mx_plan *plan, const mx_piece *p, const mx_backend *b, bool keep) {
   uint32_t watching = mx_watched();
+  runner r = {.p = p, .b = b, .keep = keep};
   for (int i = 0; i < plan->nsteps; i++) {
     const mx_step *s = &plan->steps[i];
-    int rc = watching ? run_step_watched(s, p, b, keep, watching) : run_step(s, p, b, keep);
-    finish_step(s, p, keep, rc);
+    finish_step(s, p, keep, watching ? run_step_watched(&r, s, watching) : run_step(&r, s));
+  }
+}
+
+int mx_run_again(const mx_plan *plan, const mx_piece *p, const mx_backend *b, uintptr_t first, mx_array *const *dead, const uint32_t *ndead) {
+  uint32_t watching = mx_watched();
+  runner r = {.p = p, .b = b, .again = true};
+  for (int i = 0; i < plan->nsteps; i++) {
+    const mx_step *s = &plan->steps[i];
+    r.now = first + (uintptr_t)i;
+    int rc = watching ? run_step_watched(&r, s, watching) : run_step(&r, s);
+    if (rc) return rc;
+    for (uint32_t k = 0; k < ndead[i]; k++) mx_drop_data(*dead++);
+  }
+  return 0;
+}
+
+void mx_drop_data(mx_array *a) {
+  mx_buffer *buf = a->buf;
+  a->buf = NULL;
+  a->data = NULL;
+  mx_buffer_release(buf);
+  for (int i = 0; a->outs && i < a->nout; i++) {
+    mx_buffer_release(a->outs[i].buf);
+    a->outs[i].buf = NULL;
+    a->outs[i].data = NULL;
   }
 }

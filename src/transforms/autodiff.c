@@ -8,6 +8,8 @@
 #include "transforms/tape.h"
 #include "transforms/transforms.h"
 
+_Thread_local int mx_sweeping;
+
 /* ---- sweeps ---- */
 
 /* Scratch for the arguments of rules, as wide as the widest node. */
@@ -164,8 +166,7 @@ static int trace_close(trace *t, int rc) {
   return rc ? rc : end;
 }
 
-/* Pushes the cotangents of the sources. cot: one an output, NULL: zero. */
-static int pull_back(trace *t, mx_array *const *cot, mx_list *grads) {
+static int sweep_trace(trace *t, mx_array *const *cot, mx_list *grads) {
   mx_tape tape;
   int rc = mx_tape_build(&tape, t->nsrc, t->src, t->out.n, t->out.at, MX_TRACER, mx_custom_follow_vjp, 0, NULL);
   if (rc) return rc;
@@ -183,6 +184,14 @@ static int pull_back(trace *t, mx_array *const *cot, mx_list *grads) {
   }
   mx_slots_free(table, tape.nslot);
   mx_tape_clear(&tape);
+  return rc;
+}
+
+/* Pushes the cotangents of the sources. cot: one an output, NULL: zero. */
+static int pull_back(trace *t, mx_array *const *cot, mx_list *grads) {
+  mx_sweeping++;
+  int rc = sweep_trace(t, cot, grads);
+  mx_sweeping--;
   return rc;
 }
 
@@ -274,9 +283,11 @@ int mx_jvp(mx_closure *f, int n, mx_array *const *primals, int ntan, mx_array *c
       return mx_fail(MX_EVALUE, "[jvp] Input shape %s does not match shape of tangent %s.", mx_shape_of(primals[i]),
                      mx_shape_of(tangents[i]));
   trace t;
+  mx_sweeping++;
   int rc = trace_open(&t, f, n, NULL, n, primals);
   if (!rc) rc = push_forward(&t, tangents, tangents_out);
   if (!rc) rc = push_all(outputs, &t.out);
+  mx_sweeping--;
   return trace_close(&t, rc);
 }
 

@@ -50,13 +50,17 @@ static int collect_inputs(mx_replay *r, const mx_tape *t, constants *c) {
   return rc;
 }
 
+static bool is_lifted(const mx_array *a, uint8_t lift) {
+  return (a->flags & lift & ~MX_LIFT_LAZY) || ((lift & MX_LIFT_LAZY) && !mx_is_available(a));
+}
+
 /* order[i]: where constant i goes, those to be lifted first. */
 static int place_constants(mx_replay *r, const mx_list *all, uint8_t lift, mx_list *lifted, int32_t *order) {
   int first = 0, rc = 0;
-  for (int i = 0; i < all->n; i++) first += (all->at[i]->flags & lift) != 0;
+  for (int i = 0; i < all->n; i++) first += order[i] = is_lifted(all->at[i], lift); /* once: what is computed meanwhile changes it */
   int last = first, next = 0;
   for (int i = 0; i < all->n && !rc; i++) {
-    bool up = all->at[i]->flags & lift;
+    bool up = order[i];
     order[i] = up ? next++ : last++;
     if (up) rc = mx_list_push(lifted, all->at[i]);
     else r->constant[order[i] - first] = mx_retain(all->at[i]), r->nconst++;

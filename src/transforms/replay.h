@@ -25,7 +25,8 @@ typedef struct mx_replay {
 /* From a traced graph: inputs (sources that carry flag) to outputs. */
 int mx_replay_new(mx_replay **res, int nin, mx_array *const *inputs, int nout, mx_array *const *outputs, uint8_t flag, bool simplify);
 /* From a tape that is already there. Arrays that are not on it are constants, but those that carry a flag of `lift` become more inputs
- * after the sources, and are pushed on lifted. */
+ * after the sources, and are pushed on lifted. MX_LIFT_LAZY: so do those that are not computed yet. */
+#define MX_LIFT_LAZY 0x80
 int mx_replay_from_tape(mx_replay **res, const mx_tape *t, int nout, mx_array *const *outputs, uint8_t lift, mx_list *lifted);
 /* Merges equal nodes, drops what is not needed, cancels transposes and exact casts. */
 int mx_replay_simplify(mx_replay *r);

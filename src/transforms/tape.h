@@ -52,6 +52,10 @@ static inline int32_t mx_tape_slot(const mx_tape *t, const mx_array *a) {
 static inline int mx_results(const mx_array *a) { return a->outs ? a->nout : 1; }
 int mx_tape_widest(const mx_tape *t);
 
+/* How many of this thread's open traces (mx_tracing) are past the building of their function, or go forward: nodes built now have no
+ * backward sweep of theirs ahead. */
+extern _Thread_local int mx_sweeping;
+
 /* ---- sweeps over a tape: autodiff.c. The tables are [nslot], own their arrays and are NULL where zero ---- */
 
 /* From cotangents of some slots to those of the sources (in place). */

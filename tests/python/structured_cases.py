@@ -269,6 +269,13 @@ CASES = [
          differentiable=False),
     Case("custom", "checkpoint", lambda x: mx.checkpoint(lambda a: mx.exp(a) * a)(x), [(3, 4)], lambda x: np.exp(x) * x,
          vmap=False, compile=False),
+    # control flow
+    Case("loop", "scan", lambda x, w: mx.scan(lambda c, e: (c * 0.5 + e * w, c * e), mx.zeros_like(w), x)[1], [(3, 4), (4,)],
+         lambda x, w: np.stack([0 * x[0], x[0] * w * x[1], (0.5 * x[0] + x[1]) * w * x[2]])),
+    Case("cond", "on a constant", lambda x, y: mx.cond(mx.array(True), lambda a, b: a * a * b, lambda a, b: a + b, x, y), [(3, 4), (3, 4)],
+         lambda x, y: x * x * y),
+    Case("while_loop", "three times", lambda x: mx.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, c[1] * x), (0, x))[1], [(3, 4)],
+         lambda x: x**4, differentiable=False),
     # layers that users build from several ops
     Case("matmul", "attention", lambda q, k, v: mx.fast.scaled_dot_product_attention(q, k, v, scale=0.5),
          [(1, 2, 4, 3), (1, 2, 5, 3), (1, 2, 5, 3)],

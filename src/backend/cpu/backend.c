@@ -3,6 +3,7 @@
 
 #define KERNELS_VIEW(name)
 #define KERNELS_ALIAS(name)
+#define KERNELS_CONTROL(name)
 #define KERNELS_KERNEL(name) [OP_##name] = mx_cpu_##name,
 #define OP(name, label, kind, ...) KERNELS_##kind(name)
 #define REDUCE(name, ...) [OP_##name] = mx_cpu_reduce,

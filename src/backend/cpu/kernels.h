@@ -6,12 +6,14 @@
 
 #define KERNELS_VIEW(name)
 #define KERNELS_ALIAS(name)
+#define KERNELS_CONTROL(name)
 #define KERNELS_KERNEL(name) int mx_cpu_##name(const mx_call *c);
 #define OP(name, label, kind, ...) KERNELS_##kind(name)
 #include "structured.def"
 #undef OP
 #undef KERNELS_VIEW
 #undef KERNELS_ALIAS
+#undef KERNELS_CONTROL
 #undef KERNELS_KERNEL
 
 int mx_cpu_reduce(const mx_call *c);
