@@ -286,6 +286,9 @@ static void weight_range(void *ctx, int64_t begin, int64_t end) {
   mx_scratch_free(columns);
 }
 
+#define F32(o) ((float *)(void *)(o).data)
+static bool depthwise(const conv_job *j) { return j->t == MX_F32 && mx_conv_is_depthwise(&j->g); }
+
 static void job_init(conv_job *j, const mx_call *c, const mx_view *x, const mx_view *w, const mx_view *y) {
   memset(j, 0, sizeof *j);
   mx_conv_init(&j->g, c->p, x->shape, w->shape, y->shape);
@@ -345,6 +348,10 @@ int mx_cpu_conv(const mx_call *c) {
   if (!j.depth) return mx_fill(y, NULL);
   if ((rc = operand_init(&j.x, &j, x, false)) || (rc = operand_init(&j.w, &j, w, true)) || (rc = operand_result(&j.y, &j, y)))
     return finish(&j, &j.y, y, rc);
+  if (depthwise(&j)) {
+    j.rc = mx_conv_depthwise(&j.g, F32(j.x), &j.x.s, F32(j.w), F32(j.y));
+    return finish(&j, &j.y, y, 0);
+  }
   if (!(j.w_columns = mx_scratch((size_t)w->size * j.item))) return finish(&j, &j.y, y, mx_fail_memory());
   int64_t og = j.g.o / j.g.groups;
   for (int64_t q = 0; q < j.g.groups; q++) transpose(w_group(&j, q), og, j.depth, j.item, j.w_columns + (size_t)(q * og * j.depth) * j.item);
@@ -363,6 +370,10 @@ int mx_cpu_conv_grad_input(const mx_call *c) {
   memset(j.x.data, 0, (size_t)x->size * j.item);
   if (!y->size || !w->size) return finish(&j, &j.x, x, 0);
   if ((rc = operand_init(&j.w, &j, w, true)) || (rc = operand_init(&j.y, &j, y, true))) return finish(&j, &j.x, x, rc);
+  if (depthwise(&j)) {
+    j.rc = mx_conv_depthwise_input(&j.g, F32(j.y), F32(j.w), F32(j.x));
+    return finish(&j, &j.x, x, 0);
+  }
   find_runs(&j);
   int64_t image = j.pixels / j.g.batch, grain = j.block / image;
   mx_parallel(j.g.batch, grain ? grain : 1, input_range, &j);
@@ -382,6 +393,10 @@ int mx_cpu_conv_grad_weight(const mx_call *c) {
   if (j.parts < 1) j.parts = 1;
   if ((rc = operand_init(&j.x, &j, x, false)) || (rc = operand_init(&j.y, &j, y, true)) || (rc = operand_result(&j.w, &j, w)))
     return finish(&j, &j.w, w, rc);
+  if (depthwise(&j)) {
+    j.rc = mx_conv_depthwise_weight(&j.g, F32(j.x), &j.x.s, F32(j.y), F32(j.w));
+    return finish(&j, &j.w, w, 0);
+  }
   if (!(j.partial = mx_scratch((size_t)(j.parts * w->size) * j.item))) return finish(&j, &j.w, w, mx_fail_memory());
   find_runs(&j);
   mx_parallel(j.parts, 1, weight_range, &j);

@@ -38,4 +38,11 @@ static inline int64_t mx_conv_source(const mx_conv *g, int d, int64_t o, int64_t
 /* The plain loops that the others are compared with: conv, conv_grad_input or conv_grad_weight, sums in f64. */
 int mx_conv_plain(const mx_call *c);
 
+/* A group for every channel. These are computed without columns: f32, x's last axis contiguous, the others row-contiguous. 0, or MX_EMEMORY
+ * without a message. */
+bool mx_conv_is_depthwise(const mx_conv *g);
+int mx_conv_depthwise(const mx_conv *g, const float *x, const mx_conv_strides *sx, const float *w, float *y);
+int mx_conv_depthwise_input(const mx_conv *g, const float *y, const float *w, float *dx);
+int mx_conv_depthwise_weight(const mx_conv *g, const float *x, const mx_conv_strides *sx, const float *y, float *dw);
+
 #endif

@@ -44,6 +44,9 @@ typedef struct mx_vec {
   void (*values_float)(int64_t n, const uint32_t *k, float *o);
   void (*keys_double)(int64_t n, const double *x, uint64_t *o);
   void (*values_double)(int64_t n, const uint64_t *k, double *o);
+  /* o[k] = sum over t of x[t][k] w[t][k], t rising; acc[k] += x[k] y[k] */
+  void (*taps)(int64_t channels, int n, const float *const *x, const float *const *w, float *o);
+  void (*products)(int64_t n, float *acc, const float *x, const float *y);
 } mx_vec;
 
 /* Of the instruction set in use (isa.h). */
