@@ -3,23 +3,46 @@
 
 #include "graph/build.h"
 
-/* Matrices by index into the flattened batch of x. */
-static mx_array *chosen(mx_scope *s, mx_array *x, mx_array *index) {
-  if (!x || !index) return NULL;
-  if (!mx_is_integer(index->dtype))
+/* The matrices of x as (batch, rows, columns), and which of them are meant: `index`, or all in order, of the batch's shape. */
+static mx_array *matrices(mx_scope *s, mx_array *x, mx_array **index) {
+  if (!x) return NULL;
+  if (*index && !mx_is_integer((*index)->dtype))
     return mx_scope_fail(s, MX_EVALUE, "[gather_mm] Got indices with invalid dtype %s. Indices must be integral.",
-                         mx_dtype_name(index->dtype));
+                         mx_dtype_name((*index)->dtype));
   if (x->ndim < 2)
     return mx_scope_fail(s, MX_EVALUE, "[gather_mm] Inputs must have at least two dimensions, not shape %s.", mx_shape_of(x));
+  int shape[MX_MAX_NDIM];
+  for (int i = 0; i < x->ndim - 2; i++) shape[i] = x->shape[i];
+  size_t batch = (size_t)x->ndim - 2;
   x = x->ndim == 2 ? mx_expand_dims(s, x, 0) : mx_flatten(s, x, 0, -3);
-  return mx_take_axis(s, x, index, 0);
+  if (x && !*index) *index = mx_reshape(s, mx_arange(s, 0, x->shape[0], 1, MX_U32), shape, batch);
+  return x;
 }
 
-mx_array *mx_gather_mm(mx_scope *s, mx_array *a, mx_array *b, mx_array *lhs_indices, mx_array *rhs_indices, bool sorted_indices) {
-  (void)sorted_indices;
-  if (lhs_indices) a = chosen(s, a, lhs_indices);
-  if (rhs_indices) b = chosen(s, b, rhs_indices);
-  return mx_matmul(s, a, b);
+mx_array *mx_gather_mm(mx_scope *s, mx_array *a, mx_array *b, mx_array *l, mx_array *r, bool sorted_indices) {
+  (void)sorted_indices; /* the kernel groups them in any case */
+  if (!a || !b) return NULL;
+  if (!l && !r) return mx_matmul(s, a, b);
+  mx_dtype t = mx_promote(a->dtype, b->dtype);
+  a = matrices(s, mx_astype(s, a, t), &l);
+  b = matrices(s, mx_astype(s, b, t), &r);
+  if (!a || !b || !l || !r) return NULL;
+  if (a->shape[2] != b->shape[1])
+    return mx_scope_fail(
+        s, MX_EVALUE,
+        "[gather_mm] Last dimension of first input with shape %s must match second to last dimension of second input with shape %s.",
+        mx_shape_of(a), mx_shape_of(b));
+  int32_t shape[MX_MAX_NDIM];
+  int n, rc = mx_broadcast_shape(l->ndim, l->shape, r->ndim, r->shape, &n, shape);
+  if (rc) return mx_scope_error(s, rc);
+  if (n + 2 > MX_MAX_NDIM) return mx_scope_fail(s, MX_EVALUE, "[gather_mm] Too many dimensions: %d.", n + 2);
+  l = mx_broadcast_to(s, l, shape, n);
+  r = mx_broadcast_to(s, r, shape, n);
+  if (!mx_is_inexact(t)) return mx_matmul(s, mx_take_axis(s, a, l, 0), mx_take_axis(s, b, r, 0));
+  mx_array *in[4] = {a, b, mx_flatten(s, l, 0, -1), mx_flatten(s, r, 0, -1)};
+  shape[n] = a->shape[1];
+  shape[n + 1] = b->shape[2];
+  return mx_reshape(s, mx_node(s, OP_gather_mm, 4, in, 0, NULL), shape, (size_t)n + 2);
 }
 
 /* mask (..., rows / size, cols / size) spread over blocks, cut to (rows, cols). */

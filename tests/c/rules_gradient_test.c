@@ -100,6 +100,7 @@ F(partition, mx_partition_axis(s, x[0], 1, 1))
 F(topk, mx_topk_axis(s, x[0], 2, 1))
 F(matmul, mx_matmul(s, x[0], x[1]))
 F(addmm, mx_addmm(s, x[0], x[1], x[2], 0.5f, 2))
+F(gather_mm, mx_gather_mm(s, x[0], x[1], IDX(0, 2, -1, 0), IDX(1, 1, 0, -1), false))
 static mx_array *conv(mx_scope *s, mx_array *const *x, int groups, bool flip) {
   return mx_conv_general(s, x[0], x[1], INTS(2, 1), INTS(1, 0), INTS(0, 1), INTS(1, 2), INTS(2, 1), groups, flip);
 }
@@ -246,6 +247,7 @@ static const row rows[] = {
     {"matmul of a vector", OP_matmul, f_matmul, "3;2,3,2", 0},
     {"addmm", OP_addmm, f_addmm, "2;3,4;4,2", 0},
     {"addmm of batches", OP_addmm, f_addmm, "3,1;2,3,4;4,2", 0},
+    {"gather_mm", OP_gather_mm, f_gather_mm, "3,2,3;2,3,2", 0},
     {"conv", OP_conv, f_conv, "2,4,3,2;3,2,2,2", 0},
     {"conv flipped in groups", OP_conv, f_conv_flip, "1,4,3,2;2,2,2,1", 0},
     {"conv1d", OP_conv, f_conv1d, "2,5,2;3,3,2", 0},

@@ -253,6 +253,10 @@ CASES = [
     Case("matmul", "matrix and vector", lambda a, b: a @ b, [(3, 4), (4,)], np.matmul),
     Case("addmm", "scaled", lambda c, a, b: mx.addmm(c, a, b, alpha=0.5, beta=2.0), [(5,), (3, 4), (4, 5)],
          lambda c, a, b: 2 * c + 0.5 * (a @ b)),
+    Case("gather_mm", "rows by expert", lambda a, b: mx.gather_mm(a, b, None, indices(1, 0, 1, -1, 1)), [(5, 1, 4), (3, 4, 6)],
+         lambda a, b: a @ b[[1, 0, 1, 2, 1]]),
+    Case("gather_mm", "both chosen", lambda a, b: mx.gather_mm(a, b, indices([0], [3]), indices(1, 0, 1)), [(2, 2, 3, 4), (2, 4, 5)],
+         lambda a, b: a.reshape(4, 3, 4)[[[0], [3]]] @ b[[1, 0, 1]]),
     *conv_cases(),
     *conv_gradients(),
     # quantized

@@ -112,3 +112,27 @@ def test_addmm_of_halves_rounds_once():
     got = mx.addmm(c, a, b, alpha=0.5, beta=-2)
     wide = [np.array(x.astype(mx.float32)).astype("float64") for x in (a, b, c)]
     np.testing.assert_allclose(np.array(got.astype(mx.float32)), 0.5 * (wide[0] @ wide[1]) - 2 * wide[2], rtol=2**-8, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype,tol", [("float32", 1e-5), ("float64", 1e-12), ("float16", 2e-3), ("bfloat16", 2e-2), ("complex64", 1e-5), ("int32", 0)])
+def test_gather_mm_multiplies_the_matrices_that_indices_name(dtype, tol):
+    t = getattr(mx, dtype)
+    rng = np.random.default_rng(3)
+    for count, m, k, n in [(500, 1, 40, 33), (37, 3, 20, 700), (5, 250, 8, 9), (4, 2, 0, 3), (0, 2, 3, 4)]:
+        a, b = [mx.array(rng.integers(-4, 5, s).astype("float32")).astype(t) for s in ((6, m, k), (4, k, n))]
+        left, right = rng.integers(-6, 6, count), rng.integers(-4, 4, count)
+        got = mx.gather_mm(a, b, mx.array(left), mx.array(right))
+        wide = "complex64" if dtype == "complex64" else "float64"
+        want = np.array(a.astype(getattr(mx, wide)))[left] @ np.array(b.astype(getattr(mx, wide)))[right]
+        assert got.dtype == t and got.shape == (count, m, n)
+        np.testing.assert_allclose(np.array(got.astype(getattr(mx, wide))), want, rtol=tol, atol=tol * 10)
+
+
+def test_gather_mm_names_a_bad_index_and_misfits():
+    a, b = mx.ones((2, 3, 4)), mx.ones((3, 4, 5))
+    with pytest.raises(IndexError, match=r"\[gather_mm\] index 3 is out of bounds for 3 matrices"):
+        mx.eval(mx.gather_mm(a, b, None, mx.array([0, 3])))
+    with pytest.raises(ValueError, match=r"\[gather_mm\] Got indices with invalid dtype float32"):
+        mx.gather_mm(a, b, None, mx.array([0.0]))
+    with pytest.raises(ValueError, match=r"\[gather_mm\] Last dimension"):
+        mx.gather_mm(a, mx.ones((3, 5, 4)), None, mx.array([0, 1]))

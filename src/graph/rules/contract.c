@@ -99,3 +99,66 @@ VMAP(addmm) {
   *res_ax = 0;
   return s->rc;
 }
+
+/* ---- gather_mm: a (A, M, K), b (B, K, N), l (n,), r (n,) ---- */
+
+int infer_gather_mm(int op, int nin, mx_array *const *in, int np, const int64_t *p, int nout, mx_aval *out) {
+  (void)nin, (void)nout, (void)np, (void)p;
+  const mx_array *a = in[0], *b = in[1], *l = in[2], *r = in[3];
+  if (a->ndim != 3 || b->ndim != 3 || l->ndim != 1 || r->ndim != 1 || a->shape[2] != b->shape[1] || l->shape[0] != r->shape[0])
+    return mx_fail(MX_EVALUE, "[gather_mm] Shapes %s, %s, %s and %s do not fit.", mx_shape_of(a), mx_shape_of(b), mx_shape_of(l),
+                   mx_shape_of(r));
+  if (a->dtype != b->dtype || !mx_is_inexact(a->dtype) || !mx_is_integer(l->dtype) || !mx_is_integer(r->dtype))
+    return mx_fail(MX_EVALUE, "[gather_mm] Arrays of %s and %s cannot be multiplied at indices of %s and %s.", mx_dtype_name(a->dtype),
+                   mx_dtype_name(b->dtype), mx_dtype_name(l->dtype), mx_dtype_name(r->dtype));
+  out->dtype = a->dtype;
+  out->ndim = 3;
+  out->shape[1] = a->shape[1];
+  out->shape[2] = b->shape[2];
+  return mx_set_dim(op, out, 0, l->shape[0]);
+}
+
+/* Zeros like x, and each of the updates (n, ...) added at its index. */
+static mx_array *added(mx_scope *s, mx_array *x, mx_array *index, mx_array *updates) {
+  return mx_scatter_add_single(s, mx_zeros_like(s, x), index, updates ? mx_expand_dims(s, updates, 1) : NULL, 0);
+}
+
+VJP(gather_mm) {
+  (void)out;
+  mx_array *a = n->in[0], *b = n->in[1], *l = n->in[2], *r = n->in[3];
+  if (want[2] || want[3]) return mx_no_index_gradient(s, n);
+  mx_array *each = mx_arange(s, 0, l->shape[0], 1, MX_U32);
+  if (want[0]) { /* the product at the same matrices of b, turned */
+    mx_array *in[4] = {cot[0], turned(s, b), each, r};
+    res[0] = added(s, a, l, mx_node(s, OP_gather_mm, 4, in, 0, NULL));
+  }
+  if (want[1]) {
+    mx_array *in[4] = {turned(s, a), cot[0], l, each};
+    res[1] = added(s, b, r, mx_node(s, OP_gather_mm, 4, in, 0, NULL));
+  }
+  return s->rc;
+}
+
+/* Indices into `size` matrices for each of `batch` (mapped: of its own set of them). */
+static mx_array *batched_index(mx_scope *s, mx_array *index, int ax, int batch, bool mapped, int size) {
+  index = mx_full_front(s, index, ax, batch);
+  if (!mapped || !index) return mx_flatten(s, index, 0, -1);
+  index = mx_astype(s, index, MX_I64);
+  index = mx_where(s, mx_less(s, index, mx_int(s, MX_I64, 0)), mx_add(s, index, mx_int(s, MX_I64, size)), index);
+  if (!index) return NULL;
+  mx_array *from = mx_multiply(s, mx_batch_index(s, batch, 2, index->shape), mx_int(s, MX_I64, size));
+  return mx_flatten(s, mx_add(s, index, from), 0, -1);
+}
+
+VMAP(gather_mm) {
+  int batch = mx_batch_size(n, in, ax);
+  mx_array *x[4];
+  for (int i = 0; i < 2; i++) {
+    x[i] = mx_front(s, in[i], ax[i]);
+    if (ax[i] >= 0) x[i] = mx_flatten(s, x[i], 0, 1);
+    x[2 + i] = batched_index(s, in[2 + i], ax[2 + i], batch, ax[i] >= 0, n->in[i]->shape[0]);
+  }
+  *res_ax = 0;
+  res[0] = mx_unflatten(s, mx_node(s, OP_gather_mm, 4, x, 0, NULL), 0, (int[]){batch, n->in[2]->shape[0]}, 2);
+  return s->rc;
+}
