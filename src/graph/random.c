@@ -129,7 +129,7 @@ mx_array *mx_random_truncated_normal(mx_scope *s, mx_array *lower, mx_array *upp
                                      mx_array *key) {
   if (!lower || !upper) return NULL;
   if (dtype != MX_F32 && dtype != MX_F16 && dtype != MX_BF16)
-    return mx_scope_fail(s, MX_EVALUE, "[trunc_normal] trunc_normal only accepts floating point dtypes, not %s.",
+    return mx_scope_fail(s, dtype == MX_F64 ? MX_ERUNTIME : MX_EVALUE, "[trunc_normal] trunc_normal only accepts floating point dtypes, not %s.",
                          mx_dtype_name(dtype));
   lower = mx_astype(s, lower, dtype);
   upper = mx_astype(s, upper, dtype);
@@ -150,8 +150,9 @@ mx_array *mx_random_laplace(mx_scope *s, const int *shape, size_t n, mx_dtype dt
     return mx_scope_fail(s, MX_EVALUE, "[laplace] Can only generate laplace numbers with real floating point type, not %s.",
                          mx_dtype_name(dtype));
   mx_array *u = symmetric(s, shape, n, key);
-  u = u ? mx_astype(s, u, dtype) : NULL;
+  if (dtype == MX_F64) u = mx_astype(s, u, MX_F64);
   mx_array *x = u ? mx_multiply(s, mx_sign(s, u), mx_log1p(s, mx_negative(s, mx_abs(s, u)))) : NULL;
+  x = mx_astype(s, x, dtype); /* in f16 the logarithm would meet -1 */
   if (scale != 1) x = mx_mul_k(s, x, scale);
   return loc != 0 ? mx_add_k(s, x, loc) : x;
 }
@@ -174,9 +175,12 @@ static mx_array *draw(mx_scope *s, mx_array *logits, int ax, const int *shape, i
   return noise ? mx_argmax_axis(s, mx_add(s, noise, logits), at, false) : NULL;
 }
 
+/* Whether the inverse is used: logits of one distribution, and samples with a shape. */
+static bool one_row(const mx_array *logits, int ax, int n) { return n > 0 && logits->size == logits->shape[ax]; }
+
 /* One row of logits for many samples: inverse of the cumulated probabilities. */
 static mx_array *draw_by_inverse(mx_scope *s, mx_array *logits, const int *shape, size_t n, mx_array *key) {
-  mx_array *x = mx_astype(s, logits, MX_F32);
+  mx_array *x = mx_astype(s, mx_flatten(s, logits, 0, -1), MX_F32);
   x = x ? mx_exp(s, mx_subtract(s, x, mx_max(s, x, true))) : NULL;
   mx_array *below = mx_cumsum(s, x, 0, false, false),
            *u = mx_random_uniform(s, mx_scalar(s, MX_F32, 0), mx_scalar(s, MX_F32, 1), shape, n, MX_F32, key);
@@ -189,6 +193,7 @@ mx_array *mx_random_categorical(mx_scope *s, mx_array *logits, int axis, mx_arra
   if (!logits || categorical_axis(s, logits, axis, &ax)) return NULL;
   for (int i = 0; i < logits->ndim; i++)
     if (i != ax) shape[n++] = logits->shape[i];
+  if (one_row(logits, ax, n)) return draw_by_inverse(s, logits, shape, (size_t)n, key);
   return draw(s, logits, ax, shape, n, key);
 }
 
@@ -207,7 +212,7 @@ mx_array *mx_random_categorical_shape(mx_scope *s, mx_array *logits, int axis, c
     return mx_scope_fail(s, MX_EVALUE,
                          "[categorical] Requested shape %s is not broadcast compatible with reduced logits shape %s.",
                          mx_shape_str((int)n, shape), mx_shape_str(k, rest));
-  if (logits->ndim == 1 && n > 0) return draw_by_inverse(s, logits, shape, n, key);
+  if (one_row(logits, ax, (int)n)) return draw_by_inverse(s, logits, shape, n, key);
   return draw(s, logits, ax, shape, (int)n, key);
 }
 
@@ -220,7 +225,7 @@ mx_array *mx_random_categorical_num_samples(mx_scope *s, mx_array *logits, int a
   for (int i = 0; i < logits->ndim; i++)
     if (i != ax) shape[n++] = logits->shape[i];
   shape[n++] = num_samples;
-  if (logits->ndim == 1) return draw_by_inverse(s, logits, shape, n, key);
+  if (one_row(logits, ax, n)) return draw_by_inverse(s, logits, shape, (size_t)n, key);
   /* (..., samples) with the axis where logits have it: counted from the front */
   mx_array *open = mx_expand_dims(s, logits, -1);
   return open ? draw(s, open, ax, shape, n, key) : NULL;

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "core/threefry.h"
 #include "graph/build.h"
 
 static _Thread_local mx_array *state;
@@ -22,23 +23,6 @@ static void set_state(mx_array *key) {
   pthread_once(&once, make_key);
   if (!state) pthread_setspecific(at_exit, &state);
   mx_set(&state, key);
-}
-
-/* Threefry-2x32 with 20 rounds. */
-static void threefry(uint32_t k0, uint32_t k1, uint32_t *x0, uint32_t *x1) {
-  static const int rotations[2][4] = {{13, 15, 26, 6}, {17, 29, 16, 24}};
-  uint32_t ks[3] = {k0, k1, k0 ^ k1 ^ 0x1BD11BDAu};
-  *x0 += k0;
-  *x1 += k1;
-  for (uint32_t i = 0; i < 5; i++) {
-    for (int r = 0; r < 4; r++) {
-      int by = rotations[i % 2][r];
-      *x0 += *x1;
-      *x1 = (*x1 << by | *x1 >> (32 - by)) ^ *x0;
-    }
-    *x0 += ks[(i + 1) % 3];
-    *x1 += ks[(i + 2) % 3] + i + 1;
-  }
 }
 
 static mx_array *key_of(uint64_t seed) {
@@ -78,8 +62,8 @@ mx_array *mx_random_next(mx_scope *s) {
     const uint32_t *k = key->data;
     int64_t stride = key->strides[0];
     uint32_t w[4] = {0, 1, 2, 3}; /* counters (0, 2) and (1, 3) */
-    threefry(k[0], k[stride], &w[0], &w[2]);
-    threefry(k[0], k[stride], &w[1], &w[3]);
+    mx_threefry(k[0], k[stride], &w[0], &w[2]);
+    mx_threefry(k[0], k[stride], &w[1], &w[3]);
     mx_array *rest = mx_array_from_data(MX_U32, 1, (int32_t[]){2}, w),
              *drawn = mx_array_from_data(MX_U32, 1, (int32_t[]){2}, w + 2);
     if (!rest || !drawn) {

@@ -23,7 +23,8 @@ static mx_array *element(mx_scope *s, mx_array *x, int i) { return mx_squeeze_ax
 
 /* On the straight line between the neighbours of x, of which there are n >= 2. */
 static mx_array *between(mx_scope *s, mx_array *x, mx_array *xp, mx_array *fp, int n) {
-  mx_array *i = mx_subtract(s, mx_astype(s, mx_searchsorted(s, xp, x, true), MX_I32), mx_int(s, MX_I32, 1));
+  mx_array *i = mx_searchsorted(s, mx_stop_gradient(s, xp), mx_stop_gradient(s, x), true);
+  i = i ? mx_subtract(s, mx_astype(s, i, MX_I32), mx_int(s, MX_I32, 1)) : NULL;
   i = i ? mx_minimum(s, mx_maximum(s, i, mx_int(s, MX_I32, 0)), mx_int(s, MX_I32, n - 2)) : NULL;
   mx_array *j = i ? mx_add(s, i, mx_int(s, MX_I32, 1)) : NULL;
   mx_array *x0 = mx_take_axis(s, xp, i, 0), *x1 = mx_take_axis(s, xp, j, 0);

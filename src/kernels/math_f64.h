@@ -62,13 +62,15 @@ static inline double mx_arccosh_f64(double x) { return acosh(x); }
 static inline double mx_arctanh_f64(double x) { return atanh(x); }
 static inline double mx_erf_f64(double x) { return erf(x); }
 
-/* Two Newton steps from a rational start (Giles, "Approximating the erfinv function", 2010). */
+/* Three steps of Halley from a rational start (Giles, "Approximating the erfinv function", 2010). */
 static inline double mx_erfinv_f64(double x) {
   double a = __builtin_fabs(x);
   if (!(a < 1)) return a == 1 ? x * INFINITY : NAN;
   if (a < 1e-150) return x * 0.88622692545275801365;
   double w = -log((1 - a) * (1 + a)), r;
-  if (w < 5) {
+  if (w > 15) { /* erfc(r) is about exp(-r r) / (r sqrt(pi)) */
+    r = sqrt(w + 0.12078223763524522 - 0.5 * log(w)) / a; /* log 2 - log(pi) / 2 */
+  } else if (w < 5) {
     w -= 2.5;
     r = 2.81022636e-08;
     r = 3.43273939e-07 + r * w;
@@ -92,9 +94,10 @@ static inline double mx_erfinv_f64(double x) {
     r = 2.83297682 + r * w;
   }
   r *= a;
-  for (int i = 0; i < 2; i++) { /* near 1 the complement keeps the digits */
+  for (int i = 0; i < 3; i++) { /* near 1 the complement keeps the digits */
     double e = a < 0.5 ? a - erf(r) : erfc(r) - (1 - a);
-    r += e * 0.88622692545275801365 * exp(r * r);
+    double d = e * 0.88622692545275801365 * exp(r * r);
+    r += d / (1 - r * d);
   }
   return copysign(r, x);
 }

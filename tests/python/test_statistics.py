@@ -412,3 +412,35 @@ def test_gradient_of_samples_matches_numpy(edge_order):
     checks.vmap(lambda p: mx.gradient(p, axis=0), [a.astype(mx.float32)])
     if edge_order == 1:
         np.testing.assert_array_equal(np.array(mx.gradient(mx.array([1.0, 4.0]))), [3, 3])
+
+
+# ---- the order of NaN ----
+
+def test_complex_numbers_with_nan_in_either_part_sort_last():
+    nan = np.nan
+    x = np.array([complex(nan, 1), complex(2, nan), 3 - 1j, complex(nan, nan), complex(-5, nan), complex(nan, -2), -1, 3 + 1j,
+                  complex(np.inf, nan), complex(np.inf, np.inf), complex(1, nan)], np.complex64)
+    got, want = np.array(mx.sort(mx.array(x))), np.sort(x)
+    np.testing.assert_array_equal(got.real, want.real)
+    np.testing.assert_array_equal(got.imag, want.imag)
+    assert mx.argsort(mx.array(x)).tolist() == np.argsort(x, kind="stable").tolist()
+    assert np.isnan(np.array(mx.median(mx.array(x))))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", ["max", "min", "argmax", "argmin", "sort", "argsort", "median", "any", "all"])
+def test_nan_in_long_rows(name, dtype):
+    for n in (3, 17, 100, 1000):
+        rng = np.random.default_rng(n)
+        x = table.rounded(rng.normal(size=(6, n)), dtype)
+        for i in range(1, 6):
+            x[i, rng.integers(n)] = np.nan
+        x[4, rng.integers(n, size=3)] = -np.inf
+        x[5] = np.nan
+        a = table.to_mx(x, dtype)
+        for axis, arrays in ((1, (a, x)), (0, (mx.contiguous(a.T), x.T))):
+            how = {"kind": "stable"} if name == "argsort" else {}
+            want = getattr(np, name)(arrays[1].astype(np.float64), axis=axis, **how)
+            got = table.to_np(getattr(mx, name)(arrays[0], axis=axis))
+            np.testing.assert_allclose(got, want, rtol=1e-2 if name == "median" else 0)

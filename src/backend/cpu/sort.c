@@ -198,12 +198,20 @@ ROWS(uint64, uint64_t, uint64_t, u64, at64, AT64)
 ROWS(int64, int64_t, uint64_t, u64, at64, AT64)
 ROWS(float64, double, uint64_t, u64, at64, AT64)
 
-/* Complex rows: each number becomes one key of 64 bits, since both parts fit. */
+/* Complex rows: each number becomes one key of 64 bits, since both parts fit. Those with NaN come last, ordered by the other part:
+ * first where the imaginary part is NaN, under a word that no real part has. */
+#define IM_NAN 0xff800001u
 static uint64_t key_complex64(mx_c64 x, bool equal_zeros) {
   float re = crealf(x), im = cimagf(x);
   re += 0.0f; /* zeros are equal, or the imaginary parts would not count */
   if (equal_zeros) im += 0.0f;
+  if (im != im && re == re) return (uint64_t)IM_NAN << 32 | key_float32(re);
   return (uint64_t)key_float32(re) << 32 | key_float32(im);
+}
+static mx_c64 value_complex64(uint64_t key) {
+  uint32_t high = (uint32_t)(key >> 32);
+  float low = value_float32((uint32_t)key);
+  return high == IM_NAN ? CMPLXF(low, __builtin_nanf("")) : CMPLXF(value_float32(high), low);
 }
 static void sort_complex64(int64_t n, const void *in, int64_t stride, void *out, void *scratch, int64_t kth) {
   const mx_c64 *x = in;
@@ -212,7 +220,7 @@ static void sort_complex64(int64_t n, const void *in, int64_t stride, void *out,
   uint64_t *a = (uint64_t *)(void *)(counts + RADIX_COUNTS(n));
   for (int64_t i = 0; i < n; i++) a[i] = key_complex64(x[i * stride], false);
   if (!fast_u64(n, a, a + n, kth)) sort_u64(n, a, a + n, counts);
-  for (int64_t i = 0; i < n; i++) o[i] = CMPLXF(value_float32((uint32_t)(a[i] >> 32)), value_float32((uint32_t)a[i]));
+  for (int64_t i = 0; i < n; i++) o[i] = value_complex64(a[i]);
 }
 static void argsort_complex64(int64_t n, const void *in, int64_t stride, void *out, void *scratch, int64_t kth) {
   (void)kth;
