@@ -20,10 +20,14 @@ static inline int64_t mx_quant_words(const mx_quant *q, int64_t n) { return n * 
 
 /* e4m3: 4 bits of exponent, 3 of mantissa, no infinity, 0x7f and 0xff are NaN. */
 static inline float mx_fp8_to_f32(uint8_t b) {
-  int e = b >> 3 & 15, m = b & 7;
-  float v = e ? ldexpf((float)(8 + m), e - 10) : (float)m * 0x1p-9f;
-  if ((b & 0x7f) == 0x7f) v = NAN;
-  return b & 0x80 ? -v : v;
+  uint32_t u = (uint32_t)(b & 0x7f) << 20, nan = u == 0x07f00000u ? 0x7fc00000u : 0, sign = (uint32_t)(b & 0x80) << 24;
+  float v;
+  memcpy(&v, &u, 4);
+  v *= 0x1p120f; /* exponent and mantissa are where those of a float are, but for the bias */
+  memcpy(&u, &v, 4);
+  u |= nan | sign;
+  memcpy(&v, &u, 4);
+  return v;
 }
 
 /* The nearest e4m3, half to even; what is beyond 448, infinite or NaN becomes 448. The sign bit stays. */

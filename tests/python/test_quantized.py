@@ -418,11 +418,11 @@ import sys, zlib, mlx.core as mx, numpy as np
 sys.path.insert(0, {here!r})
 from test_quantized import KINDS, normal, packed, close
 total = 0
-for mode, group, bits in KINDS:
-    parts, numbers = packed((130, 768), mode, group, bits)
+for mode, group, bits in KINDS[::2] + KINDS[-3:]:
+    parts, numbers = packed((70, 768), mode, group, bits)
     for rows in (1, 3, 40):
         for transpose in (True, False):
-            x = normal((rows, 768 if transpose else 130))
+            x = normal((rows, 768 if transpose else 70))
             y = mx.quantized_matmul(x, *parts, transpose=transpose, group_size=group, bits=bits, mode=mode)
             w = numbers.T if transpose else numbers
             close(y, np.array(x, np.float64) @ w, scale=(np.abs(np.array(x)) @ np.abs(w)).max())

@@ -8,6 +8,7 @@
 #include "backend/cpu/quant.h"
 #include "backend/cpu/rows.h"
 #include "backend/cpu/scratch.h"
+#include "backend/cpu/vec.h"
 #include "backend/cpu/walk.h"
 #include "core/error.h"
 #include "core/parallel.h"
@@ -27,10 +28,15 @@ typedef struct product {
   segment *segments;
   int64_t count;
   int64_t tile, tiles;     /* columns of the result */
+  mx_quant_x few;          /* segments of few rows: */
+  const float *ordered, *sums;
   _Atomic int rc;
 } product;
 
-enum { DEPTH = 512 }; /* rows of a matrix that is not transposed, at a time */
+enum {
+  DEPTH = 512, /* rows of a matrix that is not transposed, at a time */
+  FEW = 8,     /* rows of x that need no packing */
+};
 
 static void unpack_rows(const product *p, const segment *s, int64_t r0, int64_t rows, int64_t c0, int64_t n, void *o) {
   for (int64_t r = 0; r < rows; r++) {
@@ -39,8 +45,90 @@ static void unpack_rows(const product *p, const segment *s, int64_t r0, int64_t 
   }
 }
 
+/* ---- few rows: each weight is read once and multiplied as it is unpacked ---- */
+
+/* Rows [r0, r0 + n) of the matrix with those of x, which lie in the order of the kernel behind one another. */
+static int dot_rows(const product *p, const segment *s, int64_t r0, int64_t n) {
+  const mx_qmat *m = &p->m;
+  const mx_vec_quant *vec = mx_vec_now()->quant;
+  int64_t groups = m->groups, bytes = mx_quant_words(&m->q, m->wide) * 4;
+  float *scales = mx_scratch((size_t)(2 * n * groups + p->k) * sizeof *scales), *biases = scales + n * groups, *row = biases + n * groups;
+  if (!scales) return MX_EMEMORY;
+  mx_qmat_scales(m, &s->at, r0, 0, n * groups, scales, biases);
+  const uint8_t *codes = (const uint8_t *)m->words->data + s->at.words * 4 + r0 * bytes;
+  for (int64_t i = 0; i < s->rows; i += MX_QUANT_ROWS) {
+    int64_t at = s->row + i;
+    mx_quant_x x = p->few;
+    x.m = (int)(s->rows - i < MX_QUANT_ROWS ? s->rows - i : MX_QUANT_ROWS);
+    x.x = p->ordered + at * x.ld;
+    x.sums = p->sums + at * groups;
+    for (int64_t r = 0; r < n; r++)
+      vec->dot(&x, codes + r * bytes, scales + r * groups, m->biases ? biases + r * groups : NULL, row, (float *)p->y + at * p->n + r0 + r);
+  }
+  mx_scratch_free(scales);
+  return 0;
+}
+
+/* Columns [n0, n0 + n) of rows of x times a matrix that is not transposed: its rows are added up. */
+static void sum_rows(const product *p, const segment *s, int64_t n0, int64_t n, float *block) {
+  enum { DEEP = 16 };
+  int64_t bytes = mx_quant_words(&p->m.q, p->m.wide) * 4;
+  const char *from = (const char *)p->m.words->data + s->at.words * 4 + n0 * p->m.q.bits / 8;
+  for (int64_t i = 0; i < s->rows; i++) memset((float *)p->y + (s->row + i) * p->n + n0, 0, (size_t)n * sizeof(float));
+  for (int64_t k0 = 0; k0 < p->k; k0 += DEEP) {
+    int64_t k = p->k - k0 < DEEP ? p->k - k0 : DEEP;
+    for (int64_t r = k0 + DEEP; r < k0 + 2 * DEEP && r < p->k; r++) /* pieces of rows: the machine does not foresee them */
+      for (int64_t b = 0; b < n * p->m.q.bits / 8; b += 64) __builtin_prefetch(from + r * bytes + b);
+    unpack_rows(p, s, k0, k, n0, n, block);
+    for (int64_t i = 0; i < s->rows; i++)
+      mx_vec_now()->quant->add_rows(k, n, (const float *)p->x + (s->row + i) * p->k + k0, block, (float *)p->y + (s->row + i) * p->n + n0);
+  }
+}
+
+typedef struct order_job {
+  product *p;
+  float *ordered, *sums;
+} order_job;
+
+static void order_range(void *ctx, int64_t begin, int64_t end) {
+  const order_job *j = ctx;
+  const product *p = j->p;
+  int g = p->m.q.group;
+  for (int64_t r = begin; r < end; r++) {
+    const float *x = (const float *)p->x + r * p->k;
+    mx_vec_now()->quant->order(&p->few, x, j->ordered + r * p->few.ld);
+    for (int64_t i = 0; i < p->m.groups; i++) {
+      float lane[16] = {0};
+      for (int k = 0; k < g; k += 16)
+        for (int l = 0; l < 16; l++) lane[l] += x[i * g + k + l];
+      for (int half = 8; half; half /= 2)
+        for (int l = 0; l < half; l++) lane[l] += lane[l + half];
+      j->sums[r * p->m.groups + i] = lane[0];
+    }
+  }
+}
+
+/* x in the order of the kernel. */
+static int order_x(product *p, int64_t rows) {
+  const mx_quant *q = &p->m.q;
+  p->few = (mx_quant_x){.mode = q->mode, .bits = q->bits, .group = q->group, .k = p->k, .groups = p->m.groups, .ldy = p->n};
+  p->few.ld = mx_vec_now()->quant->room(&p->few);
+  float *o = mx_scratch((size_t)(rows * (p->few.ld + p->m.groups)) * sizeof *o);
+  if (!o) return mx_fail_memory();
+  p->ordered = o;
+  p->sums = o + rows * p->few.ld;
+  order_job j = {p, o, o + rows * p->few.ld};
+  mx_parallel(rows, (1 << 14) / p->k + 1, order_range, &j);
+  return 0;
+}
+
 /* Columns [n0, n0 + n) of one segment's result. */
 static int tile(const product *p, const segment *s, int64_t n0, int64_t n, char *block) {
+  if (p->t == MX_F32 && s->rows <= FEW) {
+    if (p->transpose) return dot_rows(p, s, n0, n);
+    sum_rows(p, s, n0, n, (float *)block);
+    return 0;
+  }
   int64_t item = (int64_t)mx_dtype_sizes[p->t];
   char *y = (char *)p->y + (s->row * p->n + n0) * item;
   const char *x = (const char *)p->x + s->row * p->k * item;
@@ -59,7 +147,8 @@ static int tile(const product *p, const segment *s, int64_t n0, int64_t n, char 
 
 static void product_range(void *ctx, int64_t begin, int64_t end) {
   product *p = ctx;
-  char *block = mx_scratch((size_t)(p->tile * (p->transpose ? p->k : DEPTH)) * mx_dtype_sizes[p->t]);
+  int64_t deep = p->transpose ? p->k : DEPTH;
+  char *block = mx_scratch((size_t)(p->tile * deep) * mx_dtype_sizes[p->t]);
   if (!block) {
     p->rc = MX_EMEMORY;
     return;
@@ -79,9 +168,23 @@ static int multiply(product *p) {
     memset(p->y, 0, (size_t)(rows * p->n) * mx_dtype_sizes[p->t]);
     return 0;
   }
-  p->tile = p->transpose ? 64 : 128;
+  int64_t rows = 0;
+  bool few = false;
+  for (int64_t i = 0; i < p->count; i++) {
+    rows += p->segments[i].rows;
+    few = few || p->segments[i].rows <= FEW;
+  }
+  p->ordered = NULL;
+  if (few && p->transpose && p->t == MX_F32) {
+    int rc = order_x(p, rows);
+    if (rc) return rc;
+  }
+  /* by shape alone; a few rows take long runs of little work */
+  p->tile = p->transpose ? 64 : few && p->n >= 4096 ? 1024 : few && p->n >= 1024 ? 256 : 128;
   p->tiles = (p->n + p->tile - 1) / p->tile;
-  mx_parallel(p->count * p->tiles, 1, product_range, p);
+  int64_t work = p->tile * p->k;
+  mx_parallel(p->count * p->tiles, work >= 1 << 16 ? 1 : (1 << 16) / work, product_range, p);
+  mx_scratch_free((void *)(uintptr_t)p->ordered);
   return p->rc ? mx_fail_memory() : 0;
 }
 

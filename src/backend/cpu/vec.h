@@ -8,12 +8,28 @@
 
 #include "backend/cpu/gemm.h"
 
+/* Rows of x for products with quantized rows of k numbers. x: in the order that the kernel of the mode wants, ld a row; sums: of each
+ * group of x, as many a row as groups. The rows of y are `ldy` apart. */
+enum { MX_QUANT_ROWS = 4 };
+typedef struct mx_quant_x {
+  int mode, bits, group, m; /* m rows, at most MX_QUANT_ROWS */
+  int64_t k, groups, ld, ldy;
+  const float *x, *sums;
+} mx_quant_x;
+
 /* Quantized rows (core/quant.h); n is a multiple of 16. */
 typedef struct mx_vec_quant {
   /* by mode: codes as the floats they stand for without scales */
   void (*unpack[4])(int bits, int64_t n, const uint8_t *codes, float *o);
   /* x = x * scale + bias, for each group */
   void (*scale_groups)(int64_t groups, int group, const float *scales, const float *biases, float *x);
+  /* Room for a row of x in the order of dot, and putting it there. */
+  int64_t (*room)(const mx_quant_x *x);
+  void (*order)(const mx_quant_x *x, const float *row, float *o);
+  /* y[0], y[ldy], ...: the products of the rows of x with one quantized row. scales and biases: its groups'; row: room for k floats */
+  void (*dot)(const mx_quant_x *x, const uint8_t *codes, const float *scales, const float *biases, float *row, float *y);
+  /* y += the sum of the n-wide rows of v (count, n), each times its x[i] */
+  void (*add_rows)(int64_t count, int64_t n, const float *x, const float *v, float *y);
 } mx_vec_quant;
 
 typedef struct mx_vec {

@@ -16,15 +16,15 @@ typedef struct spread {
   __m512i bytes, shift;
   __mmask16 load;
 } spread;
+#define EACH_CODE(X, b) \
+  {X(b, 0), X(b, 1), X(b, 2), X(b, 3), X(b, 4), X(b, 5), X(b, 6), X(b, 7), X(b, 8), X(b, 9), X(b, 10), X(b, 11), X(b, 12), X(b, 13), X(b, 14), X(b, 15)}
+#define EACH_BITS(X) {[1] = EACH_CODE(X, 1), [2] = EACH_CODE(X, 2), [3] = EACH_CODE(X, 3), [4] = EACH_CODE(X, 4), [5] = EACH_CODE(X, 5), [6] = EACH_CODE(X, 6)}
+#define BYTES_OF(b, i) (i) * (b) / 8, (i) * (b) / 8 + 1 < 2 * (b) ? (i) * (b) / 8 + 1 : 0x80, 0x80, 0x80
+#define SHIFT_OF(b, i) (i) * (b) % 8
+static const uint8_t bytes_of[7][64] = EACH_BITS(BYTES_OF);
+static const uint32_t shift_of[7][16] = EACH_BITS(SHIFT_OF);
 static inline spread spread_of(int bits) {
-  uint8_t at[64];
-  uint32_t shift[16];
-  for (int i = 0; i < 16; i++) {
-    for (int k = 0; k < 4; k++) at[4 * i + k] = k < 2 ? (uint8_t)(i * bits / 8 + k) : 0x80;
-    if (i * bits / 8 + 1 >= 2 * bits) at[4 * i + 1] = 0x80;
-    shift[i] = (uint32_t)(i * bits % 8);
-  }
-  return (spread){_mm512_loadu_si512(at), _mm512_loadu_si512(shift), (__mmask16)((1u << (2 * bits)) - 1)};
+  return (spread){_mm512_loadu_si512(bytes_of[bits]), _mm512_loadu_si512(shift_of[bits]), (__mmask16)((1u << (2 * bits)) - 1)};
 }
 static inline __m512i codes16(const spread *s, const uint8_t *p) {
   __m512i b = _mm512_broadcast_i32x4(_mm_maskz_loadu_epi8(s->load, p));
@@ -165,5 +165,160 @@ static void scale_groups(int64_t groups, int group, const float *restrict scales
   }
 }
 
+/* ---- products ---- */
+
+/* Any mode: the row is unpacked, then multiplied group by group in lanes. */
+enum { LANES = 16 };
+static inline float join(float *lane) {
+  for (int half = LANES / 2; half; half /= 2)
+    for (int i = 0; i < half; i++) lane[i] += lane[i + half];
+  return lane[0];
+}
+
+static float dot_biases(int64_t n, const float *a, const float *b) {
+  float lane[LANES] = {0}, rest = 0;
+  int64_t i = 0;
+  for (; i + LANES <= n; i += LANES)
+    for (int k = 0; k < LANES; k++) lane[k] += a[i + k] * b[i + k];
+  for (; i < n; i++) rest += a[i] * b[i];
+  return rest + join(lane);
+}
+
+static inline __attribute__((always_inline)) void dot_unpacked(const mx_quant_x *x, int group, const float *scales, const float *biases,
+                                                               const float *row, float *y) {
+  for (int m = 0; m < x->m; m++) {
+    float acc[LANES] = {0};
+    const float *xm = x->x + m * x->ld, *v = row;
+    for (int64_t g = 0; g < x->groups; g++, xm += group, v += group) {
+      float t[LANES], s = scales[g];
+      for (int i = 0; i < LANES; i++) t[i] = xm[i] * v[i];
+      for (int k = LANES; k < group; k += LANES)
+        for (int i = 0; i < LANES; i++) t[i] += xm[k + i] * v[k + i];
+      for (int i = 0; i < LANES; i++) acc[i] += t[i] * s;
+    }
+    y[m * x->ldy] = join(acc) + (biases ? dot_biases(x->groups, biases, x->sums + m * x->groups) : 0);
+  }
+}
+
+static void (*const unpack_of[4])(int bits, int64_t n, const uint8_t *codes, float *o) = {unpack_affine, unpack_fp4, unpack_fp8, unpack_fp4};
+
+static void dot_any(const mx_quant_x *x, const uint8_t *codes, const float *scales, const float *biases, float *row, float *y) {
+  for (int64_t i = 0; i < x->k * x->bits / 8; i += 64) __builtin_prefetch(codes + 4096 + i);
+  unpack_of[x->mode](x->bits, x->k, codes, row);
+  switch (x->group) {
+    case 16: dot_unpacked(x, 16, scales, biases, row, y); break;
+    case 32: dot_unpacked(x, 32, scales, biases, row, y); break;
+    case 64: dot_unpacked(x, 64, scales, biases, row, y); break;
+    default: dot_unpacked(x, 128, scales, biases, row, y);
+  }
+}
+
+#if defined(__AVX512F__)
+/* Four bits: sixteen words, 128 codes, at a time; shifted by 4 j they are indices of codes 8 i + j, so x is kept in that order, filled up
+ * with zeros to whole blocks. */
+#define BLOCK 128
+static inline __attribute__((always_inline)) void dot_nibbles(const mx_quant_x *x, int rows, __m512 values, const uint8_t *codes,
+                                                              const float *scales, const float *biases, float *y) {
+  int per = BLOCK / x->group;                     /* groups a block */
+  uint32_t at[16];
+  for (int i = 0; i < 16; i++) at[i] = (uint32_t)(8 * i / x->group);
+  __m512i group_of = _mm512_loadu_si512(at);
+  __m512 acc[MX_QUANT_ROWS];
+  for (int m = 0; m < rows; m++) acc[m] = _mm512_setzero_ps();
+  for (int64_t c = 0, g = 0; c < x->k; c += BLOCK, g += per) {
+    int64_t left = x->k - c;
+    bool whole = left >= BLOCK;
+    __m512i w = whole ? _mm512_loadu_si512(codes + c / 2) : _mm512_maskz_loadu_epi32((__mmask16)((1u << (left / 8)) - 1), codes + c / 2);
+    __m512 s = _mm512_maskz_loadu_ps((__mmask16)((1u << (whole ? per : left / x->group)) - 1), scales + g), t[MX_QUANT_ROWS];
+    s = _mm512_permutexvar_ps(group_of, s);
+    _mm_prefetch((const char *)codes + c / 2 + 4096, _MM_HINT_T0);
+    const float *xb = x->x + c;
+    for (int j = 0; j < 8; j++) {
+      __m512 v = _mm512_permutexvar_ps(_mm512_srli_epi32(w, (unsigned)(4 * j)), values);
+      for (int m = 0; m < rows; m++) {
+        __m512 xv = _mm512_loadu_ps(xb + m * x->ld + 16 * j);
+        t[m] = j ? _mm512_fmadd_ps(v, xv, t[m]) : _mm512_mul_ps(v, xv);
+      }
+    }
+    for (int m = 0; m < rows; m++) acc[m] = _mm512_fmadd_ps(t[m], s, acc[m]);
+  }
+  for (int m = 0; m < rows; m++) {
+    float lane[16];
+    _mm512_storeu_ps(lane, acc[m]);
+    y[m * x->ldy] = join(lane) + (biases ? dot_biases(x->groups, biases, x->sums + m * x->groups) : 0);
+  }
+}
+
+/* Bytes: codes, or small floats. */
+static inline __attribute__((always_inline)) void dot_bytes(const mx_quant_x *x, int rows, bool small, const uint8_t *codes,
+                                                            const float *scales, const float *biases, float *y) {
+  __m512 acc[MX_QUANT_ROWS], t[MX_QUANT_ROWS];
+  for (int m = 0; m < rows; m++) acc[m] = _mm512_setzero_ps();
+  for (int64_t g = 0, c = 0; g < x->groups; g++) {
+    __m512 s = _mm512_set1_ps(scales[g]);
+    for (int m = 0; m < rows; m++) t[m] = _mm512_setzero_ps();
+    for (int k = 0; k < x->group; k += 16, c += 16) {
+      __m128i b = _mm_loadu_si128((const __m128i *)(codes + c));
+      __m512 v = small ? fp8_16(b) : _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(b));
+      for (int m = 0; m < rows; m++) t[m] = _mm512_fmadd_ps(v, _mm512_loadu_ps(x->x + m * x->ld + c), t[m]);
+    }
+    _mm_prefetch((const char *)codes + c + 4096, _MM_HINT_T0);
+    for (int m = 0; m < rows; m++) acc[m] = _mm512_fmadd_ps(t[m], s, acc[m]);
+  }
+  for (int m = 0; m < rows; m++) {
+    float lane[16];
+    _mm512_storeu_ps(lane, acc[m]);
+    y[m * x->ldy] = join(lane) + (biases ? dot_biases(x->groups, biases, x->sums + m * x->groups) : 0);
+  }
+}
+
+#define BY_ROWS(f, ...)              \
+  switch (x->m) {                    \
+    case 1: f(x, 1, __VA_ARGS__); break; \
+    case 2: f(x, 2, __VA_ARGS__); break; \
+    case 3: f(x, 3, __VA_ARGS__); break; \
+    default: f(x, 4, __VA_ARGS__);   \
+  }
+
+static void dot(const mx_quant_x *x, const uint8_t *codes, const float *scales, const float *biases, float *row, float *y) {
+  if (x->bits == 4) {
+    __m512 values = _mm512_loadu_ps(fp4);
+    if (x->mode == MX_AFFINE) values = _mm512_cvtepi32_ps(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+    BY_ROWS(dot_nibbles, values, codes, scales, biases, y)
+  } else if (x->bits == 8) {
+    if (x->mode == MX_AFFINE) BY_ROWS(dot_bytes, false, codes, scales, biases, y)
+    else BY_ROWS(dot_bytes, true, codes, scales, biases, y)
+  } else {
+    dot_any(x, codes, scales, biases, row, y);
+  }
+}
+
+static int64_t room(const mx_quant_x *x) { return x->bits == 4 ? (x->k + BLOCK - 1) / BLOCK * BLOCK : x->k; }
+
+static void order(const mx_quant_x *x, const float *row, float *o) {
+  if (x->bits != 4) {
+    memcpy(o, row, (size_t)x->k * sizeof *o);
+    return;
+  }
+  for (int64_t c = 0; c < x->k; c += BLOCK, row += BLOCK, o += BLOCK)
+    for (int j = 0; j < 8; j++)
+      for (int i = 0; i < 16; i++) o[16 * j + i] = c + 8 * i + j < x->k ? row[8 * i + j] : 0;
+}
+#else
+#define dot dot_any
+static int64_t room(const mx_quant_x *x) { return x->k; }
+static void order(const mx_quant_x *x, const float *row, float *o) { memcpy(o, row, (size_t)x->k * sizeof *o); }
+#endif
+
+static void add_rows(int64_t count, int64_t n, const float *x, const float *restrict v, float *restrict y) {
+  int64_t r = 0;
+  for (; r + 4 <= count; r += 4, v += 4 * n) {
+    float a = x[r], b = x[r + 1], c = x[r + 2], d = x[r + 3];
+    for (int64_t i = 0; i < n; i++) y[i] += (a * v[i] + b * v[n + i]) + (c * v[2 * n + i] + d * v[3 * n + i]);
+  }
+  for (; r < count; r++, v += n)
+    for (int64_t i = 0; i < n; i++) y[i] += x[r] * v[i];
+}
+
 extern const mx_vec_quant CAT(mx_vec_quant, MX_ISA);
-const mx_vec_quant CAT(mx_vec_quant, MX_ISA) = {{unpack_affine, unpack_fp4, unpack_fp8, unpack_fp4}, scale_groups};
+const mx_vec_quant CAT(mx_vec_quant, MX_ISA) = {{unpack_affine, unpack_fp4, unpack_fp8, unpack_fp4}, scale_groups, room, order, dot, add_rows};
