@@ -233,6 +233,12 @@ mx_array *mx_quantized_matmul(mx_scope *s, mx_array *x, mx_array *w, mx_array *s
 mx_array *mx_gather_qmm(mx_scope *s, mx_array *x, mx_array *w, mx_array *scales, mx_array *biases, mx_array *lhs_indices,
                         mx_array *rhs_indices, bool transpose, const int *group_size, const int *bits, const char *mode,
                         bool sorted_indices);
+mx_array *mx_gather_qmm_scaled(mx_scope *s, mx_array *x, mx_array *w, mx_array *scales, mx_array *biases, mx_array *lhs_indices,
+                               mx_array *rhs_indices, bool transpose, const int *group_size, const int *bits, const char *mode,
+                               mx_array *global_scale, bool sorted_indices);
+mx_array *mx_gather_qqmm(mx_scope *s, mx_array *x, mx_array *w, mx_array *scales, mx_array *lhs_indices, mx_array *rhs_indices,
+                         const int *group_size, const int *bits, const char *mode, mx_array *global_scale_x, mx_array *global_scale_w,
+                         bool sorted_indices);
 mx_array *mx_qqmm(mx_scope *s, mx_array *x, mx_array *w, mx_array *w_scales, const int *group_size, const int *bits, const char *mode,
                   mx_array *global_scale_x, mx_array *global_scale_w);
 mx_array *mx_to_fp8(mx_scope *s, mx_array *x);

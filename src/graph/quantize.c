@@ -230,9 +230,22 @@ mx_array *mx_quant_gather(mx_scope *s, const mx_quant *q, mx_array *const part[4
   return mx_node(s, OP_gather_qmm, n, in, 4, p);
 }
 
-mx_array *mx_gather_qmm(mx_scope *s, mx_array *x, mx_array *w, mx_array *scales, mx_array *biases, mx_array *lhs_indices,
-                        mx_array *rhs_indices, bool transpose, const int *group_size, const int *bits, const char *mode,
-                        bool sorted_indices) {
+static int check_expert_scales(const mx_quant *q, const mx_array *w, const mx_array *g, bool indices) {
+  if (!g) return 0;
+  if (q->mode != MX_NVFP4) return mx_fail(MX_EVALUE, "[gather_qmm] Global scale is only supported for 'nvfp4' quantization mode.");
+  if (!indices) return mx_fail(MX_EVALUE, "[gather_qmm] Global scale is not supported without indices.");
+  if (g->dtype != MX_F32)
+    return mx_fail(MX_EVALUE, "[gather_qmm] Global scale must have dtype float32 but got %s.", mx_dtype_name(g->dtype));
+  int64_t experts = 1;
+  for (int i = 0; i < w->ndim - 2; i++) experts *= w->shape[i];
+  if (g->ndim == 1 && g->shape[0] == experts) return 0;
+  return mx_fail(MX_EVALUE, "[gather_qmm] Global scale must have one entry per expert with shape (%lld) but got %s.", (long long)experts,
+                 mx_shape_of(g));
+}
+
+mx_array *mx_gather_qmm_scaled(mx_scope *s, mx_array *x, mx_array *w, mx_array *scales, mx_array *biases, mx_array *lhs_indices,
+                               mx_array *rhs_indices, bool transpose, const int *group_size, const int *bits, const char *mode,
+                               mx_array *global_scale, bool sorted_indices) {
   (void)sorted_indices; /* the kernel looks for itself */
   mx_quant q;
   mx_dtype dtype;
@@ -242,6 +255,7 @@ mx_array *mx_gather_qmm(mx_scope *s, mx_array *x, mx_array *w, mx_array *scales,
     rc = mx_fail(MX_EVALUE, "[gather_qmm] Input must have at least two dimensions but got input with shape %s.", mx_shape_of(x));
   if (!rc && ((lhs_indices && !mx_is_integer(lhs_indices->dtype)) || (rhs_indices && !mx_is_integer(rhs_indices->dtype))))
     rc = mx_fail(MX_EVALUE, "[gather_qmm] Got indices with invalid dtype. Indices must be integral.");
+  if (!rc) rc = check_expert_scales(&q, w, global_scale, lhs_indices || rhs_indices);
   if (rc) return mx_scope_error(s, rc);
   if (!lhs_indices && !rhs_indices) return product(s, "gather_qmm", &q, x, w, scales, biases, transpose);
   if ((rc = check_product("gather_qmm", &q, x, w, scales, biases, transpose, &dtype))) return mx_scope_error(s, rc);
@@ -250,9 +264,33 @@ mx_array *mx_gather_qmm(mx_scope *s, mx_array *x, mx_array *w, mx_array *scales,
   if (!lhs || !rhs) return NULL;
   int32_t shape[MX_MAX_NDIM];
   if ((rc = mx_broadcast_shape(lhs->ndim, lhs->shape, rhs->ndim, rhs->shape, &nd, shape))) return mx_scope_error(s, rc);
-  mx_array *part[4] = {mx_astype(s, x, dtype), w, scales, biases};
+  bool half = dtype == MX_F16 || dtype == MX_BF16;
+  mx_array *part[4] = {mx_astype(s, x, global_scale && half ? MX_F32 : dtype), w, scales, biases};
   for (int i = 0; i < 4; i++) part[i] = flat_batch(s, part[i]);
-  return mx_quant_gather(s, &q, part, mx_broadcast_to(s, lhs, shape, nd), mx_broadcast_to(s, rhs, shape, nd), transpose);
+  rhs = mx_broadcast_to(s, rhs, shape, nd);
+  mx_array *r = mx_quant_gather(s, &q, part, mx_broadcast_to(s, lhs, shape, nd), rhs, transpose);
+  if (!global_scale || !r) return r;
+  mx_array *scale = mx_mul_k(s, mx_take_axis(s, global_scale, rhs, 0), 1 / (448. * 6));
+  scale = scale ? mx_expand_dims_axes(s, scale, (int[]){-1, -2}, 2) : NULL;
+  return mx_astype(s, scale ? mx_multiply(s, r, scale) : NULL, dtype);
+}
+
+mx_array *mx_gather_qmm(mx_scope *s, mx_array *x, mx_array *w, mx_array *scales, mx_array *biases, mx_array *lhs_indices,
+                        mx_array *rhs_indices, bool transpose, const int *group_size, const int *bits, const char *mode,
+                        bool sorted_indices) {
+  return mx_gather_qmm_scaled(s, x, w, scales, biases, lhs_indices, rhs_indices, transpose, group_size, bits, mode, NULL,
+                              sorted_indices);
+}
+
+mx_array *mx_gather_qqmm(mx_scope *s, mx_array *x, mx_array *w, mx_array *scales, mx_array *lhs_indices, mx_array *rhs_indices,
+                         const int *group_size, const int *bits, const char *mode, mx_array *global_scale_x, mx_array *global_scale_w,
+                         bool sorted_indices) {
+  mx_quant q;
+  (void)scales, (void)lhs_indices, (void)rhs_indices, (void)global_scale_x, (void)global_scale_w, (void)sorted_indices;
+  if (!x || !w) return NULL;
+  int rc = read_mode("gather_qqmm", mode, group_size, bits, &q);
+  if (rc) return mx_scope_error(s, rc);
+  return mx_scope_fail(s, MX_ERUNTIME, "[GatherQQMM] NYI: this product needs a GPU.");
 }
 
 /* What x stands for once it is quantized, with the gradient of x itself. */

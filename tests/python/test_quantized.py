@@ -165,6 +165,32 @@ def test_gather(mode, group, bits):
     close(plain, xs[:4] @ numbers.swapaxes(-1, -2), scale=200)
 
 
+def test_gather_with_global_scales():
+    scales = [2.0, 0.5, 7.0]
+    w = normal((3, 9, 64))
+    each = [mx.quantize(w[i], mode="nvfp4", global_scale=mx.array(g)) for i, g in enumerate(scales)]
+    numbers = np.stack([np.array(mx.dequantize(*p, mode="nvfp4", global_scale=mx.array(g)), np.float64) for p, g in zip(each, scales)])
+    q, s = (mx.stack(parts) for parts in zip(*each))
+    x, rhs = normal((2, 1, 4, 64), 2), mx.array([2, 0, -1])
+    for dtype in ("float32", "bfloat16"):
+        got = mx.gather_qmm(x.astype(getattr(mx, dtype)), q, s, lhs_indices=mx.array([0, 1, 1]), rhs_indices=rhs, mode="nvfp4",
+                            global_scale=mx.array(scales))
+        assert got.dtype == getattr(mx, dtype)
+        close(got, np.array(x, np.float64)[[0, 1, 1], 0] @ numbers[[2, 0, 2]].swapaxes(-1, -2), dtype, scale=200)
+    for g, text in ((mx.array(1.0), "must have one entry per expert with shape (3) but got ()."), (mx.array([1, 2, 3]), "float32 but got int32"),
+                    (None, "without indices")):
+        with pytest.raises(ValueError) as e:
+            mx.gather_qmm(x[:, 0], q, s, rhs_indices=None if g is None else rhs, mode="nvfp4", global_scale=mx.array(scales) if g is None else g)
+        assert text in str(e.value)
+    with pytest.raises(ValueError, match="only supported for 'nvfp4'"):
+        mx.gather_qmm(x[:, 0], q, s, rhs_indices=rhs, mode="mxfp4", global_scale=mx.array(scales))
+
+
+def test_gather_qqmm_needs_a_gpu():
+    with pytest.raises(RuntimeError, match=r"\[GatherQQMM\] NYI"):
+        mx.gather_qqmm(mx.ones((2, 3, 64)), mx.ones((2, 8, 64)), rhs_indices=mx.array([0, 1]))
+
+
 def test_gather_checks_indices():
     (q, s, b), _ = packed((2, 8, 64), "affine", 64, 4)
     for more in ({"rhs_indices": mx.array([0, 2])}, {"lhs_indices": mx.array([-4, 0])}):

@@ -715,6 +715,41 @@ int mlx_fast_gated_delta_update(
     const mlx_array mask /* may be empty */,
     const mlx_stream s);
 
+/* ---- Quantized numbers. */
+
+/** mlx_gather_qmm with the global scales of `w`, for "nvfp4": f32, one for each of its matrices. */
+int mlx_gather_qmm_scaled(
+    mlx_array* res,
+    const mlx_array x,
+    const mlx_array w,
+    const mlx_array scales,
+    const mlx_array biases /* may be empty */,
+    const mlx_array lhs_indices /* may be empty */,
+    const mlx_array rhs_indices /* may be empty */,
+    bool transpose,
+    mlx_optional_int group_size,
+    mlx_optional_int bits,
+    const char* mode,
+    const mlx_array global_scale /* may be empty */,
+    bool sorted_indices,
+    const mlx_stream s);
+
+/** Products of two quantized matrices by index, as on MLX's GPUs. Here always an error. */
+int mlx_gather_qqmm(
+    mlx_array* res,
+    const mlx_array x,
+    const mlx_array w,
+    const mlx_array scales /* may be empty */,
+    const mlx_array lhs_indices /* may be empty */,
+    const mlx_array rhs_indices /* may be empty */,
+    mlx_optional_int group_size,
+    mlx_optional_int bits,
+    const char* mode,
+    const mlx_array global_scale_x /* may be empty */,
+    const mlx_array global_scale_w /* may be empty */,
+    bool sorted_indices,
+    const mlx_stream s);
+
 #ifdef __cplusplus
 }
 #endif

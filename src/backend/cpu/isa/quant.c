@@ -224,7 +224,7 @@ static inline __attribute__((always_inline)) void dot_nibbles(const mx_quant_x *
   for (int i = 0; i < 16; i++) at[i] = (uint32_t)(8 * i / x->group);
   __m512i group_of = _mm512_loadu_si512(at);
   __m512 acc[MX_QUANT_ROWS];
-  for (int m = 0; m < rows; m++) acc[m] = _mm512_setzero_ps();
+  UNROLL for (int m = 0; m < rows; m++) acc[m] = _mm512_setzero_ps();
   for (int64_t c = 0, g = 0; c < x->k; c += BLOCK, g += per) {
     int64_t left = x->k - c;
     bool whole = left >= BLOCK;
@@ -233,16 +233,16 @@ static inline __attribute__((always_inline)) void dot_nibbles(const mx_quant_x *
     s = _mm512_permutexvar_ps(group_of, s);
     _mm_prefetch((const char *)codes + c / 2 + 4096, _MM_HINT_T0);
     const float *xb = x->x + c;
-    for (int j = 0; j < 8; j++) {
+    UNROLL for (int j = 0; j < 8; j++) {
       __m512 v = _mm512_permutexvar_ps(_mm512_srli_epi32(w, (unsigned)(4 * j)), values);
-      for (int m = 0; m < rows; m++) {
+      UNROLL for (int m = 0; m < rows; m++) {
         __m512 xv = _mm512_loadu_ps(xb + m * x->ld + 16 * j);
         t[m] = j ? _mm512_fmadd_ps(v, xv, t[m]) : _mm512_mul_ps(v, xv);
       }
     }
-    for (int m = 0; m < rows; m++) acc[m] = _mm512_fmadd_ps(t[m], s, acc[m]);
+    UNROLL for (int m = 0; m < rows; m++) acc[m] = _mm512_fmadd_ps(t[m], s, acc[m]);
   }
-  for (int m = 0; m < rows; m++) {
+  UNROLL for (int m = 0; m < rows; m++) {
     float lane[16];
     _mm512_storeu_ps(lane, acc[m]);
     y[m * x->ldy] = join(lane) + (biases ? dot_biases(x->groups, biases, x->sums + m * x->groups) : 0);
@@ -253,19 +253,19 @@ static inline __attribute__((always_inline)) void dot_nibbles(const mx_quant_x *
 static inline __attribute__((always_inline)) void dot_bytes(const mx_quant_x *x, int rows, bool small, const uint8_t *codes,
                                                             const float *scales, const float *biases, float *y) {
   __m512 acc[MX_QUANT_ROWS], t[MX_QUANT_ROWS];
-  for (int m = 0; m < rows; m++) acc[m] = _mm512_setzero_ps();
+  UNROLL for (int m = 0; m < rows; m++) acc[m] = _mm512_setzero_ps();
   for (int64_t g = 0, c = 0; g < x->groups; g++) {
     __m512 s = _mm512_set1_ps(scales[g]);
-    for (int m = 0; m < rows; m++) t[m] = _mm512_setzero_ps();
+    UNROLL for (int m = 0; m < rows; m++) t[m] = _mm512_setzero_ps();
     for (int k = 0; k < x->group; k += 16, c += 16) {
       __m128i b = _mm_loadu_si128((const __m128i *)(codes + c));
       __m512 v = small ? fp8_16(b) : _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(b));
-      for (int m = 0; m < rows; m++) t[m] = _mm512_fmadd_ps(v, _mm512_loadu_ps(x->x + m * x->ld + c), t[m]);
+      UNROLL for (int m = 0; m < rows; m++) t[m] = _mm512_fmadd_ps(v, _mm512_loadu_ps(x->x + m * x->ld + c), t[m]);
     }
     _mm_prefetch((const char *)codes + c + 4096, _MM_HINT_T0);
-    for (int m = 0; m < rows; m++) acc[m] = _mm512_fmadd_ps(t[m], s, acc[m]);
+    UNROLL for (int m = 0; m < rows; m++) acc[m] = _mm512_fmadd_ps(t[m], s, acc[m]);
   }
-  for (int m = 0; m < rows; m++) {
+  UNROLL for (int m = 0; m < rows; m++) {
     float lane[16];
     _mm512_storeu_ps(lane, acc[m]);
     y[m * x->ldy] = join(lane) + (biases ? dot_biases(x->groups, biases, x->sums + m * x->groups) : 0);
