@@ -57,13 +57,23 @@ static int dot_rows(const product *p, const segment *s, int64_t r0, int64_t n) {
   mx_qmat_scales(m, &s->at, r0, 0, n * groups, scales, biases);
   const uint8_t *codes = (const uint8_t *)m->words->data + s->at.words * 4 + r0 * bytes;
   for (int64_t i = 0; i < s->rows; i += MX_QUANT_ROWS) {
-    int64_t at = s->row + i;
+    int64_t at = s->row + i, deep = p->k;
     mx_quant_x x = p->few;
     x.m = (int)(s->rows - i < MX_QUANT_ROWS ? s->rows - i : MX_QUANT_ROWS);
-    x.x = p->ordered + at * x.ld;
-    x.sums = p->sums + at * groups;
-    for (int64_t r = 0; r < n; r++)
-      vec->dot(&x, codes + r * bytes, scales + r * groups, m->biases ? biases + r * groups : NULL, row, (float *)p->y + at * p->n + r0 + r);
+    if (x.m > 1) deep = 4096 / x.m / 128 * 128; /* what fits the L1 cache of x serves all n rows */
+    for (int64_t k0 = 0; k0 < p->k; k0 += deep) {
+      int64_t g0 = k0 / m->q.group;
+      x.k = p->k - k0 < deep ? p->k - k0 : deep;
+      x.groups = x.k / m->q.group;
+      x.add = k0 > 0;
+      x.x = p->ordered + at * x.ld + k0;
+      x.sums = p->sums + at * groups + g0;
+      for (int64_t r = 0; r < n; r++) {
+        int64_t g = r * groups + g0;
+        vec->dot(&x, codes + r * bytes + k0 * m->q.bits / 8, scales + g, m->biases ? biases + g : NULL, row,
+                 (float *)p->y + at * p->n + r0 + r);
+      }
+    }
   }
   mx_scratch_free(scales);
   return 0;
@@ -111,7 +121,8 @@ static void order_range(void *ctx, int64_t begin, int64_t end) {
 /* x in the order of the kernel. */
 static int order_x(product *p, int64_t rows) {
   const mx_quant *q = &p->m.q;
-  p->few = (mx_quant_x){.mode = q->mode, .bits = q->bits, .group = q->group, .k = p->k, .groups = p->m.groups, .ldy = p->n};
+  p->few = (mx_quant_x){.mode = q->mode, .bits = q->bits, .group = q->group, .k = p->k, .groups = p->m.groups, .ldsums = p->m.groups,
+                          .ldy = p->n};
   p->few.ld = mx_vec_now()->quant->room(&p->few);
   float *o = mx_scratch((size_t)(rows * (p->few.ld + p->m.groups)) * sizeof *o);
   if (!o) return mx_fail_memory();

@@ -9,11 +9,12 @@
 #include "backend/cpu/gemm.h"
 
 /* Rows of x for products with quantized rows of k numbers. x: in the order that the kernel of the mode wants, ld a row; sums: of each
- * group of x, as many a row as groups. The rows of y are `ldy` apart. */
+ * group of x, ldsums a row. The rows of y are `ldy` apart. */
 enum { MX_QUANT_ROWS = 4 };
 typedef struct mx_quant_x {
   int mode, bits, group, m; /* m rows, at most MX_QUANT_ROWS */
-  int64_t k, groups, ld, ldy;
+  int64_t k, groups, ld, ldy, ldsums;
+  bool add;                 /* to y, instead of into it */
   const float *x, *sums;
 } mx_quant_x;
 

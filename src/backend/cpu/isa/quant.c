@@ -184,6 +184,12 @@ static float dot_biases(int64_t n, const float *a, const float *b) {
   return rest + join(lane);
 }
 
+/* One element of y: the lanes that were summed, and what the biases add. */
+static inline void finish(const mx_quant_x *x, int m, float *lane, const float *biases, float *y) {
+  float sum = join(lane) + (biases ? dot_biases(x->groups, biases, x->sums + m * x->ldsums) : 0);
+  y[m * x->ldy] = x->add ? y[m * x->ldy] + sum : sum;
+}
+
 static inline __attribute__((always_inline)) void dot_unpacked(const mx_quant_x *x, int group, const float *scales, const float *biases,
                                                                const float *row, float *y) {
   for (int m = 0; m < x->m; m++) {
@@ -196,7 +202,7 @@ static inline __attribute__((always_inline)) void dot_unpacked(const mx_quant_x 
         for (int i = 0; i < LANES; i++) t[i] += xm[k + i] * v[k + i];
       for (int i = 0; i < LANES; i++) acc[i] += t[i] * s;
     }
-    y[m * x->ldy] = join(acc) + (biases ? dot_biases(x->groups, biases, x->sums + m * x->groups) : 0);
+    finish(x, m, acc, biases, y);
   }
 }
 
@@ -217,6 +223,15 @@ static void dot_any(const mx_quant_x *x, const uint8_t *codes, const float *scal
 /* Four bits: sixteen words, 128 codes, at a time; shifted by 4 j they are indices of codes 8 i + j, so x is kept in that order, filled up
  * with zeros to whole blocks. */
 #define BLOCK 128
+static inline void finish_vector(const mx_quant_x *x, int m, __m512 acc, const float *biases, float *y) {
+  const float *sums = x->sums + m * x->ldsums;
+  for (int64_t g = 0; biases && g < x->groups; g += 16) {
+    __mmask16 there = x->groups - g >= 16 ? 0xffff : (__mmask16)((1u << (x->groups - g)) - 1);
+    acc = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(there, biases + g), _mm512_maskz_loadu_ps(there, sums + g), acc);
+  }
+  float sum = _mm512_reduce_add_ps(acc);
+  y[m * x->ldy] = x->add ? y[m * x->ldy] + sum : sum;
+}
 static inline __attribute__((always_inline)) void dot_nibbles(const mx_quant_x *x, int rows, __m512 values, const uint8_t *codes,
                                                               const float *scales, const float *biases, float *y) {
   int per = BLOCK / x->group;                     /* groups a block */
@@ -243,9 +258,7 @@ static inline __attribute__((always_inline)) void dot_nibbles(const mx_quant_x *
     UNROLL for (int m = 0; m < rows; m++) acc[m] = _mm512_fmadd_ps(t[m], s, acc[m]);
   }
   UNROLL for (int m = 0; m < rows; m++) {
-    float lane[16];
-    _mm512_storeu_ps(lane, acc[m]);
-    y[m * x->ldy] = join(lane) + (biases ? dot_biases(x->groups, biases, x->sums + m * x->groups) : 0);
+    finish_vector(x, m, acc[m], biases, y);
   }
 }
 
@@ -266,9 +279,7 @@ static inline __attribute__((always_inline)) void dot_bytes(const mx_quant_x *x,
     UNROLL for (int m = 0; m < rows; m++) acc[m] = _mm512_fmadd_ps(t[m], s, acc[m]);
   }
   UNROLL for (int m = 0; m < rows; m++) {
-    float lane[16];
-    _mm512_storeu_ps(lane, acc[m]);
-    y[m * x->ldy] = join(lane) + (biases ? dot_biases(x->groups, biases, x->sums + m * x->groups) : 0);
+    finish_vector(x, m, acc[m], biases, y);
   }
 }
 
