@@ -438,45 +438,6 @@ int px_do_searchsorted(PyObject **v, PyObject **out) { /* sorted_sequence, value
   PX_RESULT(out, mlx_searchsorted(&res, a.h, x.h, right, s.h));
 }
 
-/* ---- graphs ---- */
-
-int px_do_export_to_dot(PyObject **v, PyObject **out) { /* variadic: file, arrays; names as keywords are not kept */
-  (void)out;
-  Py_ssize_t n = PyTuple_Size(v[0]);
-  px_list l = {0};
-  if (n < 1) return PX_TYPE;
-  PyObject *rest = PyTuple_GetSlice(v[0], 1, n), *file = PyTuple_GetItem(v[0], 0);
-  int rc = rest ? px_tree_arrays(rest, &l, false) : PX_ERROR;
-  mlx_vector_array outputs = rc ? (mlx_vector_array){NULL} : px_list_vector(&l);
-  char *text = NULL;
-  size_t size = 0;
-  FILE *f = outputs.ctx ? open_memstream(&text, &size) : NULL;
-  if (f) {
-    mlx_node_namer namer = mlx_node_namer_new();
-    rc = mlx_export_to_dot(f, namer, outputs) ? px_failed() : 0;
-    mlx_node_namer_free(namer);
-    fclose(f);
-  } else
-    rc = PX_ERROR;
-  PyObject *target = NULL, *r = NULL;
-  bool path = !PyObject_HasAttrString(file, "write");
-  if (!rc) {
-    PyObject *io = path ? PyImport_ImportModule("io") : NULL;
-    target = path ? io ? PyObject_CallMethod(io, "open", "Os", file, "w") : NULL : Py_NewRef(file);
-    Py_XDECREF(io);
-    if (target) r = PyObject_CallMethod(target, "write", "s#", text, (Py_ssize_t)size);
-    if (target && path) Py_XDECREF(PyObject_CallMethod(target, "close", NULL));
-    rc = r ? 0 : PX_ERROR;
-  }
-  Py_XDECREF(r);
-  Py_XDECREF(target);
-  Py_XDECREF(rest);
-  free(text);
-  if (outputs.ctx) mlx_vector_array_free(outputs);
-  px_list_clear(&l);
-  return rc;
-}
-
 /* ---- convolution ---- */
 
 static int spread(PyObject *o, int n, int otherwise, px_ints *v) {

@@ -81,6 +81,8 @@ static PyObject *namespace_info(PyObject *m, PyObject *unused) {
   return r;
 }
 static PyMethodDef package_functions[] = {
+    {"export_to_dot", PX_FN(px_export_to_dot), METH_VARARGS | METH_KEYWORDS,
+     "export_to_dot($module, file, /, *args, **kwargs)\n--\n\nWrites a graph in the language of Graphviz. Keywords name arrays."},
     {"__array_namespace_info__", namespace_info, METH_NOARGS,
      "__array_namespace_info__($module, /)\n--\n\nWhat the Python array API asks of a namespace."},
     {0}};

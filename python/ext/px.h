@@ -219,6 +219,7 @@ int px_init_random(PyObject *m, PyObject *random);
 int px_init_print(PyObject *m);
 int px_init_distributed(PyObject *m);
 int px_init_profile(PyObject *m);
+PyObject *px_export_to_dot(PyObject *m, PyObject *args, PyObject *kwargs);
 
 PyObject *px_make_enum(const char *name, const char *const *members, int n, const char *doc);
 PyObject *px_dtype_object(mlx_dtype t); /* borrowed */

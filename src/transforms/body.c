@@ -92,7 +92,7 @@ static mx_routine *routine_of(const mx_body *b) {
   mx_routine *r = NULL;
   mx_array **held = rc ? NULL : mx_slots_new(out.n);
   if (held) {
-    memcpy(held, out.at, (size_t)out.n * sizeof *held);
+    if (out.n) memcpy(held, out.at, (size_t)out.n * sizeof *held);
     r = mx_routine_new(b->nin, in, b->fresh, out.n, held);
     mx_free(held);
   }

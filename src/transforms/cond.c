@@ -92,7 +92,7 @@ static mx_branch *branch_new(const made *m) {
     if (!(all[i] = mx_body_stand_in(&s, i < n ? m->src.at[i] : b->extra.at[i - n]))) rc = s.rc;
   for (int k = 0; k < 2 && !rc && !b->body[k]; k++) {
     mx_list out = {0}, none = {0};
-    memcpy(in, all, (size_t)n * sizeof *in);
+    if (n) memcpy(in, all, (size_t)n * sizeof *in);
     for (int i = 0; i < count[k]; i++) in[n + i] = all[n + i + (k ? count[0] : 0)];
     rc = mx_body_build(own[k], in, &out);
     if (!rc) rc = mx_body_new(&b->body[k], n + b->extra.n, all, out.n, out.at, &none);
@@ -342,8 +342,7 @@ int mx_cond(mx_array *predicate, mx_closure *if_true, mx_closure *if_false, int 
   if (!rc) {
     mx_array *p = predicate->ndim ? mx_reshape(&s, predicate, NULL, 0) : predicate;
     in[0] = p && p->dtype != MX_BOOL ? mx_not_equal(&s, p, mx_const_like(&s, p, 0)) : p;
-    memcpy(in + 1, operands, (size_t)n * sizeof *in);
-    memcpy(in + 1 + n, m.src.at + n, (size_t)(m.src.n - n) * sizeof *in);
+    for (int i = 0; i < m.src.n; i++) in[1 + i] = i < n ? operands[i] : m.src.at[i];
     mx_array *t = branch_node(&s, branch_new(&m), in);
     for (int i = 0; i < m.out[0].n && t && !rc; i++) {
       mx_array *y = mx_pick(&s, t, i);

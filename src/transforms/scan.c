@@ -338,7 +338,7 @@ static int with_way_back(const mx_loop *l, const bool *want, mx_loop **res) {
   if (!rc) {
     back->loop = backward;
     back->nconst = l->nconst;
-    memcpy(back->want, want, (size_t)given(l) * sizeof *want);
+    if (given(l)) memcpy(back->want, want, (size_t)given(l) * sizeof *want);
     forward->back = back;
     *res = forward;
   } else {
@@ -356,7 +356,7 @@ static mx_array *plain_node(mx_scope *s, mx_loop *l, int n, mx_array *const *in)
   int nin = l->body->nin, first = given(l);
   mx_array **all = mx_slots_new(nin);
   if (!all) return mx_scope_error(s, MX_EMEMORY);
-  memcpy(all, in, (size_t)n * sizeof *all);
+  if (n) memcpy(all, in, (size_t)n * sizeof *all);
   for (int i = n; i < nin; i++) all[i] = l->extra.at[i - first];
   mx_array *t = mx_control_node(s, OP_loop, nin, all, l->body->nout, l->body->like + nin, l->ncarry, l->length, &l->control);
   mx_free(all);
