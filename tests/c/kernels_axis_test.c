@@ -18,13 +18,16 @@ static void line_of(const tensor *x, int axis, int64_t i, line *l) {
   for (int64_t k = 0; k < n; k++) l->index[k] = (i / inner * n + k) * inner + i % inner;
 }
 
-/* ---- order: NaN last, complex numbers lexicographic ---- */
+/* ---- order: NaN last, complex numbers lexicographic; of those with NaN, as in NumPy, the ones with a real part first ---- */
 
 static bool before(double a, double b) { return a < b || (b != b && a == a); }
+static int nans(mx_c64 z) { return 2 * (crealf(z) != crealf(z)) + (cimagf(z) != cimagf(z)); }
 static bool sorts_before(const tensor *x, int64_t a, int64_t b) {
   double p = tensor_get(x, a), q = tensor_get(x, b);
-  if (before(p, q) || before(q, p) || x->v.dtype != MX_C64) return before(p, q);
-  return before(cimagf(*(mx_c64 *)tensor_ptr(x, a)), cimagf(*(mx_c64 *)tensor_ptr(x, b)));
+  if (x->v.dtype != MX_C64) return before(p, q);
+  mx_c64 v = *(mx_c64 *)tensor_ptr(x, a), w = *(mx_c64 *)tensor_ptr(x, b);
+  if (nans(v) != nans(w)) return nans(v) < nans(w);
+  return before(p, q) || before(q, p) ? before(p, q) : before(cimagf(v), cimagf(w));
 }
 
 static void check_sort(mx_dtype t, int32_t n, int layout, int range) {
