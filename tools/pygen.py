@@ -17,7 +17,8 @@ ROOMS = ["core", "linalg", "fft", "random", "fast", "distributed", "metal", "cud
 
 
 class Param:
-    def __init__(self, text, keyword_only):
+    def __init__(self, text, keyword_only, beyond=False):
+        self.beyond = beyond
         m = re.match(r"(\**)(\w+)(?:: (.*))?$", text, re.S)
         if not m:
             raise SystemExit(f"python.def: parameter {text!r}")
@@ -41,15 +42,28 @@ class Sig:
         m = re.match(r"\((.*)\) -> (.*)$", text, re.S)
         if not m:
             raise SystemExit(f"python.def: signature {text!r}")
-        self.text, self.result, self.params, self.npositional_only, keyword_only = text, m.group(2), [], 0, False
-        for part in split(m.group(1)):
+        self.result, self.params, self.npositional_only, self.renamed = m.group(2), [], 0, []
+        keyword_only = beyond = False
+        parts = split(m.group(1))
+        for part in parts:
+            renamed = re.match(r"(\w+) -> (\w+)$", part)
             if part == "/":
                 self.npositional_only = len(self.params)
-            elif part == "*":
-                keyword_only = True
+            elif part in ("*", "+"):
+                keyword_only, beyond = True, part == "+"
+            elif renamed:
+                self.renamed.append(renamed.groups())
             else:
-                self.params.append(Param(part, keyword_only))
+                self.params.append(Param(part, keyword_only, beyond))
                 keyword_only |= part.startswith("*")
+        starred = any(part.startswith("*") for part in parts)
+        shown = ["*" if part == "+" else part for part in parts if not (part == "+" and starred) and " -> " not in part]
+        self.text = f'({", ".join(shown)}) -> {self.result}'
+
+    def also(self):
+        """What the docstring says of keywords that the signature does not show: it is MLX's."""
+        words = [f"{p.name}={p.default}" for p in self.params if p.beyond] + [f"{new}= for {old}" for new, old in self.renamed]
+        return f' Also takes {", ".join(words)}.' if words else ""
 
     @property
     def variadic(self):
@@ -70,11 +84,13 @@ class Sig:
         first = max(self.npositional_only, 1 if method or self.variadic else 0)
         names = ", ".join(f'"{p.name}"' for p in self.bound)
         text = self.text.replace('"', '\\"')
+        order = [p.name for p in self.bound]
+        renamed = ", ".join(f'{{"{new}", {order.index(old)}}}' for new, old in self.renamed) or "{NULL, 0}"
         if method:
             text = re.sub(r"^\(\w+: [^,)]*(, /)?", "(self", text)
         return (
             f'{{"{name}", "{text}", {{{names}}}, {first}, {npos}, {len(self.bound)}, '
-            f'{"true" if self.variadic else "false"}, 0x{required:x}}}'
+            f'{"true" if self.variadic else "false"}, 0x{required:x}, {{{renamed}}}}}'
         )
 
     def python(self, method):
@@ -83,6 +99,8 @@ class Sig:
         for i, p in enumerate(self.params):
             if method and i == 0:
                 parts.append("/")
+                continue
+            if p.beyond:
                 continue
             if p.keyword_only and not star and not self.variadic:
                 parts.append("*")
@@ -124,6 +142,8 @@ def split(text):
     return parts
 
 
+NAMED = {}  # tuples whose elements have names: (submodule, names)
+
 DTYPES = {
     f"{k}": f"MLX_{k.upper()}"
     for k in "uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16 float32 float64 bfloat16 complex64".split()
@@ -148,7 +168,7 @@ class Row:
 def read_table(path):
     text = re.sub(r"/\*.*?\*/", "", open(path).read(), flags=re.S)
     rows, methods, aliases, pos = {}, [], [], 0
-    for m in re.finditer(r"^(FN|METHOD|ALIAS)\(", text, re.M):
+    for m in re.finditer(r"^(FN|METHOD|ALIAS|NAMED)\(", text, re.M):
         depth, i, quote = 1, m.end(), ""
         while depth:
             ch = text[i]
@@ -167,6 +187,9 @@ def read_table(path):
             rows[args[0]] = Row(args[0], args[1], args[2], ast.literal_eval(args[3]))
         elif m.group(1) == "METHOD":
             methods.append(args)
+        elif m.group(1) == "NAMED":
+            room, _, short = args[0].rpartition(".")
+            NAMED[short] = (room or "core", args[1:])
         else:
             aliases.append(args)
     return rows, methods, aliases
@@ -208,6 +231,8 @@ def convert(sig, i):
             f"  if (!rc) rc = px_to_any_arrays({given}, &{n});",
             [f"  px_drop_arrays(&{n});"],
         )
+    if is_device(p):
+        return [], f"  if (!rc) rc = px_device_arg({given}, &v_[{stream_of(sig)}]);", []
     if t == "StreamLike":
         return (
             ["  px_stream S_ = {{0}, false};"],
@@ -252,7 +277,8 @@ def convert(sig, i):
     if t in ("None|int|seq[int]", "int|seq[int]|None", "None|int|list[int]"):
         return [f"  px_ints {n} = {{.n = -1}};"], when(f"px_to_ints({given}, &{n})"), []
     if t == "int|seq[int]":
-        return [f"  px_ints {n} = {{.n = 0}};"], when(f"px_to_size_or_shape({given}, &{n})"), []
+        start = f".n = 1, .single = true, .v = {{{lit}}}" if lit else ".n = 0"
+        return [f"  px_ints {n} = {{{start}}};"], when(f"px_to_size_or_shape({given}, &{n})"), []
     if t in ("seq[int]", "seq[int]|None"):
         start = "-1" if t.endswith("None") else "0"
         return (
@@ -291,10 +317,26 @@ def pair_with(sig, i):
     return None
 
 
+def is_device(p):
+    """The array standard's device=: where the operation runs, as stream= says it in MLX."""
+    return p.beyond and p.name == "device"
+
+
+def stream_of(sig):
+    return next((i for i, p in enumerate(sig.bound) if p.type == "StreamLike"), None)
+
+
+def device_of(sig):
+    """Where device= stands among what is bound, if a stream can stand for it."""
+    return None if stream_of(sig) is None else next((i for i, p in enumerate(sig.bound) if is_device(p)), None)
+
+
 def arguments(sig):
     """What a plain call passes for each parameter."""
     out = []
     for p in sig.params:
+        if is_device(p):
+            continue
         n, t = p.name, p.type
         if t == "StreamLike":
             out.append("S_.h")
@@ -311,7 +353,8 @@ def body(fn, sig, call, name):
     """The C function that converts, calls and makes the result."""
     lines, drops = [f"static int body_{fn}(PyObject **v_, PyObject **out) {{", "  int rc = 0;"], []
     convs = []
-    for i in range(len(sig.params)):
+    order = sorted(range(len(sig.params)), key=lambda i: not is_device(sig.params[i]))
+    for i in order:
         dec, conv, drop = convert(sig, i)
         lines += dec
         convs += [conv] if conv else []
@@ -323,7 +366,7 @@ def body(fn, sig, call, name):
         call = f"mlx_{name}(RES, {arguments(sig)})"
     kind = sig.result
     call = re.sub(r"\bS\b", "S_.h", call)
-    pair = re.match(r"tuple\[(array(?:, array)+)\]$", kind)
+    pair = re.match(r"tuple\[(array(?:, array)+)\]$", f'tuple[{", ".join(["array"] * len(NAMED[kind][1]))}]' if kind in NAMED else kind)
     if kind == "array":
         call = re.sub(r"\bRES\b", "&res", call)
         lines += [
@@ -337,7 +380,9 @@ def body(fn, sig, call, name):
         call = re.sub(r"\bRES\b", ", ".join(f"&r{j}" for j in range(k)), call)
         lines += [f"  if (!rc && (*out = px_new_tuple({k}))) {{"]
         lines += [f"    mlx_array r{j} = px_handle(PyTuple_GetItem(*out, {j}));" for j in range(k)]
-        lines += [f"    rc = px_finish(out, {call});", "  }"]
+        lines += [f"    rc = px_finish(out, {call});"]
+        lines += [f'    if (!rc) rc = px_name_results(out, "{kind}");'] if kind in NAMED else []
+        lines += ["  }"]
     else:
         call = re.sub(r"\bRES\b", "&res", call)
         make = "px_vector_tuple" if kind.startswith("tuple") and name not in LISTS else "px_vector_list"
@@ -370,18 +415,17 @@ def emit(rows, methods, aliases, have):
         if call.startswith("@"):
             m = re.match(r"@(\w*)(?:\((.*)\))?", call)
             target = "px_do_" + (m.group(1) or row.id)
-            if m.group(2):
-                src.extend(
-                    [
-                        f"static int body_{fn}(PyObject **v, PyObject **out) {{",
-                        f"  return {target}(v, out, {m.group(2)});",
-                        "}",
-                        "",
-                    ]
-                )
+            device = device_of(sig)
+            if not m.group(2):
+                custom.add(target)
+            if m.group(2) or device is not None:
+                more = f", {m.group(2)}" if m.group(2) else ""
+                src.append(f"static int body_{fn}(PyObject **v, PyObject **out) {{")
+                if device is not None:
+                    src.append(f"  PX_TRY(px_device_arg(v[{device}], &v[{stream_of(sig)}]));")
+                src.extend([f"  return {target}(v, out{more});", "}", ""])
                 b = f"body_{fn}"
             else:
-                custom.add(target)
                 b = target
         else:
             src.extend(body(fn, sig, call, row.id))
@@ -395,7 +439,7 @@ def emit(rows, methods, aliases, have):
             + ([] if method else ["  (void)self;"])
             + [f"  return px_call(&sig_{fn}, {b}, {who}, args, nargs, kwnames);", "}", ""]
         )
-        doc = f"{row.short}{sig.python(method)}\\n--\\n\\n{row.doc}".replace('"', '\\"')
+        doc = f"{row.short}{sig.python(method)}\\n--\\n\\n{row.doc}{sig.also()}".replace('"', '\\"')
         return f'    {{"{row.short}", PX_FN(call_{fn}), PX_FASTCALL, "{doc}"}},'
 
     for row in ok.values():
@@ -420,6 +464,10 @@ def emit(rows, methods, aliases, have):
     out = head + protos + [""] + src
     for r in ROOMS:
         out += [f"PyMethodDef px_{r}_functions[] = {{"] + tables[r] + ["    {0}};", ""]
+    out += ["const px_named px_named_results[] = {"]
+    for name, (room, fields) in NAMED.items():
+        out += [f'    {{"{room}", "{name}", "{" ".join(fields)}"}},']
+    out += ["    {NULL, NULL, NULL}};", ""]
     out += ["PyMethodDef px_array_generated[] = {"] + meth_table + ["    {0}};"]
     return "\n".join(out) + "\n", ok, skipped
 
@@ -428,6 +476,9 @@ def emit(rows, methods, aliases, have):
 
 
 def stub_type(t):
+    if t in NAMED:
+        room = NAMED[t][0]
+        return t if room == "core" else f"{room}.{t}"
     t = t.replace("seq[", "Sequence[").replace("StreamLike", "StreamLike").replace("file|", "BinaryIO|")
     t = t.replace("pathlib.Path", "Path").replace("list_or_scalar", "list|scalar")
     for bare, full in (("Callable", "Callable[..., Any]"), ("Sequence", "Sequence[Any]"), ("tuple", "tuple[Any, ...]")):
@@ -443,14 +494,14 @@ OVERLOADS = {  # results that depend on an argument
         " -> tuple[dict[str, array], dict[str, Any]]",
     ],
     "svd": [
-        "(a: array, compute_uv: Literal[True] = True, *, stream: StreamLike = None) -> tuple[array, array, array]",
-        "(a: array, compute_uv: Literal[False], *, stream: StreamLike = None) -> array",
+        "(a: array, compute_uv: Literal[True] = True, *, stream: StreamLike = None, full_matrices: bool = True) -> linalg.SVDResult",
+        "(a: array, compute_uv: Literal[False], *, stream: StreamLike = None, full_matrices: bool = True) -> array",
     ],
 }
 
 
 def stub_sig(name, sig, method, doc, indent=""):
-    parts, star = [], False
+    parts, star, late = [], False, []
     for i, p in enumerate(sig.params):
         if method and i == 0:
             parts.append("self")
@@ -460,15 +511,18 @@ def stub_sig(name, sig, method, doc, indent=""):
             star = True
         text = p.stars + p.name
         text += ": " + ("Any" if p.stars else stub_type(p.type))
-        if p.default is not None:
-            text += " = " + p.default if ":" in text else "=" + p.default
+        other = next((new for new, old in sig.renamed if old == p.name), None)
+        if p.default is not None or other:
+            text += " = " + (p.default or "...") if ":" in text else "=" + p.default
         parts.append(text)
+        late += [f"{other}: {stub_type(p.type)} = ..."] if other else []
         if i + 1 == sig.npositional_only and not method:
             parts.append("/")
+    parts += late
     if name in OVERLOADS and not method:
         static = [indent + "@staticmethod"] if indent else []
         return sum(([indent + "@overload"] + static + [f"{indent}def {name}{form}: ..."] for form in OVERLOADS[name]), []) + [""]
-    return [f'{indent}def {name}({", ".join(parts)}) -> {stub_type(sig.result)}:', f'{indent}    """{doc}"""', ""]
+    return [f'{indent}def {name}({", ".join(parts)}) -> {stub_type(sig.result)}:', f'{indent}    """{doc}{sig.also()}"""', ""]
 
 
 def stub(ok, methods, aliases, classes):
@@ -483,18 +537,29 @@ def stub(ok, methods, aliases, classes):
     for row in ok.values():
         if row.room == "core":
             out += stub_sig(row.short, row.sig, False, row.doc)
+    for name, (room, fields) in NAMED.items():
+        if room == "core":
+            out += named_class(name, fields)
     for new, old in aliases:
         if old in ok and "." not in old:
             out.append(f"{new} = {old}")
     for room in ROOMS[1:]:
         out += [f"class {room}:"] + IN_ROOM.get(room, [])
+        for name, (where, fields) in NAMED.items():
+            if where == room:
+                out += named_class(name, fields, "    ")
         inside = [r for r in ok.values() if r.room == room and not r.short.startswith("__")]
         for r in inside:
             static = [] if r.short in OVERLOADS else ["    @staticmethod"]
             out += static + stub_sig(r.short, r.sig, False, r.doc, "    ")
         if not inside:
             out += ["    ..."]
-    return "\n".join(out) + "\n"
+    # the dtype of the name bool hides the type inside the stub
+    return re.sub(r"(?<![\w.'\"])bool(?=[\s,\])|=:]|$)(?!: Dtype)", "builtins.bool", "\n".join(out)) + "\n"
+
+
+def named_class(name, fields, indent=""):
+    return [f"{indent}class {name}(NamedTuple):"] + [f"{indent}    {f}: array" for f in fields] + [""]
 
 
 IN_ROOM = {  # what is no function

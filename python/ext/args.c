@@ -6,6 +6,8 @@
 static int find_param(const px_sig *s, PyObject *key) {
   for (int i = s->npositional_only; i < s->nparams; i++)
     if (PyUnicode_CompareWithASCIIString(key, s->params[i]) == 0) return i;
+  for (size_t i = 0; i < sizeof s->renamed / sizeof *s->renamed && s->renamed[i].name; i++)
+    if (PyUnicode_CompareWithASCIIString(key, s->renamed[i].name) == 0) return s->renamed[i].of;
   return -1;
 }
 
@@ -315,11 +317,11 @@ int px_to_any(PyObject *o, px_arg *a) {
 }
 
 /* The dtype that a Python scalar takes beside an array of dtype like. */
-static int weak_dtype(PyObject *o, mlx_dtype like) {
+mlx_dtype px_weak_dtype(PyObject *o, mlx_dtype like) {
   char k = px_dtype_kind(like);
   if (PyBool_Check(o)) return like;
-  if (PyLong_Check(o)) return like == MLX_BOOL ? MLX_INT32 : (int)like;
-  if (PyFloat_Check(o)) return k == 'f' || k == 'c' ? (int)like : MLX_FLOAT32;
+  if (PyLong_Check(o)) return like == MLX_BOOL ? MLX_INT32 : like;
+  if (PyFloat_Check(o)) return k == 'f' || k == 'c' ? like : MLX_FLOAT32;
   return MLX_COMPLEX64;
 }
 
@@ -330,7 +332,7 @@ int px_to_weak(PyObject *o, mlx_dtype like, px_arg *a) {
   }
   if (o == Py_None) return PX_TYPE;
   if (PyLong_Check(o) || PyFloat_Check(o) || PyComplex_Check(o)) {
-    mlx_dtype t = (mlx_dtype)weak_dtype(o, like);
+    mlx_dtype t = px_weak_dtype(o, like);
     if (PyBool_Check(o) || !PyLong_Check(o) || like == MLX_BOOL) return px_from_object(o, t, a); /* beside bool, ints wrap */
     mlx_array h = px_own(a);
     return px_set_long(&h, o, (int)t);

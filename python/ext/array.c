@@ -86,7 +86,8 @@ static const px_sig sig_init = {
     3,
     3,
     false,
-    3};
+    3,
+    {{NULL, 0}}};
 
 static PyObject *new_object(PyTypeObject *t, PyObject *args, PyObject *kwargs) {
   (void)args;
@@ -426,6 +427,7 @@ static PyGetSetDef getset[] = {{"size", get_size, NULL, "Number of elements.", N
                                {"real", get_real, NULL, "Real part.", NULL},
                                {"imag", get_imag, NULL, "Imaginary part.", NULL},
                                {"at", get_at, NULL, "Updates that return a new array: x.at[i].add(v).", NULL},
+                               {"device", px_array_device, NULL, "Where the elements are.", NULL},
                                {"T", get_T, NULL, "All dimensions reversed.", NULL},
                                {"mT", get_mT, NULL, "The last two dimensions swapped.", NULL},
                                {0}};
@@ -455,6 +457,11 @@ static PyObject *m_namespace(PyObject *self, PyObject *args, PyObject *kwargs) {
   static char *names[] = {"api_version", NULL};
   (void)self;
   if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:__array_namespace__", names, &version)) return NULL;
+  static const char *const versions[] = {"2021.12", "2022.12", "2023.12", CMLX_ARRAY_API};
+  bool known = !version || version == Py_None;
+  for (size_t i = 0; !known && PyUnicode_Check(version) && i < sizeof versions / sizeof *versions; i++)
+    known = PyUnicode_CompareWithASCIIString(version, versions[i]) == 0;
+  if (!known) return PyErr_Format(PyExc_ValueError, "[__array_namespace__] The version %R is none of 2021.12 to " CMLX_ARRAY_API ".", version);
   return Py_NewRef(px_module);
 }
 
@@ -529,7 +536,7 @@ static int int_args(const px_sig *sig, PyObject *self, PyObject *const *args, Py
 
 static PyObject *m_reshape(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kw) {
   static const px_sig sig = {
-      "reshape", "(self, *shape, stream: None | Stream | Device = None) -> array", {"shape", "stream"}, 0, 0, 2, true, 0};
+      "reshape", "(self, *shape, stream: None | Stream | Device = None) -> array", {"shape", "stream"}, 0, 0, 2, true, 0, {{NULL, 0}}};
   px_ints shape;
   px_stream s = {0};
   PyObject *r = NULL;
@@ -543,7 +550,7 @@ static PyObject *m_reshape(PyObject *self, PyObject *const *args, Py_ssize_t n, 
 
 static PyObject *m_transpose(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kw) {
   static const px_sig sig = {
-      "transpose", "(self, *axes, stream: None | Stream | Device = None) -> array", {"axes", "stream"}, 1, 0, 2, true, 0};
+      "transpose", "(self, *axes, stream: None | Stream | Device = None) -> array", {"axes", "stream"}, 1, 0, 2, true, 0, {{NULL, 0}}};
   px_ints axes;
   px_stream s = {0};
   PyObject *r = NULL;
@@ -644,6 +651,8 @@ static PyMethodDef own_methods[] = {
      "transpose($self, *axes, stream=None)\n--\n\nDimensions permuted, or reversed when no axes are given."},
     {"__array_namespace__", PX_FN(m_namespace), KEYWORDS,
      "__array_namespace__($self, api_version=None)\n--\n\nThe module of array functions."},
+    {"to_device", PX_FN(px_array_to_device), KEYWORDS,
+     "to_device($self, device, /, *, stream=None)\n--\n\nThe array on a device, itself if it is there."},
     {"__array__", PX_FN(m_array), KEYWORDS,
      "__array__($self, dtype=None, copy=None)\n--\n\nA NumPy array, sharing memory where it can."},
     {"__dlpack__", PX_FN(px_dlpack), KEYWORDS,

@@ -276,7 +276,8 @@ int px_updated(mlx_array *res, PyObject *array, PyObject *key, PyObject *value, 
                              2,
                              2,
                              false,
-                             3};
+                             3,
+                             {{NULL, 0}}};
   mlx_array a = px_handle(array);
   mlx_dtype t = mlx_array_dtype(a);
   mlx_stream s = mlx_ext_default_stream();

@@ -99,7 +99,7 @@ static PyObject *at_divide(PyObject *self, PyObject *v) { return at_inverse(self
 #define AT_METHOD(name)                                                                                                          \
   static PyObject *at_##name##_call(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kw) {                         \
     static const px_sig sig = {#name, "(self, value: scalar | array | ndarray | ArrayLike) -> array", {"value"}, 0, 1, 1, false, \
-                               1};                                                                                               \
+                               1, {{NULL, 0}}};                                                                                             \
     PyObject *v[1];                                                                                                              \
     return px_bind(&sig, NULL, args, n, kw, v) ? NULL : at_##name(self, v[0]);                                                   \
   }

@@ -174,10 +174,6 @@ int px_join(mlx_array *res, mlx_vector_array v, mlx_optional_int axis, mlx_strea
   return rc;
 }
 
-int px_repeat(mlx_array *res, mlx_array a, int n, mlx_optional_int axis, mlx_stream s) {
-  return axis.has_value ? mlx_repeat_axis(res, a, n, axis.value, s) : mlx_repeat(res, a, n, s);
-}
-
 int px_tile(mlx_array *res, mlx_array a, const px_ints *reps, mlx_stream s) {
   return mlx_tile(res, a, reps->v, (size_t)reps->n, s);
 }

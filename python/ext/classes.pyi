@@ -1,9 +1,10 @@
 """Arrays, their functions and the transforms of functions."""
 # Written by tools/pygen.py from ops/python.def and python/ext/classes.pyi. Do not edit.
+import builtins
 import enum
 import types
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Iterator, Literal, overload, ParamSpec, Protocol, Sequence, TypeVar
+from typing import Any, BinaryIO, Callable, Iterator, Literal, NamedTuple, overload, ParamSpec, Protocol, Sequence, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -63,6 +64,7 @@ integer: DtypeCategory
 number: DtypeCategory
 generic: DtypeCategory
 bool_: Dtype
+bool: Dtype
 uint8: Dtype
 uint16: Dtype
 uint32: Dtype
@@ -146,6 +148,9 @@ class array:
     def T(self) -> array: ...
     @property
     def mT(self) -> array: ...
+    @property
+    def device(self) -> Device: ...
+    def to_device(self, device: Device | DeviceType, /, *, stream: StreamLike = None) -> array: ...
     def item(self) -> Any: ...
     def tolist(self) -> Any: ...
     def reshape(self, *shape: Any, stream: StreamLike = None) -> array: ...
@@ -254,6 +259,7 @@ nan: float
 newaxis: None
 pi: float
 __version__: str
+__array_api_version__: str
 cmlx_version: str
 
 class FunctionExporter:

@@ -102,7 +102,7 @@ static int body_split(PyObject **v, PyObject **out) { /* self, color, key */
   return px_finish(out, mlx_distributed_group_split(&((group_object *)*out)->h, handle_of(v[0]), color, key));
 }
 static PyObject *group_split(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
-  static const px_sig sig = {"split", "(self, color: int, key: int=-1) -> Group", {"self", "color", "key"}, 1, 3, 3, false, 0x3};
+  static const px_sig sig = {"split", "(self, color: int, key: int=-1) -> Group", {"self", "color", "key"}, 1, 3, 3, false, 0x3, {{NULL, 0}}};
   return px_call(&sig, body_split, self, args, nargs, kwnames);
 }
 

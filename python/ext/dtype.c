@@ -208,16 +208,23 @@ static int dtype_of(PyObject *o, mlx_dtype *t) {
   return 0;
 }
 
+/* Arrays and dtypes promote; Python's numbers then follow the dtype that these give. */
 int px_do_result_type(PyObject **v, PyObject **out) {
   mlx_dtype t = MLX_BOOL, one;
-  Py_ssize_t n = PyTuple_Size(v[0]);
-  if (n == 0) return PyErr_SetString(PyExc_ValueError, "[result_type] At least one array or dtype is needed."), PX_ERROR;
+  Py_ssize_t n = PyTuple_Size(v[0]), typed = 0;
   for (Py_ssize_t i = 0; i < n; i++) {
-    if (dtype_of(PyTuple_GetItem(v[0], i), &one)) {
-      PyErr_SetString(PyExc_ValueError, "[result_type] Inputs must be arrays or dtypes.");
+    PyObject *o = PyTuple_GetItem(v[0], i);
+    if (PyLong_Check(o) || PyFloat_Check(o) || PyComplex_Check(o)) continue;
+    if (dtype_of(o, &one)) {
+      PyErr_SetString(PyExc_ValueError, "[result_type] Inputs must be arrays or dtypes, or Python numbers beside one.");
       return PX_ERROR;
     }
-    t = i ? mlx_ext_promote(t, one) : one;
+    t = typed++ ? mlx_ext_promote(t, one) : one;
+  }
+  if (!typed) return PyErr_SetString(PyExc_ValueError, "[result_type] At least one array or dtype is needed."), PX_ERROR;
+  for (Py_ssize_t i = 0; i < n; i++) {
+    PyObject *o = PyTuple_GetItem(v[0], i);
+    if (PyLong_Check(o) || PyFloat_Check(o) || PyComplex_Check(o)) t = mlx_ext_promote(t, px_weak_dtype(o, t));
   }
   *out = Py_NewRef(objects[t]);
   return 0;
@@ -360,6 +367,7 @@ int px_init_dtype(PyObject *m) {
     objects[t] = (PyObject *)o;
     if (PyModule_AddObjectRef(m, dtypes[t].python, objects[t])) return -1;
   }
+  if (PyModule_AddObjectRef(m, "bool", objects[MLX_BOOL])) return -1; /* the array standard's name of bool_ */
   category_type = px_make_enum("DtypeCategory", category_names, NCATEGORIES, "Kinds of dtypes, for issubdtype.");
   if (!category_type || PyModule_AddObjectRef(m, "DtypeCategory", category_type)) return -1;
   for (int i = 0; i < NCATEGORIES; i++) {

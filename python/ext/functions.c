@@ -123,6 +123,8 @@ int px_do_asarray(PyObject **v, PyObject **out) {
   PX_ARG(a);
   if (v[0] == Py_None) return PX_TYPE;
   if (v[1]) PX_TRY(px_to_dtype_or_none(v[1], &t));
+  PX_STREAM(s);
+  PX_TRY(px_stream_arg(v[3], &s)); /* a device that is not there is an error */
   bool is = px_is_array(v[0]), same = is && (!t.has_value || t.value == mlx_array_dtype(px_handle(v[0])));
   if (v[2] == Py_False && !same) return no_copy("asarray");
   if (same && v[2] != Py_True) {
@@ -136,6 +138,8 @@ int px_do_asarray(PyObject **v, PyObject **out) {
 
 int px_do_from_dlpack(PyObject **v, PyObject **out) {
   PX_ARG(a);
+  PX_STREAM(s);
+  PX_TRY(px_stream_arg(v[2], &s));
   if (v[1] == Py_False) return no_copy("from_dlpack");
   if (!PyCapsule_CheckExact(v[0]) && !PyObject_HasAttrString(v[0], "__dlpack__")) return PX_TYPE;
   PX_TRY(px_from_dlpack(v[0], &a));
@@ -391,6 +395,12 @@ int px_do_scan(PyObject **v, PyObject **out, px_scan fn, bool typed) {
   PX_RESULT(out, fn(&res, x, axis, reverse, inclusive, s.h));
 }
 
+int px_do_scan_from(PyObject **v, PyObject **out, px_scan fn, px_scan initial) { /* ..., dtype, stream, include_initial */
+  bool from = false;
+  if (v[6]) PX_TRY(px_to_bool(v[6], &from));
+  return px_do_scan(v, out, from ? initial : fn, true);
+}
+
 /* ---- products ---- */
 
 int px_do_tensordot(PyObject **v, PyObject **out) {
@@ -421,15 +431,23 @@ int px_do_tensordot(PyObject **v, PyObject **out) {
 
 /* ---- searching ---- */
 
-int px_do_searchsorted(PyObject **v, PyObject **out) { /* sorted_sequence, values, side, stream */
+int px_do_searchsorted(PyObject **v, PyObject **out) { /* sorted_sequence, values, side, stream, sorter */
   const char *side = "left";
   PX_ARG(a);
   PX_ARG(x);
+  PX_ARG(sorter);
+  PX_ARG(sorted);
   PX_STREAM(s);
   PX_TRY(px_to_array(v[0], &a));
   PX_TRY(px_to_array(v[1], &x));
   if (v[2]) PX_TRY(px_to_string(v[2], &side));
   PX_TRY(px_stream_arg(v[3], &s));
+  if (v[4]) PX_TRY(px_to_array_or_none(v[4], &sorter));
+  if (sorter.h.ctx) {
+    mlx_array h = px_own(&sorted);
+    PX_CHECK(mlx_take_axis(&h, a.h, sorter.h, 0, s.h));
+    a.h = h;
+  }
   bool right = strcmp(side, "right") == 0;
   if (!right && strcmp(side, "left")) {
     PyErr_Format(PyExc_ValueError, "[searchsorted] Invalid side '%s'. Expected 'left' or 'right'.", side);

@@ -128,7 +128,7 @@ static PyObject *call(PyObject *self, PyObject *const *args, Py_ssize_t nargs, P
                              1,
                              10,
                              false,
-                             0x3f};
+                             0x3f, {{NULL, 0}}};
   return px_call(&sig, body_call, self, args, nargs, kwnames);
 }
 

@@ -115,6 +115,7 @@ static int add_constants(PyObject *m) {
     Py_DECREF(f);
   }
   return PyModule_AddObjectRef(m, "newaxis", Py_None) || PyModule_AddStringConstant(m, "__version__", CMLX_MLX_VERSION) ||
+         PyModule_AddStringConstant(m, "__array_api_version__", CMLX_ARRAY_API) ||
          PyModule_AddStringConstant(m, "cmlx_version", CMLX_VERSION);
 }
 
@@ -131,7 +132,7 @@ static int fill(PyObject *m) {
                  px_init_distributed(add_submodule(m, "distributed", "mlx.core.distributed", px_distributed_functions)) == 0 &&
                  add_submodule(m, "metal", "mlx.core.metal", px_metal_functions) &&
                  add_submodule(m, "cuda", "mlx.core.cuda", px_cuda_functions)
-             ? 0
+             ? px_init_named(m)
              : -1;
 }
 

@@ -69,6 +69,10 @@ typedef struct px_sig {
   uint8_t npositional_only, npositional, nparams;
   bool variadic;     /* the first parameter is *args: a tuple */
   uint32_t required; /* bit i: parameter i has no default */
+  struct {
+    const char *name;
+    uint8_t of;
+  } renamed[2]; /* keywords that stand for a parameter of another name */
 } px_sig;
 
 /* Distributes arguments over v[nparams] (borrowed; NULL where absent). first, if not NULL, is parameter 0 (a method's
@@ -112,6 +116,7 @@ static inline void px_drop_arrays(px_arrays *a) {
 int px_to_array(PyObject *o, px_arg *a); /* an array, nothing else */
 int px_to_array_or_none(PyObject *o, px_arg *a);
 int px_to_any(PyObject *o, px_arg *a);                  /* a scalar, an array, or what can become one */
+mlx_dtype px_weak_dtype(PyObject *o, mlx_dtype like);        /* of a Python scalar beside an array of dtype like */
 int px_to_weak(PyObject *o, mlx_dtype like, px_arg *a); /* the same; Python scalars follow the dtype of an array */
 int px_to_weak_or_none(PyObject *o, mlx_dtype like, px_arg *a);
 int px_to_pair(PyObject *x, PyObject *y, px_arg *a, px_arg *b); /* two operands, the scalar one weak */
@@ -155,6 +160,9 @@ PyObject *px_item(PyObject *array);
 PyObject *px_numpy(PyObject *array); /* a NumPy array that shares memory */
 int px_getbuffer(PyObject *self, Py_buffer *view, int flags);
 void px_releasebuffer(PyObject *self, Py_buffer *view);
+#define CMLX_ARRAY_API "2024.12" /* the version of the Python array API standard */
+PyObject *px_array_device(PyObject *self, void *closure);
+PyObject *px_array_to_device(PyObject *self, PyObject *args, PyObject *kwargs);
 PyObject *px_dlpack(PyObject *self, PyObject *args, PyObject *kwargs);
 PyObject *px_dlpack_device(PyObject *self, PyObject *unused);
 const char *px_format(mlx_dtype t); /* of the buffer protocol */
@@ -232,6 +240,10 @@ bool px_is_random_state(PyObject *o);
 extern PyMethodDef px_core_functions[], px_linalg_functions[], px_fft_functions[], px_random_functions[], px_fast_functions[],
     px_distributed_functions[], px_metal_functions[], px_cuda_functions[];
 extern PyMethodDef px_array_generated[];
+typedef struct px_named {
+  const char *room, *name, *fields;
+} px_named;
+extern const px_named px_named_results[];
 
 /* Helpers of generated functions: one C function an axis form. */
 typedef int (*px_reduce_all)(mlx_array *, mlx_array, bool, mlx_stream);

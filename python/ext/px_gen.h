@@ -31,6 +31,11 @@ int px_to_dtype_or_none(PyObject *o, mlx_optional_dtype *v);
     if (expr) return px_failed(); \
   } while (0)
 static inline int px_stream_arg(PyObject *o, px_stream *s) { return o ? px_to_stream(o, s) : px_default_stream(s); }
+/* device= of the array standard, in the place of stream=. */
+int px_device_arg(PyObject *device, PyObject **stream);
+/* Turns a tuple into the named one of that name (rows NAMED of ops/python.def). */
+int px_name_results(PyObject **tuple, const char *name);
+int px_init_named(PyObject *m);
 /* PX_RESULT(out, mlx_...(&res, ...)): makes the result and returns. */
 #define PX_RESULT(out, ...)                    \
   do {                                         \
@@ -50,6 +55,14 @@ int px_reduce(mlx_array *res, mlx_array a, const px_ints *axis, bool keepdims, m
 int px_reduce_ddof(mlx_array *res, mlx_array a, const px_ints *axis, bool keepdims, int ddof, mlx_stream s,
                    int (*all)(mlx_array *, mlx_array, bool, int, mlx_stream),
                    int (*several)(mlx_array *, mlx_array, const int *, size_t, bool, int, mlx_stream));
+int px_reduce_as(mlx_array *res, mlx_array a, const px_ints *axis, bool keepdims, mlx_optional_dtype t, mlx_stream s, px_reduce_all all,
+                 px_reduce_one one, px_reduce_axes several);
+int px_moment(mlx_array *res, mlx_array a, const px_ints *axis, bool keepdims, int ddof, mlx_optional_float correction, mlx_stream s,
+              int (*all)(mlx_array *, mlx_array, bool, int, mlx_stream),
+              int (*several)(mlx_array *, mlx_array, const int *, size_t, bool, int, mlx_stream));
+int px_sort_falling(mlx_array *res, mlx_array a, mlx_stream s); /* of the flattened array */
+int px_argsort_falling(mlx_array *res, mlx_array a, mlx_stream s);
+int px_moveaxis(mlx_array *res, mlx_array a, const px_ints *source, const px_ints *destination, mlx_stream s);
 int px_arg_reduce(mlx_array *res, mlx_array a, mlx_optional_int axis, bool keepdims, mlx_stream s, px_reduce_all all,
                   px_reduce_one one);
 int px_by_axes(mlx_array *res, mlx_array a, const px_ints *axis, mlx_stream s, px_plain all, px_int1 one, px_intn several);
@@ -61,7 +74,6 @@ int px_softmax(mlx_array *res, mlx_array a, const px_ints *axis, bool precise, m
 int px_split(mlx_vector_array *res, mlx_array a, const px_ints *parts, int axis, mlx_stream s);
 int px_join(mlx_array *res, mlx_vector_array v, mlx_optional_int axis, mlx_stream s,
             int (*join)(mlx_array *, mlx_vector_array, int, mlx_stream));
-int px_repeat(mlx_array *res, mlx_array a, int n, mlx_optional_int axis, mlx_stream s);
 int px_tile(mlx_array *res, mlx_array a, const px_ints *reps, mlx_stream s);
 int px_fft_shift(mlx_array *res, mlx_array a, const px_ints *axes, mlx_stream s, px_intn several);
 mlx_dtype px_promote(mlx_array a, mlx_array b);
@@ -76,6 +88,7 @@ PyObject *px_load_gguf(PyObject *file, bool with_metadata, mlx_stream s);
 typedef int (*px_collective)(mlx_array *, mlx_array, mlx_distributed_group, mlx_stream);
 int px_do_collective(PyObject **v, PyObject **out, px_collective fn);
 typedef int (*px_scan)(mlx_array *, mlx_array, int, bool, bool, mlx_stream);
+int px_do_scan_from(PyObject **v, PyObject **out, px_scan fn, px_scan initial);
 int px_do_scan(PyObject **v, PyObject **out, px_scan fn, bool typed);
 typedef int (*px_quantile)(mlx_array *, mlx_array, mlx_array, const int *, size_t, const char *, bool, mlx_stream);
 int px_do_quantile(PyObject **v, PyObject **out, px_quantile fn);

@@ -132,23 +132,25 @@ int px_do_cond(PyObject **v, PyObject **out) { /* x, p, stream */
 }
 
 #ifdef PX_HAVE_mlx_linalg_svd
-int px_do_svd(PyObject **v, PyObject **out) { /* a, compute_uv, stream */
-  bool uv = true;
+int px_do_svd(PyObject **v, PyObject **out) { /* a, compute_uv, stream, full_matrices */
+  bool uv = true, full = true;
   PX_ARG(a);
   PX_STREAM(s);
   PX_TRY(px_to_array(v[0], &a));
   if (v[1]) PX_TRY(px_to_bool(v[1], &uv));
   PX_TRY(px_stream_arg(v[2], &s));
+  if (v[3]) PX_TRY(px_to_bool(v[3], &full));
   mlx_vector_array r = mlx_vector_array_new();
-  int rc = mlx_linalg_svd(&r, a.h, uv, s.h);
+  int rc = uv && !full ? mlx_linalg_svd_reduced(&r, a.h, s.h) : mlx_linalg_svd(&r, a.h, uv, s.h);
   PyObject *t = rc ? NULL : px_vector_tuple(r);
   mlx_vector_array_free(r);
   if (rc) return px_failed();
-  if (t && !uv) {
+  *out = t;
+  if (t && uv) return px_name_results(out, "SVDResult");
+  if (t) {
     *out = Py_NewRef(PyTuple_GetItem(t, 0));
     Py_DECREF(t);
-  } else
-    *out = t;
+  }
   return *out ? 0 : PX_ERROR;
 }
 
@@ -243,7 +245,7 @@ int px_do_fft1(PyObject **v, PyObject **out, px_fft1 fn) { /* a, n, axis, norm, 
   if (!none(v[1]))
     PX_TRY(px_to_int(v[1], &n));
   else
-    n = fn == mlx_fft_irfft ? 2 * (mlx_array_shape(a.h)[at] - 1) : mlx_array_shape(a.h)[at];
+    n = fn == mlx_fft_irfft || fn == mlx_fft_hfft ? 2 * (mlx_array_shape(a.h)[at] - 1) : mlx_array_shape(a.h)[at];
   PX_RESULT(out, fn(&res, a.h, n, axis, norm, s.h));
 }
 

@@ -19,7 +19,7 @@ class ArrayNamespaceInfo:
     """See https://data-apis.org/array-api, ``__array_namespace_info__``."""
 
     def capabilities(self):
-        return {"boolean indexing": True, "data-dependent shapes": True, "max dimensions": 10}
+        return {"boolean indexing": True, "data-dependent shapes": True, "max dimensions": 32}
 
     def default_device(self):
         return mx.default_device()

@@ -171,17 +171,27 @@ mx_array *mx_bartlett(mx_scope *s, int m) {
 
 /* ---- frequencies ---- */
 
-mx_array *mx_fft_fftfreq(mx_scope *s, int n, double d) {
-  if (n <= 0) return mx_scope_fail(s, MX_EVALUE, "[fftfreq] The number of samples must be positive, got %d.", n);
-  int half = n / 2 + n % 2;
-  mx_array *up = mx_arange(s, 0, half, 1, MX_F32), *down = mx_arange(s, -(n / 2), 0, 1, MX_F32);
-  return mx_mul_k(s, mx_concatenate_axis(s, 2, (mx_array *[]){up, down}, 0), 1 / (n * d));
+static bool frequencies(mx_scope *s, const char *tag, int n, mx_dtype dtype) {
+  if (n <= 0)
+    mx_scope_fail(s, MX_EVALUE, "[%s] The number of samples must be positive, got %d.", tag, n);
+  else if (!mx_is_float(dtype))
+    mx_scope_fail(s, MX_EVALUE, "[%s] Frequencies have a real floating type, not %s.", tag, mx_dtype_name(dtype));
+  return !s->rc;
 }
 
-mx_array *mx_fft_rfftfreq(mx_scope *s, int n, double d) {
-  if (n <= 0) return mx_scope_fail(s, MX_EVALUE, "[rfftfreq] The number of samples must be positive, got %d.", n);
-  return mx_mul_k(s, mx_arange(s, 0, n / 2 + 1, 1, MX_F32), 1 / (n * d));
+mx_array *mx_fft_fftfreq_as(mx_scope *s, int n, double d, mx_dtype dtype) {
+  if (!frequencies(s, "fftfreq", n, dtype)) return NULL;
+  int half = n / 2 + n % 2;
+  mx_array *up = mx_arange(s, 0, half, 1, dtype), *down = mx_arange(s, -(n / 2), 0, 1, dtype);
+  return mx_mul_k(s, mx_concatenate_axis(s, 2, (mx_array *[]){up, down}, 0), 1 / (n * d));
 }
+mx_array *mx_fft_fftfreq(mx_scope *s, int n, double d) { return mx_fft_fftfreq_as(s, n, d, MX_F32); }
+
+mx_array *mx_fft_rfftfreq_as(mx_scope *s, int n, double d, mx_dtype dtype) {
+  if (!frequencies(s, "rfftfreq", n, dtype)) return NULL;
+  return mx_mul_k(s, mx_arange(s, 0, n / 2 + 1, 1, dtype), 1 / (n * d));
+}
+mx_array *mx_fft_rfftfreq(mx_scope *s, int n, double d) { return mx_fft_rfftfreq_as(s, n, d, MX_F32); }
 
 static mx_array *shifted(mx_scope *s, mx_array *a, const int *axes, size_t n, bool back) {
   if (!a) return NULL;

@@ -135,6 +135,55 @@ int mx_linalg_svd(mx_scope *s, mx_list *out, mx_array *a, bool compute_uv) {
   return s->rc;
 }
 
+static mx_array *adjoint(mx_scope *s, mx_array *a) { return a ? mx_conjugate(s, mx_swapaxes(s, a, -1, -2)) : NULL; }
+
+/* The square factor of a QR factorisation is decomposed; the other one makes its vectors long. */
+static int svd_reduced(mx_scope *s, mx_array *res[3], mx_array *a) {
+  mx_array *qr[2];
+  for (int i = 0; i < 3; i++) res[i] = NULL;
+  if (!(a = checked(s, "svd", a, false))) return s->rc;
+  int m = a->shape[a->ndim - 2], n = a->shape[a->ndim - 1];
+  if (m == n) return several(s, OP_svd, a, 0, NULL, 3, res);
+  if (mx_linalg_qr(s, qr, m > n ? a : adjoint(s, a))) return s->rc;
+  if (several(s, OP_svd, m > n ? qr[1] : adjoint(s, qr[1]), 0, NULL, 3, res)) return s->rc;
+  if (m > n)
+    res[0] = mx_matmul(s, qr[0], res[0]);
+  else
+    res[2] = mx_matmul(s, res[2], adjoint(s, qr[0]));
+  return s->rc;
+}
+
+int mx_linalg_svd_reduced(mx_scope *s, mx_list *out, mx_array *a) {
+  mx_array *res[3];
+  svd_reduced(s, res, a);
+  for (int i = 0; i < 3 && !s->rc; i++)
+    if (mx_list_push(out, res[i])) mx_scope_error(s, MX_EMEMORY);
+  return s->rc;
+}
+
+/* Columns of the identity complete those of a. */
+int mx_linalg_qr_complete(mx_scope *s, mx_array *res[2], mx_array *a) {
+  res[0] = res[1] = NULL;
+  if (!(a = checked(s, "qr", a, false))) return s->rc;
+  int nd = a->ndim, m = a->shape[nd - 2], n = a->shape[nd - 1], shape[MX_MAX_NDIM];
+  if (m <= n) return mx_linalg_qr(s, res, a);
+  for (int d = 0; d < nd; d++) shape[d] = d == nd - 1 ? m : a->shape[d];
+  mx_array *eye = mx_broadcast_to(s, mx_identity(s, m, a->dtype), shape, (size_t)nd);
+  if (mx_linalg_qr(s, res, mx_concatenate_axis(s, 2, (mx_array *[]){a, eye}, nd - 1))) return s->rc;
+  res[1] = mx_slice_axis(s, res[1], nd - 1, 0, n);
+  return s->rc;
+}
+
+mx_array *mx_linalg_pinv_rtol(mx_scope *s, mx_array *a, mx_array *rtol) {
+  mx_array *f[3];
+  if (!rtol || !(a = checked(s, "pinv", a, false)) || svd_reduced(s, f, a)) return NULL;
+  mx_array *cut = mx_expand_dims(s, mx_astype(s, rtol, f[1]->dtype), -1);
+  cut = mx_multiply(s, cut, mx_max_axis(s, f[1], f[1]->ndim - 1, true));
+  mx_array *kept = mx_greater(s, f[1], cut), *one = mx_const_like(s, f[1], 1);
+  mx_array *inverse = mx_where(s, kept, mx_divide(s, one, mx_where(s, kept, f[1], one)), mx_const_like(s, f[1], 0));
+  return inverse ? mx_matmul(s, mx_multiply(s, adjoint(s, f[2]), mx_expand_dims(s, inverse, -2)), adjoint(s, f[0])) : NULL;
+}
+
 /* Row order, L and U of a[order] = L @ U: the pivots, read as swaps, are applied to 0..M-1 one after the other. */
 int mx_linalg_lu(mx_scope *s, mx_list *out, mx_array *a) {
   mx_array *f[2];

@@ -100,3 +100,13 @@ FORMS(fft)
 FORMS(ifft)
 FORMS(rfft)
 FORMS(irfft)
+
+/* The sign of the exponent and the scale are those of the other direction. */
+static int other(int norm) { return norm == ORTHO ? ORTHO : norm == BACKWARD ? 2 : BACKWARD; }
+mx_array *mx_fft_hfft(mx_scope *s, mx_array *a, int n, int axis, int norm) {
+  return mx_fft_irfft(s, a ? mx_conjugate(s, a) : NULL, n, axis, other(norm));
+}
+mx_array *mx_fft_ihfft(mx_scope *s, mx_array *a, int n, int axis, int norm) {
+  mx_array *r = mx_fft_rfft(s, a, n, axis, other(norm));
+  return r ? mx_conjugate(s, r) : NULL;
+}

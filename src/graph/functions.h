@@ -168,6 +168,8 @@ mx_array *mx_sort(mx_scope *s, mx_array *a);
 mx_array *mx_sort_axis(mx_scope *s, mx_array *a, int axis);
 mx_array *mx_argsort(mx_scope *s, mx_array *a);
 mx_array *mx_argsort_axis(mx_scope *s, mx_array *a, int axis);
+mx_array *mx_sort_descending(mx_scope *s, mx_array *a, int axis);
+mx_array *mx_argsort_descending(mx_scope *s, mx_array *a, int axis);
 mx_array *mx_partition(mx_scope *s, mx_array *a, int kth);
 mx_array *mx_partition_axis(mx_scope *s, mx_array *a, int kth, int axis);
 mx_array *mx_argpartition(mx_scope *s, mx_array *a, int kth);
@@ -183,6 +185,7 @@ mx_array *mx_flatnonzero(mx_scope *s, mx_array *a, const int *size, int fill);
 mx_array *mx_masked_select(mx_scope *s, mx_array *a, mx_array *mask, int axis, const int *size, mx_array *fill);
 /* The true places of the mask take the elements of src in order. mask stands for a's leading dimensions. */
 mx_array *mx_masked_scatter(mx_scope *s, mx_array *a, mx_array *mask, mx_array *src);
+mx_array *mx_repeat_each(mx_scope *s, mx_array *a, mx_array *repeats, int axis);
 int mx_unique(mx_scope *s, mx_list *out, mx_array *a, const int *size, mx_array *fill);
 mx_array *mx_isin(mx_scope *s, mx_array *a, mx_array *test, bool invert);
 mx_array *mx_bincount(mx_scope *s, mx_array *x, mx_array *weights, int minlength, const int *length);
@@ -198,6 +201,8 @@ mx_array *mx_cumsum(mx_scope *s, mx_array *a, int axis, bool reverse, bool inclu
 mx_array *mx_cumprod(mx_scope *s, mx_array *a, int axis, bool reverse, bool inclusive);
 mx_array *mx_cummax(mx_scope *s, mx_array *a, int axis, bool reverse, bool inclusive);
 mx_array *mx_cummin(mx_scope *s, mx_array *a, int axis, bool reverse, bool inclusive);
+mx_array *mx_cumsum_initial(mx_scope *s, mx_array *a, int axis, bool reverse, bool inclusive);
+mx_array *mx_cumprod_initial(mx_scope *s, mx_array *a, int axis, bool reverse, bool inclusive);
 mx_array *mx_logcumsumexp(mx_scope *s, mx_array *a, int axis, bool reverse, bool inclusive);
 mx_array *mx_diff(mx_scope *s, mx_array *a, int n, int axis);
 
@@ -283,6 +288,8 @@ mx_array *mx_blackman(mx_scope *s, int m);
 mx_array *mx_bartlett(mx_scope *s, int m);
 mx_array *mx_fft_fftfreq(mx_scope *s, int n, double d);
 mx_array *mx_fft_rfftfreq(mx_scope *s, int n, double d);
+mx_array *mx_fft_fftfreq_as(mx_scope *s, int n, double d, mx_dtype dtype);
+mx_array *mx_fft_rfftfreq_as(mx_scope *s, int n, double d, mx_dtype dtype);
 mx_array *mx_fft_fftshift(mx_scope *s, mx_array *a, const int *axes, size_t n); /* no axes: all */
 mx_array *mx_fft_ifftshift(mx_scope *s, mx_array *a, const int *axes, size_t n);
 
@@ -326,6 +333,9 @@ mx_array *mx_linalg_eigvalsh(mx_scope *s, mx_array *a, const char *uplo);
 int mx_linalg_eig(mx_scope *s, mx_array *res[2], mx_array *a);
 mx_array *mx_linalg_eigvals(mx_scope *s, mx_array *a);
 int mx_linalg_lstsq(mx_scope *s, mx_array *res[4], mx_array *a, mx_array *b, const float *rcond);
+int mx_linalg_svd_reduced(mx_scope *s, mx_list *out, mx_array *a);
+int mx_linalg_qr_complete(mx_scope *s, mx_array *res[2], mx_array *a);
+mx_array *mx_linalg_pinv_rtol(mx_scope *s, mx_array *a, mx_array *rtol);
 mx_array *mx_linalg_svdvals(mx_scope *s, mx_array *a);
 mx_array *mx_linalg_expm(mx_scope *s, mx_array *a);
 mx_array *mx_linalg_matrix_rank(mx_scope *s, mx_array *a, mx_array *tol, mx_array *rtol, bool hermitian);
@@ -337,6 +347,8 @@ mx_array *mx_fft_fft(mx_scope *s, mx_array *a, int n, int axis, int norm);
 mx_array *mx_fft_ifft(mx_scope *s, mx_array *a, int n, int axis, int norm);
 mx_array *mx_fft_rfft(mx_scope *s, mx_array *a, int n, int axis, int norm);
 mx_array *mx_fft_irfft(mx_scope *s, mx_array *a, int n, int axis, int norm);
+mx_array *mx_fft_hfft(mx_scope *s, mx_array *a, int n, int axis, int norm);
+mx_array *mx_fft_ihfft(mx_scope *s, mx_array *a, int n, int axis, int norm);
 mx_array *mx_fft_fft2(mx_scope *s, mx_array *a, const int *n, size_t n_num, const int *axes, size_t axes_num, int norm);
 mx_array *mx_fft_ifft2(mx_scope *s, mx_array *a, const int *n, size_t n_num, const int *axes, size_t axes_num, int norm);
 mx_array *mx_fft_rfft2(mx_scope *s, mx_array *a, const int *n, size_t n_num, const int *axes, size_t axes_num, int norm);

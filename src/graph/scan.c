@@ -20,6 +20,21 @@ SCAN(cummax)
 SCAN(cummin)
 SCAN(logcumsumexp)
 
+/* The value that a scan starts from, joined to its results. */
+static mx_array *with_initial(mx_scope *s, mx_array *scanned, int axis, double initial, bool last) {
+  if (!scanned) return NULL;
+  int shape[MX_MAX_NDIM], ax = axis < 0 ? axis + scanned->ndim : axis;
+  for (int d = 0; d < scanned->ndim; d++) shape[d] = d == ax ? 1 : scanned->shape[d];
+  mx_array *start = mx_broadcast_to(s, mx_scalar(s, scanned->dtype, initial), shape, (size_t)scanned->ndim);
+  return mx_concatenate_axis(s, 2, (mx_array *[]){last ? scanned : start, last ? start : scanned}, ax);
+}
+mx_array *mx_cumsum_initial(mx_scope *s, mx_array *a, int axis, bool reverse, bool inclusive) {
+  return with_initial(s, mx_cumsum(s, a, axis, reverse, inclusive), axis, 0, reverse);
+}
+mx_array *mx_cumprod_initial(mx_scope *s, mx_array *a, int axis, bool reverse, bool inclusive) {
+  return with_initial(s, mx_cumprod(s, a, axis, reverse, inclusive), axis, 1, reverse);
+}
+
 mx_array *mx_diff(mx_scope *s, mx_array *a, int n, int axis) {
   if (!a) return NULL;
   if (n < 0) return mx_scope_fail(s, MX_EVALUE, "[diff] The order must not be negative: %d.", n);

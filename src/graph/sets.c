@@ -241,3 +241,28 @@ mx_array *mx_bincount(mx_scope *s, mx_array *x, mx_array *weights, int minlength
   mx_array *in[2] = {x, weights ? mx_to_float(s, weights) : NULL};
   return mx_node(s, OP_bincount, weights ? 2 : 1, in, 1, &n);
 }
+
+/* ---- repetitions ---- */
+
+mx_array *mx_repeat_each(mx_scope *s, mx_array *a, mx_array *repeats, int axis) {
+  if (!a || !repeats) return NULL;
+  int ax, rc = mx_norm_axis("repeat", axis, a->ndim, &ax);
+  if (rc) return mx_scope_error(s, rc);
+  if (!mx_is_integer(repeats->dtype) || repeats->ndim > 1)
+    return mx_scope_fail(s, MX_EVALUE, "[repeat] The repeats must be integers of at most 1 dimension, got shape %s of %s.",
+                         mx_shape_of(repeats), mx_dtype_name(repeats->dtype));
+  int dim = a->shape[ax];
+  if (repeats->size != 1 && repeats->size != dim)
+    return mx_scope_fail(s, MX_EVALUE, "[repeat] %lld repeats do not fit axis %d of size %d.", (long long)repeats->size, ax, dim);
+  if (!values_known(s, "repeat", repeats)) return NULL;
+  if (dim == 0) return a;
+  repeats = mx_broadcast_to(s, mx_astype(s, mx_stop_gradient(s, repeats), MX_I64), &dim, 1);
+  mx_array *ends = mx_cumsum(s, repeats, 0, false, true), *two[] = {ends ? mx_slice_axis(s, ends, 0, dim - 1, dim) : NULL,
+                                                                   repeats ? mx_min(s, repeats, false) : NULL};
+  rc = two[0] && two[1] ? mx_eval(2, two) : s->rc;
+  if (rc) return mx_scope_error(s, rc);
+  int64_t total = mx_item_i64(two[0]), least = mx_item_i64(two[1]);
+  if (least < 0) return mx_scope_fail(s, MX_EVALUE, "[repeat] Number of repeats cannot be negative: %lld.", (long long)least);
+  if (total > MX_MAX_DIM) return mx_scope_error(s, mx_fail_dim("repeat", total));
+  return mx_take_axis(s, a, mx_searchsorted(s, ends, mx_arange(s, 0, (double)total, 1, MX_I64), true), ax);
+}

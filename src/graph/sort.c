@@ -47,3 +47,13 @@ mx_array *mx_topk_axis(mx_scope *s, mx_array *a, int k, int axis) {
 }
 
 mx_array *mx_topk(mx_scope *s, mx_array *a, int k) { return mx_topk_axis(s, mx_flatten(s, a, 0, -1), k, 0); }
+
+mx_array *mx_sort_descending(mx_scope *s, mx_array *a, int axis) { return mx_flip(s, mx_sort_axis(s, a, axis), &axis, 1); }
+
+/* The reversed array is sorted, so that equal elements come out in their order once the result is reversed. */
+mx_array *mx_argsort_descending(mx_scope *s, mx_array *a, int axis) {
+  mx_array *at = mx_argsort_axis(s, mx_flip(s, a, &axis, 1), axis);
+  at = at ? mx_flip(s, at, &axis, 1) : NULL;
+  int n = at ? at->shape[axis < 0 ? axis + at->ndim : axis] : 0;
+  return at && n ? mx_subtract(s, mx_int(s, at->dtype, n - 1), at) : at;
+}

@@ -41,6 +41,44 @@ int mlx_searchsorted(
     bool right,
     const mlx_stream s);
 
+/** Falling order along `axis`; NaN first. */
+int mlx_sort_descending(mlx_array* res, const mlx_array a, int axis, const mlx_stream s);
+
+/** The indices that give it; equal elements keep their order. u32. */
+int mlx_argsort_descending(mlx_array* res, const mlx_array a, int axis, const mlx_stream s);
+
+/**
+ * mlx_cumsum with a 0 before the first sum, or with `reverse` behind the last: one element more
+ * along `axis`.
+ */
+int mlx_cumsum_initial(
+    mlx_array* res,
+    const mlx_array a,
+    int axis,
+    bool reverse,
+    bool inclusive,
+    const mlx_stream s);
+
+/** mlx_cumprod, likewise with a 1. */
+int mlx_cumprod_initial(
+    mlx_array* res,
+    const mlx_array a,
+    int axis,
+    bool reverse,
+    bool inclusive,
+    const mlx_stream s);
+
+/**
+ * The slices along `axis`, each as often as the integers `repeats`, one for all or one for each,
+ * say. `repeats` is evaluated, an error inside compile and vmap.
+ */
+int mlx_repeat_each(
+    mlx_array* res,
+    const mlx_array a,
+    const mlx_array repeats,
+    int axis,
+    const mlx_stream s);
+
 /** Differences of neighbours along `axis`, taken `n` times. */
 int mlx_diff(mlx_array* res, const mlx_array a, int n, int axis, const mlx_stream s);
 
@@ -549,6 +587,29 @@ int mlx_linalg_vector_norm(
     bool keepdims,
     const mlx_stream s);
 
+/**
+ * U, S, V.T of a (..., M, N) with the K = min(M, N) singular vectors that belong to S alone: U is
+ * (..., M, K), V.T (..., K, N).
+ */
+int mlx_linalg_svd_reduced(mlx_vector_array* res, const mlx_array a, const mlx_stream s);
+
+/** mlx_linalg_qr with a square Q (..., M, M) and R (..., M, N). */
+int mlx_linalg_qr_complete(
+    mlx_array* res_0,
+    mlx_array* res_1,
+    const mlx_array a,
+    const mlx_stream s);
+
+/**
+ * Moore-Penrose inverse in which singular values up to `rtol`, which broadcasts over the batch,
+ * times the largest count as zero.
+ */
+int mlx_linalg_pinv_rtol(
+    mlx_array* res,
+    const mlx_array a,
+    const mlx_array rtol,
+    const mlx_stream s);
+
 /** The product of 2 to 64 matrices in the cheapest order. The first and the last may be vectors. */
 int mlx_linalg_multi_dot(mlx_array* res, const mlx_vector_array arrays, const mlx_stream s);
 
@@ -647,6 +708,32 @@ int mlx_random_choice_arange(
 /* ---- Fourier transforms. */
 
 #include "mlx/c/fft.h"
+
+/**
+ * The transform of a Hermitian sequence given by its first n / 2 + 1 elements: n real numbers, f32.
+ */
+int mlx_fft_hfft(
+    mlx_array* res,
+    const mlx_array a,
+    int n,
+    int axis,
+    mlx_fft_norm norm,
+    const mlx_stream s);
+
+/** Its inverse: n / 2 + 1 elements, c64. */
+int mlx_fft_ihfft(
+    mlx_array* res,
+    const mlx_array a,
+    int n,
+    int axis,
+    mlx_fft_norm norm,
+    const mlx_stream s);
+
+/** mlx_fft_fftfreq in a real floating type of choice. */
+int mlx_fft_fftfreq_as(mlx_array* res, int n, double d, mlx_dtype dtype, const mlx_stream s);
+
+/** mlx_fft_rfftfreq, likewise. */
+int mlx_fft_rfftfreq_as(mlx_array* res, int n, double d, mlx_dtype dtype, const mlx_stream s);
 
 /**
  * Transforms of frames of `n_fft` elements along the last axis of `x` (..., L), one every
