@@ -178,7 +178,8 @@ static void drop_rules(void *payload) {
 }
 
 static int call_vjp(void *payload, int np, mx_array *const *primals, int nc, mx_array *const *cotangents, int no,
-                    mx_array *const *outputs, mx_list *res) {
+                    mx_array *const *outputs, const bool *want, mx_list *res) {
+  (void)want;
   rules *r = payload;
   mx_callback *c = r->vjp;
   mx_list p, t, o;

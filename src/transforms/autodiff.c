@@ -205,13 +205,18 @@ static int check_cotangents(const mx_list *out, int ncot, mx_array *const *cot) 
   return 0;
 }
 
-int mx_vjp(mx_closure *f, int n, mx_array *const *primals, int ncot, mx_array *const *cotangents, mx_list *outputs, mx_list *grads) {
+int mx_vjp_of(mx_closure *f, int nsrc, const int *which, int n, mx_array *const *primals, int ncot, mx_array *const *cotangents,
+              mx_list *outputs, mx_list *grads) {
   trace t;
-  int rc = trace_open(&t, f, n, NULL, n, primals);
+  int rc = trace_open(&t, f, nsrc, which, n, primals);
   if (!rc) rc = check_cotangents(&t.out, ncot, cotangents);
   if (!rc) rc = pull_back(&t, cotangents, grads);
   if (!rc) rc = push_all(outputs, &t.out);
   return trace_close(&t, rc);
+}
+
+int mx_vjp(mx_closure *f, int n, mx_array *const *primals, int ncot, mx_array *const *cotangents, mx_list *outputs, mx_list *grads) {
+  return mx_vjp_of(f, n, NULL, n, primals, ncot, cotangents, outputs, grads);
 }
 
 static int check_argnums(int nargnums, const int *argnums, int n) {

@@ -11,19 +11,34 @@ static int run(void *replay, int n, mx_array *const *in, mx_list *out) {
   return mx_replay_run(replay, in, out);
 }
 
+/* res: the gradients of the wanted primals, NULL for the others. */
+static int spread(int np, const bool *want, const mx_list *grads, mx_list *res) {
+  int rc = 0;
+  for (int i = 0, k = 0; i < np && !rc; i++) rc = mx_list_push(res, want[i] ? grads->at[k++] : NULL);
+  return rc;
+}
+
 /* The primals are made to wait for the cotangents: what is computed from them again is not merged with the forward pass, and is not
- * computed before it is needed. */
+ * computed before it is needed. What is not asked for, such as frozen weights that are arguments of a compiled function, may have no
+ * derivative. */
 static int checkpoint_vjp(void *replay, int np, mx_array *const *primals, int nc, mx_array *const *cot, int no,
-                          mx_array *const *outputs, mx_list *res) {
+                          mx_array *const *outputs, const bool *want, mx_list *res) {
   (void)no;
   (void)outputs;
   mx_closure f = {.base = {.refs = 1}, .call = run, .payload = replay};
-  mx_list late = {0}, again = {0};
+  mx_list late = {0}, again = {0}, grads = {0};
+  int *which = mx_malloc((size_t)(np + 1) * sizeof *which), n = 0;
+  if (!which) return mx_fail_memory();
+  for (int i = 0; i < np; i++)
+    if (want[i]) which[n++] = i;
   mx_scope s;
   mx_scope_begin(&s, mx_default_stream());
   int rc = mx_depends(&s, &late, np, primals, nc, cot), end = mx_scope_end(&s);
   if (!rc) rc = end;
-  if (!rc) rc = mx_vjp(&f, np, late.at, nc, cot, &again, res);
+  if (!rc) rc = mx_vjp_of(&f, n, which, np, late.at, nc, cot, &again, &grads);
+  if (!rc) rc = spread(np, want, &grads, res);
+  mx_free(which);
+  mx_list_clear(&grads);
   mx_list_clear(&late);
   mx_list_clear(&again);
   return rc;

@@ -111,7 +111,6 @@ static int take_results(mx_scope *s, const char *rule, const char *what, mx_list
 }
 
 int vjp_custom(mx_scope *s, const mx_array *node, mx_array *const *out, mx_array *const *cot, const bool *want, mx_array **res) {
-  (void)want;
   mx_custom *c = custom_of(node);
   int np = primals_of(node), nout = node->nout;
   if (!c->rules.vjp) {
@@ -122,7 +121,7 @@ int vjp_custom(mx_scope *s, const mx_array *node, mx_array *const *out, mx_array
   if (!full) return MX_EMEMORY;
   for (int k = 0; k < nout; k++) full[k] = cot[k] ? cot[k] : mx_zeros_like(s, out[k]);
   mx_list got = {0};
-  int rc = s->rc ? s->rc : c->rules.vjp(c->rules.payload, np, node->in, nout, full, nout, out, &got);
+  int rc = s->rc ? s->rc : c->rules.vjp(c->rules.payload, np, node->in, nout, full, nout, out, want, &got);
   mx_free(full);
   if (rc) {
     mx_list_clear(&got);
@@ -171,6 +170,7 @@ typedef struct batched {
   int np, nout;
   const int *argnums; /* while jvp runs: the primals that have tangents */
   int nt;
+  const bool *want; /* while vjp runs */
   int axis[];
 } batched;
 
@@ -180,12 +180,18 @@ static void batched_free(void *p) {
   mx_free(b);
 }
 
-/* (primals..., cotangents..., outputs...) -> the inner vjp */
+/* (primals..., cotangents..., outputs...) -> the inner vjp; what is not wanted is a zero that nobody computes */
 static int inner_vjp(void *payload, int n, mx_array *const *in, mx_list *out) {
   (void)n;
   batched *b = payload;
   mx_custom_rules *r = &b->inner->rules;
-  return r->vjp(r->payload, b->np, in, b->nout, in + b->np, b->nout, in + b->np + b->nout, out);
+  int rc = r->vjp(r->payload, b->np, in, b->nout, in + b->np, b->nout, in + b->np + b->nout, b->want, out);
+  mx_scope s;
+  mx_scope_begin(&s, mx_default_stream());
+  for (int i = 0; i < b->np && i < out->n && !rc && !s.rc; i++)
+    if (!out->at[i]) out->at[i] = mx_retain(mx_zeros_like(&s, in[i]));
+  int end = mx_scope_end(&s);
+  return rc ? rc : end;
 }
 
 /* (primals..., tangents...) -> the inner jvp */
@@ -222,18 +228,19 @@ static int map_rule(int (*call)(void *, int, mx_array *const *, mx_list *), batc
 }
 
 static int batched_vjp(void *payload, int np, mx_array *const *primals, int nc, mx_array *const *cot, int no, mx_array *const *outputs,
-                       mx_list *res) {
+                       const bool *want, mx_list *res) {
   batched *b = payload;
   int n = np + nc + no;
   mx_array **x = mx_malloc((size_t)n * (sizeof *x + sizeof(int)));
   if (!x) return mx_fail_memory();
+  batched call = {.inner = b->inner, .np = np, .nout = b->nout, .want = want};
   int *axes = (int *)(x + n);
   memcpy(x, primals, (size_t)np * sizeof *x);
   memcpy(x + np, cot, (size_t)nc * sizeof *x);
   memcpy(x + np + nc, outputs, (size_t)no * sizeof *x);
   memcpy(axes, b->axis, (size_t)(np + nc) * sizeof *axes);
   memcpy(axes + np + nc, b->axis + np, (size_t)no * sizeof *axes);
-  int rc = map_rule(inner_vjp, b, n, x, axes, b->axis, np, true, res);
+  int rc = map_rule(inner_vjp, &call, n, x, axes, b->axis, np, true, res);
   mx_free(x);
   return rc;
 }

@@ -7,6 +7,9 @@
 
 /* Outputs and cotangents of the primals of f at primals; cotangents: one an output, of its shape. */
 int mx_vjp(mx_closure *f, int n, mx_array *const *primals, int ncot, mx_array *const *cotangents, mx_list *outputs, mx_list *grads);
+/* The same for the nsrc primals `which` only. */
+int mx_vjp_of(mx_closure *f, int nsrc, const int *which, int n, mx_array *const *primals, int ncot, mx_array *const *cotangents,
+              mx_list *outputs, mx_list *grads);
 int mx_jvp(mx_closure *f, int n, mx_array *const *primals, int ntan, mx_array *const *tangents, mx_list *outputs, mx_list *tangents_out);
 /* Values of f (all outputs) and the gradients of its first output, a scalar, with respect to the inputs argnums. */
 int mx_value_and_grad(mx_closure *f, int nargnums, const int *argnums, int n, mx_array *const *in, mx_list *values, mx_list *grads);
@@ -32,10 +35,11 @@ int mx_get_compile_mode(void);
 mx_closure *mx_checkpoint(mx_closure *f);
 
 /* f with rules of its own. vjp gets (primals..., cotangents..., outputs...), jvp (primals..., tangents..., argnums in the order given),
- * vmap (inputs..., axes): see custom.h. Any may be NULL: the rule then comes from f's graph. */
+ * vmap (inputs..., axes): see custom.h. Any may be NULL: the rule then comes from f's graph. vjp answers for every primal; where want is
+ * false the answer is not looked at and may be NULL. */
 typedef struct mx_custom_rules {
   int (*vjp)(void *payload, int np, mx_array *const *primals, int nc, mx_array *const *cotangents, int no, mx_array *const *outputs,
-             mx_list *res);
+             const bool *want, mx_list *res);
   int (*jvp)(void *payload, int np, mx_array *const *primals, int nt, mx_array *const *tangents, const int *argnums, mx_list *res);
   int (*vmap)(void *payload, int n, mx_array *const *inputs, const int *axes, mx_list *res, int *res_axes, int res_cap);
   void *payload;

@@ -96,6 +96,12 @@ static void test_categorical(void **state) {
   EXPECT(0, mx_random_categorical_num_samples(&s, ZEROS(4), -1, 6, k), 2, 0, 2, 3, 2, 1);
   EXPECT(0, mx_random_categorical_num_samples(&s, ZEROS(2, 4), -1, 3, k), 3, 1, 3, 2, 3, 3);
   EXPECT(0, mx_random_categorical_shape(&s, ZEROS(2, 4), -1, SHAPE(5, 2), k), 2, 1, 0, 3, 3, 1, 3, 3, 1, 2);
+  /* one distribution among axes of size 1 is drawn from by its inverse, but for the single sample of a vector */
+  EXPECT(0, mx_random_categorical(&s, ZEROS(1, 1, 20), -1, k), 8);
+  EXPECT(0, mx_random_categorical(&s, ZEROS(20, 1), 0, k), 8);
+  EXPECT(0, mx_random_categorical(&s, ZEROS(20), -1, k), 18);
+  EXPECT(0, mx_random_categorical_num_samples(&s, ZEROS(1, 20), -1, 3, k), 19, 6, 12);
+  EXPECT(0, mx_random_categorical_shape(&s, ZEROS(1, 20), -1, SHAPE(4, 1), k), 19, 4, 12, 5);
 }
 
 static void test_state(void **state) {

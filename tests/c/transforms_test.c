@@ -538,8 +538,8 @@ static void checkpoint_gives_the_same_gradients(void **state) {
 
 /* A gradient that is not the true one, to be recognised. */
 static int seven_times(void *payload, int np, mx_array *const *primals, int nc, mx_array *const *cot, int no, mx_array *const *outputs,
-                       mx_list *res) {
-  (void)payload, (void)np, (void)nc, (void)no, (void)outputs;
+                       const bool *want, mx_list *res) {
+  (void)payload, (void)np, (void)nc, (void)no, (void)outputs, (void)want;
   mx_scope s;
   mx_scope_begin(&s, mx_default_stream());
   mx_array *g = mx_multiply(&s, mx_multiply(&s, cot[0], primals[0]), mx_scalar(&s, MX_F32, 7));
@@ -605,8 +605,8 @@ static void custom_rules_survive_a_vmap(void **state) {
 }
 
 static int gives_nothing(void *payload, int np, mx_array *const *primals, int nc, mx_array *const *cot, int no, mx_array *const *outputs,
-                         mx_list *res) {
-  (void)payload, (void)np, (void)primals, (void)nc, (void)cot, (void)no, (void)outputs, (void)res;
+                         const bool *want, mx_list *res) {
+  (void)payload, (void)np, (void)primals, (void)nc, (void)cot, (void)no, (void)outputs, (void)want, (void)res;
   return 0;
 }
 

@@ -77,3 +77,27 @@ def test_reprlib_can_show_arrays():
 
     assert reprlib.repr(mx.zeros(3)).startswith("array([0, ")
     assert reprlib.repr(array.array("i", [1, 2])) == "array('i', [1, 2])"
+
+
+def test_hostfiles_are_objects_that_programs_read_and_write(tmp_path):
+    from mlx._distributed_utils.common import Host, Hostfile
+
+    file = tmp_path / "hosts.json"
+    file.write_text(json.dumps([{"ssh": "a", "ips": ["1.2.3.4"]}, {"ssh": "b", "rdma": [None, "en2"]}]))
+    place = Hostfile.from_file(file)
+    assert place == Hostfile([Host(0, "a", ["1.2.3.4"], []), Host(1, "b", [], [None, "en2"])], "", [])
+    file.write_text(json.dumps({**place.to_json(), "backend": "ring", "envs": ["A=b"]}))
+    assert Hostfile.from_file(file) == Hostfile(place.hosts, "ring", ["A=b"])
+    assert [h.ips for h in Hostfile.from_list("1.2.3.4, b", 2).hosts] == [["1.2.3.4"]] * 2 + [[]] * 2
+
+
+@pytest.mark.parametrize("text", ['{"backend": "ring"}', "{", '[{"ips": []}]', "3", '["a"]'])
+def test_a_broken_hostfile_is_an_error_that_names_it(tmp_path, text):
+    from mlx._distributed_utils.common import Hostfile
+
+    file = tmp_path / "hosts.json"
+    file.write_text(text)
+    with pytest.raises(ValueError, match="Failed to parse hostfile .*hosts.json"):
+        Hostfile.from_file(file)
+    done = run("-m", "mlx._distributed_utils.launch", "--hostfile", str(file), "x")
+    assert done.returncode == 2 and "hosts.json" in done.stderr

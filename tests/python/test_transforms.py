@@ -259,6 +259,18 @@ def test_recomputing_draws_the_same_numbers():
     assert 2 * y.item() == g.sum().item()
 
 
+def test_checkpoint_asks_no_gradient_of_frozen_weights_that_are_arguments_of_a_compiled_function():
+    w, x = mx.quantize(mx.ones((32, 64)), bits=4), mx.ones((1, 64))
+
+    def step(w, x):
+        return mx.grad(lambda x: mx.checkpoint(lambda x: mx.quantized_matmul(x * x, *w))(x).sum())(x)
+
+    assert mx.compile(step)(list(w), x).tolist() == [[64.0] * 64] == step(w, x).tolist()
+    mapped = mx.vmap(lambda x: step(w, x))(mx.ones((3, 1, 64)))
+    assert mapped.tolist() == [[[64.0] * 64]] * 3
+    assert mx.compile(mx.vmap(step, in_axes=([None] * 3, 0)))(list(w), mx.ones((3, 1, 64))).tolist() == mapped.tolist()
+
+
 def test_checkpoint_reaches_what_it_captured():
     w = mx.array(3.0)
     assert mx.grad(lambda w: mx.checkpoint(lambda x: mx.sin(x) * w)(mx.array(2.0)))(w).item() == pytest.approx(math.sin(2), rel=1e-6)

@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 
-from .common import is_local, parse_hostfile, parse_hostlist
+from .common import Hostfile, is_local
 
 
 def _reachable(host):
@@ -48,7 +48,10 @@ def main():
     parser.add_argument("--env", action="append", default=[], help="A NAME=VALUE for the hostfile")
     args = parser.parse_args()
 
-    hosts = parse_hostfile(args.hostfile)[0] if args.hostfile else parse_hostlist(args.hosts)
+    try:
+        hosts = (Hostfile.from_file(args.hostfile) if args.hostfile else Hostfile.from_list(args.hosts)).hosts
+    except ValueError as e:
+        parser.error(str(e))
     if args.over == "thunderbolt" or args.auto_setup or args.backend != "ring":
         sys.exit("Thunderbolt, its set-up and its backends are macOS's; use --over ethernet and the ring.")
     lost = [h for h in hosts if not _reachable(h)]
@@ -66,8 +69,7 @@ def main():
     if args.dot:
         print(_dot(hosts))
         return
-    data = {"backend": args.backend, "envs": args.env, "hosts": [{"ssh": h.ssh_hostname, "ips": h.ips} for h in hosts]}
-    text = json.dumps(data, indent=2)
+    text = json.dumps(Hostfile(hosts, args.backend, args.env).to_json(), indent=2)
     if args.output_hostfile:
         with open(args.output_hostfile, "w") as f:
             f.write(text + "\n")

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 
-from .common import is_local, parse_hostfile, parse_hostlist, remote
+from .common import Hostfile, is_local, remote
 
 
 def _environment(args, hosts, rank):
@@ -33,7 +33,7 @@ def _ring(args, hosts):
     port, addresses = args.starting_port, []
     for host in hosts:
         mine = []
-        for ip in host.ips or [host.ssh_hostname]:
+        for ip in host.ips or ["127.0.0.1" if is_local(host.ssh_hostname) else host.ssh_hostname]:
             for _ in range(args.connections_per_ip):
                 mine.append(f"{ip}:{port}")
                 port += 1
@@ -131,6 +131,26 @@ def _mpi(args, hosts, command):
     return subprocess.run(line + command).returncode
 
 
+def launch_ring(parser, hosts, args, command):
+    """Run the command on the hosts over the ring and end this process as the first of them that fails."""
+    sys.exit(_run(args, hosts, command))
+
+
+def launch_nccl(parser, hosts, args, command):
+    """Run the command on the hosts, one GPU each, as launch_ring does."""
+    sys.exit(_run(args, hosts, command))
+
+
+def launch_mpi(parser, hosts, args, command):
+    """Run the command through mpirun."""
+    sys.exit(_mpi(args, hosts, command))
+
+
+def launch_jaccl(parser, hosts, args, command):
+    """Raise: the backend works over Thunderbolt between Macs."""
+    sys.exit("The backend jaccl needs RDMA over Thunderbolt, which is macOS's; use the ring, mpi or nccl.")
+
+
 def main():
     parser = argparse.ArgumentParser(prog="mlx.launch", description="Launch an MLX distributed program")
     parser.add_argument("--print-python", action="store_true", help="Print the path of this Python and exit")
@@ -157,18 +177,20 @@ def main():
         rest = rest[1:]
     if not rest:
         parser.error("No script is given.")
-    if args.hostfile:
-        hosts, settings = parse_hostfile(args.hostfile)
-        args.backend = args.backend or settings.get("backend")
-        args.env = list(settings.get("envs", [])) + args.env
-    else:
-        hosts = parse_hostlist(args.hosts, args.repeat_hosts)
-    args.backend = args.backend or "ring"
+    try:
+        place = Hostfile.from_file(args.hostfile) if args.hostfile else Hostfile.from_list(args.hosts, args.repeat_hosts)
+    except ValueError as e:
+        parser.error(str(e))
+    if not place.hosts:
+        parser.error(f"There are no hosts in {args.hostfile}.")
+    args.backend = args.backend or place.backend or "ring"
+    args.env = place.envs + args.env
 
     script = rest[0]
     if os.path.exists(script) and not os.access(script, os.X_OK) or script.endswith(".py"):
         rest = [args.python or sys.executable, os.path.abspath(script), *rest[1:]]
-    sys.exit((_mpi if args.backend == "mpi" else _run)(args, hosts, rest))
+    launch = {"mpi": launch_mpi, "nccl": launch_nccl, "ring": launch_ring}.get(args.backend, launch_jaccl)
+    launch(parser, place.hosts, args, rest)
 
 
 if __name__ == "__main__":
