@@ -55,7 +55,7 @@ INFER(gather) {
     if (size < 0 || size > in[0]->shape[i]) {
       bool none = false; /* reading nothing from an empty axis is fine */
       for (int d = 0; d < ni; d++) none = none || in[1]->shape[d] == 0;
-      if (size < 0 || !none)
+      if (size < 0 || size > INT32_MAX || !none)
         return mx_fail(MX_EVALUE, "[gather] A slice of size %lld does not fit axis %d of size %d.", (long long)size, i,
                        in[0]->shape[i]);
     }
