@@ -176,6 +176,7 @@ int mx_unique(mx_scope *s, mx_list *out, mx_array *a, const int *size, mx_array 
   int n = flat->shape[0];
   int64_t k = 0;
   if (size && *size < 0) return mx_scope_fail(s, MX_EVALUE, "[unique] Received negative size %d.", *size), s->rc;
+  if (size && *size == MX_MAX_DIM) return mx_scope_error(s, mx_fail_dim("unique", (int64_t)*size + 1)), s->rc; /* one more is needed inside */
   if (fill && fill->size != 1)
     return mx_scope_fail(s, MX_EVALUE, "[unique] The fill value must be a scalar, got shape %s.", mx_shape_of(fill)), s->rc;
   if (n == 0) {

@@ -391,6 +391,7 @@ nan = float("nan")
         (lambda: mx.nonzero(F, size=1.5), TypeError, "nonzero"),
         (lambda: mx.nonzero([1, 2]), TypeError, "nonzero"),
         (lambda: mx.unique(F, size=-1), ValueError, r"\[unique\].*-1"),
+        (lambda: mx.unique(F, size=2**31 - 1), OverflowError, r"\[unique\]"),
         (lambda: mx.unique(F, size=3, fill_value=F), ValueError, r"\[unique\].*\(2\)"),
         (lambda: mx.bincount(F), TypeError, r"\[bincount\].*integers.*float32"),
         (lambda: mx.bincount(mx.array([nan])), TypeError, r"\[bincount\]"),
