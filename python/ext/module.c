@@ -121,7 +121,7 @@ static int add_constants(PyObject *m) {
 
 static int fill(PyObject *m) {
   if (px_init_dtype(m) || px_init_device(m) || px_init_array(m) || px_init_transforms(m) || px_init_compile(m) ||
-      px_init_custom(m) || px_init_export(m) || px_init_print(m) || px_init_profile(m) || add_array_like(m) || add_constants(m) ||
+      px_init_custom(m) || px_init_export(m) || px_init_primitive(m) || px_init_print(m) || px_init_profile(m) || add_array_like(m) || add_constants(m) ||
       PyModule_AddFunctions(m, archive_functions) || PyModule_AddFunctions(m, package_functions))
     return -1;
   PyObject *random = add_submodule(m, "random", "mlx.core.random", px_random_functions);

@@ -223,6 +223,7 @@ int px_init_transforms(PyObject *m);
 int px_init_compile(PyObject *m);
 int px_init_custom(PyObject *m);
 int px_init_export(PyObject *m);
+int px_init_primitive(PyObject *m);
 int px_init_random(PyObject *m, PyObject *random);
 int px_init_print(PyObject *m);
 int px_init_distributed(PyObject *m);

@@ -2,15 +2,26 @@
 #include "capi/ext.h"
 
 #include "capi/handles.h"
+#include <string.h>
+
 #include "core/alloc.h"
 #include "core/error.h"
 #include "graph/functions.h"
+#include "runtime/runtime.h"
 #include "transforms/transforms.h"
 
 int mlx_ext_error_kind(void) { return mx_error_kind(); }
 const char *mlx_ext_error_python(void) { return mx_error_python(mx_error_kind()); }
 const char *mlx_ext_error_message(void) { return mx_error_message(); }
 int mlx_ext_callback_failed(void) { return mx_fail(MX_ECALLBACK, "A callback failed."); }
+
+void mlx_ext_fail(const char *python, const char *message) {
+  int kind = MX_ERUNTIME;
+  for (int k = 1; k < MX_ERROR_KINDS; k++)
+    if (k != MX_ECALLBACK && !strcmp(mx_error_python(k), python)) kind = k;
+  mx_fail(kind, "%s", message);
+}
+void mlx_ext_set_wait_hooks(void *(*before)(void), void (*after)(void *)) { mx_set_wait_hooks(before, after); }
 
 void mlx_ext_clear(mlx_array a) {
   mx_array **box = a.ctx, *old = *box;

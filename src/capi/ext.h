@@ -30,6 +30,11 @@ int mlx_ext_callback_failed(void);
 /* Called by a function that compile traces: its name, for the trace of what ran. */
 void mlx_ext_compile_name(const char *name);
 
+/* Records an error as the kind that becomes this Python exception (else RuntimeError). */
+void mlx_ext_fail(const char *python, const char *message);
+/* Called around every wait for another thread's work: what before gives goes to after. */
+void mlx_ext_set_wait_hooks(void *(*before)(void), void (*after)(void *));
+
 /* Releases what the box holds and leaves it empty. */
 void mlx_ext_clear(mlx_array a);
 

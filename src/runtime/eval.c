@@ -29,13 +29,27 @@ static _Atomic int waiters;
 
 static int status_of(const mx_array *a) { return atomic_load_explicit(&a->status, memory_order_acquire); }
 
+static void *(*before_wait)(void);
+static void (*after_wait)(void *);
+
+void mx_set_wait_hooks(void *(*before)(void), void (*after)(void *)) {
+  before_wait = before;
+  after_wait = after;
+}
+void *mx_wait_begin(void) { return before_wait ? before_wait() : NULL; }
+void mx_wait_end(void *state) {
+  if (state) after_wait(state);
+}
+
 static void wait_computed(mx_array *a) {
   if (status_of(a) != MX_SCHEDULED) return;
+  void *state = mx_wait_begin();
   atomic_fetch_add(&waiters, 1);
   pthread_mutex_lock(&done_lock);
   while (atomic_load(&a->status) == MX_SCHEDULED) pthread_cond_wait(&done_cond, &done_lock);
   pthread_mutex_unlock(&done_lock);
   atomic_fetch_sub(&waiters, 1);
+  mx_wait_end(state);
 }
 
 static void announce(void) {

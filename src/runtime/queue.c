@@ -7,6 +7,7 @@
 
 #include "core/alloc.h"
 #include "core/error.h"
+#include "runtime/runtime.h"
 
 typedef struct item { struct item *next; void (*fn)(void *); void *arg; } item;
 typedef struct queue {
@@ -87,10 +88,12 @@ int mx_queue_push(mx_stream s, void (*fn)(void *), void *arg) {
 }
 
 int mx_queue_wait(mx_stream s) {
+  void *state = mx_wait_begin();
   pthread_mutex_lock(&lock);
   queue *q = queue_of(s, false);
   uint64_t until = q ? q->pushed : 0;
   while (q && q->done < until) pthread_cond_wait(&q->idle, &lock);
   pthread_mutex_unlock(&lock);
+  mx_wait_end(state);
   return 0;
 }

@@ -9,6 +9,12 @@ int mx_wait(mx_array *a);
 /* Waits for all work queued on a stream. */
 int mx_synchronize(mx_stream s);
 
+/* Called around every wait for another thread's work, without a lock held: what before gives goes to after. A kernel that calls back into an
+ * interpreter would else wait for the lock of a thread that waits for it. Set once, before there is work. */
+void mx_set_wait_hooks(void *(*before)(void), void (*after)(void *));
+void *mx_wait_begin(void);
+void mx_wait_end(void *state);
+
 /* While a thread holds the graph, no node is claimed for evaluation: the inputs of nodes that are not SCHEDULED stay as they are.
  * Nothing that could wait or call back is done meanwhile. */
 void mx_graph_hold(void);

@@ -58,6 +58,8 @@ static int unwrap_customs(mx_replay *r) {
     mx_replay_node e = r->node[i];
     int32_t *in = r->in + e.in;
     for (int k = 0; k < e.proto->nin; k++) in[k] = rep[in[k]];
+    if (mx_ops[e.proto->op].kind == MX_CONTROL && !rc)
+      rc = mx_fail(MX_ENOTIMPL, "[export_function] %s runs functions of its own, which a file cannot hold yet.", mx_ops[e.proto->op].label);
     if (e.proto->op != OP_custom) {
       r->node[kept++] = e;
       continue;

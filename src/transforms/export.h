@@ -52,6 +52,7 @@ int mx_exports_write(const mx_exports *e, const mx_sink *sink);
 int mx_exports_read(mx_exports *e, const mx_source *source);
 
 enum { MX_EXPORT_VERSION = 1, MX_EXPORT_SHAPELESS = 1 };
+static const char mx_export_made[] = "primitive:"; /* before the name of a registered primitive */
 static const char mx_export_magic[8] = {'C', 'M', 'L', 'X', 'F', 'U', 'N', '\n'};
 /* A replay's slots without those that nobody reads: number[slot], -1 for a constant that is not needed. Gives how many constants are. */
 int mx_export_number(const mx_replay *r, int32_t *number);

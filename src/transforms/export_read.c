@@ -2,6 +2,7 @@
  * infer rules, which trust no parameter; every count is checked against what is left of the file before memory is asked for. */
 #include <string.h>
 
+#include "graph/primitive.h"
 #include "transforms/export.h"
 
 typedef struct in {
@@ -90,6 +91,7 @@ typedef struct reading {
   mx_list value;        /* by number; inputs are placeholders */
   int nops;
   int16_t *op;          /* [nops] of the file's list */
+  mx_registered **made; /* [nops] retained; NULL but for registered primitives */
 } reading;
 
 static void add_value(reading *r, mx_array *a) {
@@ -126,25 +128,37 @@ static int op_named(const char *name) {
 
 static void get_op(reading *r) {
   in *i = r->i;
-  char *name = get_text(i), *layout = name ? get_text(i) : NULL;
+  char *name = get_text(i), *text = name ? get_text(i) : NULL, *layout = text;
+  const size_t first = sizeof mx_export_made - 1;
+  mx_registered *made = NULL;
   int op = layout ? op_named(name) : OP_none;
+  if (layout && !strncmp(name, mx_export_made, first)) {
+    op = OP_primitive;
+    if (!(made = mx_primitive_named(name + first, "import_function"))) i->rc = MX_EKEY;
+  } else if (op == OP_primitive) op = OP_none;
   size_t len = 0;
   const char *ours = op ? mx_export_layout(op, &len) : NULL;
-  if (layout && (!op || op == OP_custom || op == OP_pick))
+  if (i->rc) layout = NULL;
+  if (layout && (!op || op == OP_custom || op == OP_pick || mx_ops[op].kind == MX_CONTROL))
     i->rc = mx_fail(MX_ERUNTIME, "[import_function] %.300s uses the operation '%.100s', which this version does not know.", i->source->label, name);
   else if (layout && (strlen(layout) != len || memcmp(layout, ours, len)))
     i->rc = mx_fail(MX_ERUNTIME, "[import_function] %.300s was written by another version: it gives the parameters of %.100s as '%.200s', here they are '%.*s'.",
                     i->source->label, name, layout, (int)len, ours);
-  if (!i->rc) r->op[r->nops++] = (int16_t)op;
+  if (i->rc && made) mx_object_release(&made->base.base);
+  if (!i->rc) {
+    r->made[r->nops] = made;
+    r->op[r->nops++] = (int16_t)op;
+  }
   mx_free(name);
-  mx_free(layout);
+  mx_free(text);
 }
 
 static void get_ops(reading *r) {
   int n = get_count(r->i, 8);
-  if (n > MX_OPS) bad(r->i, "too many operations");
   if (r->i->rc) return;
-  if (!(r->op = mx_malloc(((size_t)n + 1) * sizeof *r->op))) r->i->rc = mx_fail_memory();
+  r->op = mx_malloc(((size_t)n + 1) * sizeof *r->op);
+  r->made = mx_malloc(((size_t)n + 1) * sizeof *r->made);
+  if (!r->op || !r->made) r->i->rc = mx_fail_memory();
   for (int k = 0; k < n && !r->i->rc; k++) get_op(r);
 }
 
@@ -175,10 +189,12 @@ static mx_array *get_constant(reading *r) {
 }
 
 /* What the ops' rules take for granted because builders see to it. */
-static bool fits_op(int op, int nin, int nout) {
+static bool fits_op(int op, const mx_registered *made, int nin, int nout) {
   const mx_op *o = &mx_ops[op];
+  if (made) return nout == made->rules.nout;
   if (o->nin >= 0 ? nin != o->nin : nin < 1) return false;
-  if (o->nout >= 0 ? nout != o->nout : nout > nin) return false;
+  enum { MOST = 8 }; /* results of an op with a varying number of its own */
+  if (o->nout >= 0 ? nout != o->nout : nout > (o->kind == MX_ALIAS ? nin : MOST)) return false;
   return true;
 }
 
@@ -201,14 +217,16 @@ static void get_node(reading *r, mx_array **x, int64_t *p) {
   }
   get(i, p, (size_t)np * sizeof *p);
   int op = r->op[at];
-  if (!i->rc && !fits_op(op, nin, nout)) bad(i, "operands that do not fit the operation");
+  if (!i->rc && !fits_op(op, r->made[at], nin, nout)) bad(i, "operands that do not fit the operation");
   if (!i->rc) i->rc = check_elementwise(op, nin, x, np, p);
   if (i->rc) return;
   bool single = mx_ops[op].nout == 1;
   mx_array **res = single ? NULL : mx_slots_new(nout);
   if (single) add_value(r, mx_node(&r->s, (mx_opcode)op, nin, x, np, p));
   else if (!res) i->rc = MX_EMEMORY;
-  else if (mx_node_multi(&r->s, (mx_opcode)op, nin, x, np, p, NULL, nout, res)) i->rc = r->s.rc;
+  else if (r->made[at] ? mx_primitive_apply(&r->s, r->made[at], nin, x, np, p, res)
+                       : mx_node_multi(&r->s, (mx_opcode)op, nin, x, np, p, NULL, nout, res))
+    i->rc = r->s.rc;
   for (int k = 0; k < nout && !single && !i->rc; k++) add_value(r, res[k]);
   mx_free(res);
 }
@@ -257,7 +275,10 @@ static void get_trace(in *i, mx_exports *e) {
   int end = mx_scope_end(&r.s);
   if (!i->rc) i->rc = end;
   mx_list_clear(&r.value);
+  for (int k = 0; k < r.nops; k++)
+    if (r.made[k]) mx_object_release(&r.made[k]->base.base);
   mx_free(r.op);
+  mx_free(r.made);
   if (!i->rc) i->rc = mx_exports_push(e, &r.x);
   else mx_exported_clear(&r.x);
 }

@@ -28,9 +28,11 @@ static const struct {
     {OP_argmax, "=1i", NULL}, {OP_cummax, "=0ibb", "Scan"}, {OP_cummin, "=1ibb", "Scan"}, {OP_cumsum, "=2ibb", "Scan"},
     {OP_cumprod, "=3ibb", "Scan"}, {OP_logcumsumexp, "=4ibb", "Scan"}, {OP_softmax, "b", NULL}, {OP_sort, "i", NULL}, {OP_argsort, "i", NULL},
     {OP_partition, "@1i@0i", NULL}, {OP_argpartition, "@1i@0i", NULL}, {OP_fft, "L1bFF", NULL}, {OP_addmm, "ff", NULL},
-    {OP_conv, "kLkLkLkLkLkib", NULL}, {OP_rms_norm, "f", NULL}, {OP_layer_norm, "f", NULL}, {OP_arange, "r", NULL},
+    {OP_rfft, "L1FTF", "FFT"}, {OP_irfft, "L1TTF", "FFT"},
+    {OP_searchsorted, "b", NULL}, {OP_quantize, "@1ii@0iF", NULL}, {OP_quantized_matmul, "@1ii@0i@3b", NULL}, {OP_conv, "kLkLkLkLkLkib", NULL}, {OP_rms_norm, "f", NULL}, {OP_layer_norm, "f", NULL}, {OP_arange, "r", NULL},
     {OP_random_bits, "@1S*@0i", NULL}, {OP_inverse, "FT", NULL}, {OP_cholesky, "b", NULL}, {OP_svd, "T", NULL}, {OP_svdvals, "F", NULL},
-    {OP_eigh, "uT", NULL}, {OP_eigvalsh, "uF", NULL}, {OP_eig, "T", NULL}, {OP_eigvals, "F", NULL}};
+    {OP_eigh, "uT", NULL}, {OP_eigvalsh, "uF", NULL}, {OP_eig, "T", NULL}, {OP_eigvals, "F", NULL},
+    {OP_primitive, "@1L*", NULL}};
 
 const char *mx_export_primitive(int op) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -176,7 +178,8 @@ static int tell_node(telling *t, const mx_replay_node *e) {
   int nout = mx_results(a);
   for (int k = 0; k < a->nin; k++) t->list[k] = *named(t, t->x->replay->in[e->in + (uint32_t)k]);
   for (int k = 0; k < nout; k++) t->list[a->nin + k] = *named(t, e->slot + k);
-  return t->tell(t->to, &(mx_export_step){MX_STEP_PRIMITIVE, a->nin, nout, mx_export_arguments(a, arg), mx_export_primitive(a->op), t->list,
+  return t->tell(t->to, &(mx_export_step){MX_STEP_PRIMITIVE, a->nin, nout, mx_export_arguments(a, arg),
+                                          a->op == OP_primitive ? mx_label(a, NULL) : mx_export_primitive(a->op), t->list,
                                           t->list + a->nin, arg});
 }
 

@@ -2,7 +2,7 @@
  *
  *   magic[8] u32 version u32 flags text metadata u32 traces, then for each trace
  *     u32 npos u32 nkw text keyword[nkw]; aval input[npos + nkw] (u8 dtype u8 ndim i32 shape[ndim])
- *     u32 nops, for each: text name, text layout of its parameters
+ *     u32 nops, for each: text name ("primitive:NAME" for a registered one), text layout of its parameters
  *     u32 nconst, for each: aval, u32 mask of the dimensions along which one element is stored for all; u64 nbytes, data
  *     u32 nodes, for each: u16 op (of the list) u16 nin u16 nout u16 np i32 in[nin] i64 p[np]
  *     u32 nout, i32 out[nout]
@@ -10,6 +10,7 @@
  * Values are numbered: inputs, constants, then the results of the nodes. */
 #include <string.h>
 
+#include "graph/primitive.h"
 #include "transforms/export.h"
 
 typedef struct out {
@@ -67,29 +68,47 @@ static void put_constant(out *o, const mx_array *a) {
   if (bytes) put_elements(o, a, 0, shape, a->data);
 }
 
-/* Which ops a trace uses, numbered as they come: number[op] is -1 or the number, op[number] the op. */
+/* The operations that a trace uses, in the order in which they come: an opcode, and of OP_primitive which one. */
 typedef struct vocabulary {
-  int n;
-  int16_t number[MX_OPS], op[MX_OPS];
+  int n, cap;
+  struct { int op; const mx_registered *made; } *at;
 } vocabulary;
 
-static void collect_ops(vocabulary *v, const mx_replay *r) {
-  v->n = 0;
-  memset(v->number, -1, sizeof v->number);
+static const mx_registered *made_of(const mx_array *a) { return a->op == OP_primitive ? mx_registered_of(a) : NULL; }
+
+static int number_of(const vocabulary *v, const mx_array *a) {
+  int i = 0;
+  while (i < v->n && (v->at[i].op != a->op || v->at[i].made != made_of(a))) i++;
+  return i;
+}
+
+static int collect_ops(vocabulary *v, const mx_replay *r) {
   for (int i = 0; i < r->n; i++) {
-    int op = r->node[i].proto->op;
-    if (v->number[op] >= 0) continue;
-    v->number[op] = (int16_t)v->n;
-    v->op[v->n++] = (int16_t)op;
+    const mx_array *a = r->node[i].proto;
+    if (number_of(v, a) < v->n) continue;
+    if (v->n == UINT16_MAX) return mx_fail(MX_EVALUE, "[export_function] Too many different operations.");
+    if (v->n == v->cap) {
+      int cap = v->cap ? 2 * v->cap : 32;
+      void *at = mx_realloc(v->at, (size_t)cap * sizeof *v->at);
+      if (!at) return mx_fail_memory();
+      v->at = at;
+      v->cap = cap;
+    }
+    v->at[v->n].op = a->op;
+    v->at[v->n++].made = made_of(a);
   }
+  return 0;
 }
 
 static void put_ops(out *o, const vocabulary *v) {
   put_u32(o, (size_t)v->n);
   for (int i = 0; i < v->n; i++) {
     size_t len;
-    const char *layout = mx_export_layout(v->op[i], &len);
-    put_text(o, mx_ops[v->op[i]].name, strlen(mx_ops[v->op[i]].name));
+    const char *layout = mx_export_layout(v->at[i].op, &len), *name = v->at[i].made ? v->at[i].made->name : mx_ops[v->at[i].op].name;
+    size_t first = v->at[i].made ? sizeof mx_export_made - 1 : 0;
+    put_u32(o, first + strlen(name));
+    put(o, mx_export_made, first);
+    put(o, name, strlen(name));
     put_text(o, layout, len);
   }
 }
@@ -113,12 +132,13 @@ static void put_nodes(out *o, const mx_replay *r, const vocabulary *v, const int
   put_u32(o, (size_t)r->n);
   for (int i = 0; i < r->n; i++) {
     const mx_array *a = r->node[i].proto;
-    put_u16(o, (unsigned)v->number[a->op]);
+    int own = a->op == OP_primitive; /* the number in this process is not written */
+    put_u16(o, (unsigned)number_of(v, a));
     put_u16(o, a->nin);
     put_u16(o, (unsigned)(a->outs ? a->nout : 1));
-    put_u16(o, a->np);
+    put_u16(o, (unsigned)(a->np - own));
     for (int k = 0; k < a->nin; k++) put_u32(o, (uint32_t)number[r->in[r->node[i].in + (uint32_t)k]]);
-    put(o, a->p, a->np * sizeof *a->p);
+    put(o, a->p + own, (size_t)(a->np - own) * sizeof *a->p);
   }
   put_u32(o, (size_t)r->nout);
   for (int i = 0; i < r->nout; i++) put_u32(o, (uint32_t)number[r->out[i]]);
@@ -135,13 +155,14 @@ static void put_trace(out *o, const mx_exported *x) {
     o->rc = mx_fail_memory();
     return;
   }
-  vocabulary v;
-  collect_ops(&v, r);
+  vocabulary v = {0};
+  if (!o->rc) o->rc = collect_ops(&v, r);
   put_ops(o, &v);
   put_u32(o, (size_t)mx_export_number(r, number));
   for (int i = 0; i < r->nconst; i++)
     if (number[r->nin + i] >= 0) put_constant(o, r->constant[i]);
   put_nodes(o, r, &v, number);
+  mx_free(v.at);
   mx_free(number);
 }
 

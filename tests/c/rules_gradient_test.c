@@ -292,7 +292,7 @@ static const row rows[] = {
 enum { ROWS = sizeof rows / sizeof *rows, MAX_IN = 3 };
 
 /* Ops without a derivative, without float64, or that only the transforms build; their rules are checked elsewhere. */
-static const mx_opcode no_derivative[] = {OP_view,      OP_stop_gradient, OP_pick,    OP_custom,      OP_argmin, OP_argmax,
+static const mx_opcode no_derivative[] = {OP_primitive, OP_view,      OP_stop_gradient, OP_pick,    OP_custom,      OP_argmin, OP_argmax,
                                           OP_argsort,   OP_argpartition,  OP_arange,  OP_random_bits, OP_all,    OP_any,
                                           OP_random_loggamma, OP_random_poisson, OP_loggamma_grad, OP_lu_factor, OP_eig,           OP_eigvals, OP_fft,
                                           OP_nonzero,   OP_searchsorted,

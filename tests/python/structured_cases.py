@@ -300,6 +300,7 @@ WITHOUT_CASE = {
     "quantize": "bits: test_quantized.py",
     "to_fp8": "test_quantized.py",
     "from_fp8": "test_quantized.py",
+    "primitive": "test_custom_primitive.py",
     **{op: "test_linalg.py" for op in (
         "inverse", "solve", "solve_triangular", "cholesky", "det", "slogdet", "lu_factor", "qr", "svd", "svdvals", "eigh", "eigvalsh",
         "eig", "eigvals", "lstsq", "expm")},

@@ -19,7 +19,7 @@ def run(name, *args, timeout=240):
 
 
 @pytest.mark.parametrize(
-    "command", ["linear_regression.py", "logistic_regression.py", "mlp.py --epochs 6", "mlp.py --epochs 6 --compile"]
+    "command", ["linear_regression.py", "logistic_regression.py", "mlp.py --epochs 6", "mlp.py --epochs 6 --compile", "custom_primitive.py"]
 )
 def test_small_example(command):
     assert run(*command.split())
