@@ -10,7 +10,7 @@ CONFIGURE = cmake -G Ninja -S . -DPython_EXECUTABLE=$(abspath $(PY)) -DCMLX_WERR
 PACKAGE_FILES = $(shell find python/mlx include packaging pyproject.toml -type f -not -name '*.pyc')
 export CTEST_OUTPUT_ON_FAILURE = 1
 
-.PHONY: help deps library build demo test test-asan test-tsan fuzz bench bench-deps format symbols headers docs-check clean
+.PHONY: help deps library build demo test test-asan test-tsan fuzz bench bench-deps format symbols headers ops-page docs-check clean
 help:
 	@echo "deps        install what is missing: packages of the distribution, Python packages into $(VENV)"
 	@echo "build       $(BUILD)/libcmlx.so, and the package mlx installed into $(VENV)"
@@ -20,7 +20,7 @@ help:
 	@echo "fuzz        clang's fuzzer on everything that reads files, MINUTES (10) for each"
 	@echo "bench       speeds against NumPy, PyTorch, JAX and MLX (bench-deps fetches them)"
 	@echo "format      clang-format;  symbols: what the library exports;  docs-check: documents against code"
-	@echo "headers     include/mlx/c/ops.h and its like from ops/functions.def"
+	@echo "headers     include/mlx/c/ops.h and its like from ops/functions.def;  ops-page: docs/ops.md, what works"
 
 deps: $(VENV)/.deps
 $(VENV)/.deps: packaging/requirements.txt tools/deps.sh
@@ -74,6 +74,8 @@ bench-deps: deps
 # The headers of functions that stand for operations are committed; a test compares them with the table.
 headers:
 	python3 tools/opgen.py --ops ops --out include/mlx/c headers
+ops-page: build
+	PYTHONPATH=tests/python $(PY) tests/python/support.py
 
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')

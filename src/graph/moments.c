@@ -77,7 +77,7 @@ static mx_array *divisor(mx_scope *s, mx_dtype t, int count, int ddof, mx_array 
   *w = f && a ? mx_multiply(s, f, a) : f ? f : a;
   mx_array *d;
   mx_shape_used = true;
-  if (!*w) return mx_scalar(s, mx_is_complex(t) ? MX_F32 : t, fmax(count - ddof, 0));
+  if (!*w) return mx_scalar(s, mx_is_complex(t) ? MX_F32 : t, fmax((double)count - ddof, 0));
   mx_array *sum = mx_sum(s, *w, false);
   if (!a || ddof == 0) d = mx_add_k(s, sum, -(double)ddof);
   else d = mx_subtract(s, sum, mx_divide(s, mx_mul_k(s, mx_sum(s, mx_multiply(s, *w, a), false), ddof), sum));

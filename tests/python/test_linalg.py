@@ -439,3 +439,13 @@ def test_batching():
 def test_bad_input(f, error, says):
     with pytest.raises(error, match=says):
         mx.eval(f())
+
+
+@pytest.mark.parametrize("f", [lambda a: mx.real(L.eigvals(a)), lambda a: mx.real(L.eig(a)[0]), lambda a: L.lu(a)[2], lambda a: L.lu_factor(a)[0]],
+                         ids=["eigvals", "eig", "lu", "lu_factor"])
+def test_what_has_no_gradient_says_so(f):
+    a = mx.array(matrices("float32", 3, 3))
+    with pytest.raises(ValueError, match="Not implemented for"):
+        mx.grad(lambda x: f(x).sum())(a)
+    with pytest.raises(ValueError, match="Not implemented for"):
+        mx.jvp(f, [a], [a])

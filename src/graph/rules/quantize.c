@@ -471,16 +471,3 @@ INFER(from_fp8) {
   out->dtype = (mx_dtype)p[0];
   return 0;
 }
-
-VJP(fp8) {
-  (void)out, (void)cot;
-  if (want[0]) mx_scope_fail(s, MX_EVALUE, "[Primitive::vjp] Not implemented for %s.", mx_ops[n->op].label);
-  (void)res;
-  return s->rc;
-}
-
-JVP(fp8) {
-  (void)out, (void)res;
-  if (tan[0]) mx_scope_fail(s, MX_EVALUE, "[Primitive::jvp] Not implemented for %s.", mx_ops[n->op].label);
-  return s->rc;
-}

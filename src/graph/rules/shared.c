@@ -60,6 +60,19 @@ int jvp_none(mx_scope *s, const mx_array *n, mx_array *const *out, mx_array *con
   return 0;
 }
 
+int vjp_refused(mx_scope *s, const mx_array *n, mx_array *const *out, mx_array *const *cot, const bool *want, mx_array **res) {
+  (void)out, (void)cot, (void)res;
+  for (int i = 0; i < n->nin; i++)
+    if (want[i]) return mx_scope_fail(s, MX_EVALUE, "[Primitive::vjp] Not implemented for %s.", mx_ops[n->op].label), s->rc;
+  return vjp_none(s, n, out, cot, want, res);
+}
+
+int jvp_refused(mx_scope *s, const mx_array *n, mx_array *const *out, mx_array *const *tan, mx_array **res) {
+  for (int i = 0; i < n->nin; i++)
+    if (tan[i]) return mx_scope_fail(s, MX_EVALUE, "[Primitive::jvp] Not implemented for %s.", mx_ops[n->op].label), s->rc;
+  return jvp_none(s, n, out, tan, res);
+}
+
 int vjp_copy(mx_scope *s, const mx_array *n, mx_array *const *out, mx_array *const *cot, const bool *want, mx_array **res) {
   (void)s, (void)n, (void)out, (void)want;
   res[0] = cot[0];
