@@ -52,8 +52,10 @@ mx_array *mx_sort_descending(mx_scope *s, mx_array *a, int axis) { return mx_fli
 
 /* The reversed array is sorted, so that equal elements come out in their order once the result is reversed. */
 mx_array *mx_argsort_descending(mx_scope *s, mx_array *a, int axis) {
-  mx_array *at = mx_argsort_axis(s, mx_flip(s, a, &axis, 1), axis);
-  at = at ? mx_flip(s, at, &axis, 1) : NULL;
-  int n = at ? at->shape[axis < 0 ? axis + at->ndim : axis] : 0;
-  return at && n ? mx_subtract(s, mx_int(s, at->dtype, n - 1), at) : at;
+  if (!a) return NULL;
+  int ax, rc = mx_norm_axis("argsort", axis, a->ndim, &ax);
+  if (rc) return mx_scope_error(s, rc);
+  mx_array *at = mx_argsort_axis(s, mx_flip(s, a, &ax, 1), ax);
+  if (!at || a->shape[ax] == 0) return at;
+  return mx_subtract(s, mx_int(s, at->dtype, a->shape[ax] - 1), mx_flip(s, at, &ax, 1));
 }

@@ -78,6 +78,29 @@ static void sets_and_counts(void **state) {
   mlx_array_free(edges);
 }
 
+static void order_repetitions_and_running_sums(void **state) {
+  (void)state;
+  mlx_array a = mlx_array_new_data((int[]){3, 1, 3, 2}, (int[]){4}, 1, MLX_INT32), r = mlx_array_new();
+  mlx_array each = mlx_array_new_data((int[]){2, 0, 1, 1}, (int[]){4}, 1, MLX_INT32);
+  assert_ok(mlx_sort_descending(&r, a, 0, cpu));
+  assert_i32(r, 3, 3, 2, 1);
+  assert_ok(mlx_argsort_descending(&r, a, -1, cpu));
+  assert_ok(mlx_astype(&r, r, MLX_INT32, cpu));
+  assert_i32(r, 0, 2, 3, 1);
+  assert_ok(mlx_cumsum_initial(&r, a, 0, false, true, cpu));
+  assert_i32(r, 0, 3, 4, 7, 9);
+  assert_ok(mlx_cumprod_initial(&r, a, 0, true, true, cpu));
+  assert_i32(r, 18, 6, 6, 2, 1);
+  assert_ok(mlx_repeat_each(&r, a, each, 0, cpu));
+  assert_i32(r, 3, 3, 3, 2);
+  assert_refused(mlx_repeat_each(&r, a, r, 1, cpu), "[repeat]");
+  assert_refused(mlx_argsort_descending(&r, a, 1, cpu), "[argsort]");
+  assert_refused(mlx_fft_fftfreq_as(&r, 4, 1, MLX_INT32, cpu), "[fftfreq]");
+  mlx_array_free(each);
+  mlx_array_free(a);
+  mlx_array_free(r);
+}
+
 static int begin(void **state) {
   cpu = mlx_default_cpu_stream_new();
   return listen_to_errors(state);
@@ -92,6 +115,7 @@ int main(void) {
       cmocka_unit_test(places_of_nonzeros),
       cmocka_unit_test(masks_choose_and_write),
       cmocka_unit_test(sets_and_counts),
+      cmocka_unit_test(order_repetitions_and_running_sums),
   };
   return cmocka_run_group_tests(tests, begin, end);
 }
