@@ -98,6 +98,14 @@ def training(models: dict[str, Path], folder: Path) -> None:
 def measuring(models: dict[str, Path]) -> None:
     out = program("benchmark", "--model", models["llama"], "-p", 16, "-g", 4, "-n", 1)
     answers["benchmark"] = "Averages: prompt_tps=" in out
+    import mlx.core as mx
+    from mlx_lm import load
+    from mlx_lm.perplexity import eval_ppl      # its main takes a data set of the hub
+
+    tokens = mx.array([[(i * i * 7 + 31 * row) % 256 + 6 for i in range(33)] for row in range(8)])
+    with contextlib.redirect_stdout(io.StringIO()):
+        perplexity, error = eval_ppl(load(str(models["llama"]))[0], tokens, batch_size=4)
+    answers["perplexity"] = [float(f"{perplexity:.5g}"), float(f"{error:.4g}")]
 
 
 def server(models: dict[str, Path]) -> None:
