@@ -3,9 +3,11 @@
  * The library calls back with traced arrays; the user's function is called with its arguments rebuilt around them. When it
  * is done the traced Python arrays get their old values back, so that what the function stored them in (a module's
  * parameters) is left as it was. */
-#include "func.h"
+#include "grad.h"
 
 #include <stdlib.h>
+
+#include "mlx/c/jacobian.h"
 
 /* ---- eval ---- */
 
@@ -31,21 +33,8 @@ int px_do_async_eval(PyObject **v, PyObject **out) {
 
 /* ---- value_and_grad ---- */
 
-typedef struct grad_call {
-  PyObject *fun, *args, *kwargs; /* as given */
-  PyObject *argnums, *argnames;  /* tuples */
-  bool with_value;
-  PyObject *value;  /* what the function returned, around traced arrays */
-  PyObject *traced; /* list of the array objects handed to it */
-} grad_call;
-
-typedef struct next_array {
-  mlx_vector_array v;
-  size_t i;
-  PyObject *made;
-} next_array;
-static PyObject *next_traced(PyObject *leaf, void *ctx) {
-  next_array *n = ctx;
+PyObject *px_next_traced(PyObject *leaf, void *ctx) {
+  px_next_array *n = ctx;
   if (!px_is_array(leaf)) return Py_NewRef(leaf);
   PyObject *a = px_new();
   if (!a) return NULL;
@@ -55,24 +44,24 @@ static PyObject *next_traced(PyObject *leaf, void *ctx) {
   return a;
 }
 
-static PyObject *argument(const grad_call *g, Py_ssize_t i, bool named) {
+static PyObject *argument(const px_grad_call *g, Py_ssize_t i, bool named) {
   if (!named) return PyTuple_GetItem(g->args, PyLong_AsSsize_t(PyTuple_GetItem(g->argnums, i)));
   return PyDict_GetItemWithError(g->kwargs, PyTuple_GetItem(g->argnames, i));
 }
 
 /* The arguments with traced arrays in place of those that are differentiated. */
-static int rebuild(grad_call *g, mlx_vector_array v, PyObject **args, PyObject **kwargs) {
-  next_array n = {v, 0, g->traced};
+static int rebuild(px_grad_call *g, mlx_vector_array v, PyObject **args, PyObject **kwargs) {
+  px_next_array n = {v, 0, g->traced};
   Py_ssize_t count = PyTuple_Size(g->args);
   *args = PyTuple_New(count);
   *kwargs = g->kwargs ? PyDict_Copy(g->kwargs) : NULL;
   for (Py_ssize_t i = 0; i < PyTuple_Size(g->argnums); i++) {
-    PyObject *mapped = px_tree_map(argument(g, i, false), next_traced, &n);
+    PyObject *mapped = px_tree_map(argument(g, i, false), px_next_traced, &n);
     if (!mapped) return PX_ERROR;
     PyTuple_SetItem(*args, PyLong_AsSsize_t(PyTuple_GetItem(g->argnums, i)), mapped);
   }
   for (Py_ssize_t i = 0; i < PyTuple_Size(g->argnames); i++) {
-    PyObject *mapped = px_tree_map(argument(g, i, true), next_traced, &n);
+    PyObject *mapped = px_tree_map(argument(g, i, true), px_next_traced, &n);
     int rc = !mapped || PyDict_SetItem(*kwargs, PyTuple_GetItem(g->argnames, i), mapped);
     Py_XDECREF(mapped);
     if (rc) return PX_ERROR;
@@ -85,32 +74,32 @@ static int rebuild(grad_call *g, mlx_vector_array v, PyObject **args, PyObject *
   return 0;
 }
 
-static int check_value(const grad_call *g, PyObject *value) {
-  const char *wanted;
-  if (px_is_array(value)) return 0;
-  if (!g->with_value)
-    wanted = "a scalar array";
-  else if (PyTuple_Check(value) && PyTuple_Size(value) && px_is_array(PyTuple_GetItem(value, 0)))
-    return 0;
-  else
-    wanted = "either a scalar array or a tuple with the first value being a scalar array (Union[array, tuple[array, Any, ...]])";
+static int wrong_value(const px_grad_call *g, PyObject *value, const char *wanted) {
   PyObject *name = PyObject_GetAttrString((PyObject *)Py_TYPE(value), "__name__");
   PyErr_Format(PyExc_ValueError,
                "[%s] The return value of the function whose gradient we want to compute should be %s; but %S was returned.",
-               g->with_value ? "value_and_grad" : "grad", wanted, name);
+               g->tag, wanted, name);
   Py_XDECREF(name);
   return PX_ERROR;
 }
+static int check_scalar(const px_grad_call *g, PyObject *value) {
+  return px_is_array(value) ? 0 : wrong_value(g, value, "a scalar array");
+}
+static int check_scalar_first(const px_grad_call *g, PyObject *value) {
+  if (px_is_array(value) || (PyTuple_Check(value) && PyTuple_Size(value) && px_is_array(PyTuple_GetItem(value, 0)))) return 0;
+  return wrong_value(g, value,
+                     "either a scalar array or a tuple with the first value being a scalar array (Union[array, tuple[array, Any, ...]])");
+}
 
-static int run_traced(mlx_vector_array *res, const mlx_vector_array in, void *payload) {
+int px_grad_run(mlx_vector_array *res, const mlx_vector_array in, void *payload) {
   PyGILState_STATE lock = PyGILState_Ensure();
-  grad_call *g = payload;
+  px_grad_call *g = payload;
   PyObject *args = NULL, *kwargs = NULL;
   int rc = rebuild(g, in, &args, &kwargs);
   if (!rc) {
     PX_REPLACE(g->value, px_call_user(g->fun, args, kwargs));
     args = NULL;
-    rc = !g->value || check_value(g, g->value) || px_give_arrays(res, g->value, false);
+    rc = !g->value || g->check(g, g->value) || px_give_arrays(res, g->value, g->strict);
   }
   Py_XDECREF(args);
   Py_XDECREF(kwargs);
@@ -118,22 +107,23 @@ static int run_traced(mlx_vector_array *res, const mlx_vector_array in, void *pa
   return px_callback_result(rc);
 }
 
-/* Traced arrays become the arrays they stood for. */
-static void restore(PyObject *traced, px_list *inputs) {
-  for (Py_ssize_t i = 0; traced && i < PyList_Size(traced) && (size_t)i < inputs->n; i++) {
-    mlx_array h = px_handle(PyList_GetItem(traced, i));
+void px_grad_end(px_grad_call *g, px_list *inputs) {
+  for (Py_ssize_t i = 0; g->traced && i < PyList_Size(g->traced) && (size_t)i < inputs->n; i++) {
+    mlx_array h = px_handle(PyList_GetItem(g->traced, i));
     mlx_array_set(&h, px_list_at(inputs, (size_t)i));
   }
+  px_list_clear(inputs);
+  Py_XDECREF(g->value);
+  Py_XDECREF(g->traced);
 }
 
-static PyObject *grads_of(const grad_call *g, mlx_vector_array v) {
-  next_array n = {v, 0, NULL};
+PyObject *px_grad_map(const px_grad_call *g, px_mapper f, void *ctx) {
   Py_ssize_t count = PyTuple_Size(g->argnums), names = PyTuple_Size(g->argnames);
-  PyObject *positional = count == 1 ? px_tree_map(argument(g, 0, false), next_traced, &n)
+  PyObject *positional = count == 1 ? px_tree_map(argument(g, 0, false), f, ctx)
                          : count    ? PyTuple_New(count)
                                     : Py_NewRef(Py_None);
   for (Py_ssize_t i = 0; count > 1 && positional && i < count; i++) {
-    PyObject *one = px_tree_map(argument(g, i, false), next_traced, &n);
+    PyObject *one = px_tree_map(argument(g, i, false), f, ctx);
     if (!one)
       Py_CLEAR(positional);
     else
@@ -142,7 +132,7 @@ static PyObject *grads_of(const grad_call *g, mlx_vector_array v) {
   if (!names || !positional) return positional;
   PyObject *named = PyDict_New();
   for (Py_ssize_t i = 0; named && i < names; i++) {
-    PyObject *one = px_tree_map(argument(g, i, true), next_traced, &n);
+    PyObject *one = px_tree_map(argument(g, i, true), f, ctx);
     if (!one || PyDict_SetItem(named, PyTuple_GetItem(g->argnames, i), one)) Py_CLEAR(named);
     Py_XDECREF(one);
   }
@@ -152,8 +142,8 @@ static PyObject *grads_of(const grad_call *g, mlx_vector_array v) {
   return both;
 }
 
-static int gather_inputs(const grad_call *g, px_list *inputs) {
-  const char *tag = g->with_value ? "value_and_grad" : "grad";
+int px_grad_inputs(const px_grad_call *g, px_list *inputs) {
+  const char *tag = g->tag;
   Py_ssize_t given = PyTuple_Size(g->args);
   for (Py_ssize_t i = 0; i < PyTuple_Size(g->argnums); i++) {
     Py_ssize_t at = PyLong_AsSsize_t(PyTuple_GetItem(g->argnums, i));
@@ -180,7 +170,7 @@ static int gather_inputs(const grad_call *g, px_list *inputs) {
   return 0;
 }
 
-static int differentiate(grad_call *g, px_list *inputs, mlx_vector_array *values, mlx_vector_array *grads) {
+static int differentiate(px_grad_call *g, px_list *inputs, mlx_vector_array *values, mlx_vector_array *grads) {
   int *argnums = malloc((inputs->n + 1) * sizeof *argnums), rc;
   mlx_vector_array in = px_list_vector(inputs);
   if (!argnums || !in.ctx) {
@@ -188,7 +178,7 @@ static int differentiate(grad_call *g, px_list *inputs, mlx_vector_array *values
     return PX_ERROR;
   }
   for (size_t i = 0; i < inputs->n; i++) argnums[i] = (int)i;
-  mlx_closure fun = mlx_closure_new_func_payload(run_traced, g, NULL);
+  mlx_closure fun = mlx_closure_new_func_payload(px_grad_run, g, NULL);
   mlx_closure_value_and_grad both = mlx_closure_value_and_grad_new();
   rc = mlx_value_and_grad(&both, fun, argnums, inputs->n) || mlx_closure_value_and_grad_apply(values, grads, both, in);
   if (rc) px_raise();
@@ -200,23 +190,28 @@ static int differentiate(grad_call *g, px_list *inputs, mlx_vector_array *values
 }
 
 static PyObject *call_grad(px_func *self, PyObject *args, PyObject *kwargs) {
-  grad_call g = {self->fun, args, kwargs, self->part[0], self->part[1], self->flag, NULL, PyList_New(0)};
+  bool with_value = self->flag;
+  px_grad_call g = {.tag = with_value ? "value_and_grad" : "grad",
+                    .check = with_value ? check_scalar_first : check_scalar,
+                    .fun = self->fun,
+                    .args = args,
+                    .kwargs = kwargs,
+                    .argnums = self->part[0],
+                    .argnames = self->part[1],
+                    .traced = PyList_New(0)};
   px_list inputs = {0};
   mlx_vector_array values = mlx_vector_array_new(), grads = mlx_vector_array_new();
   PyObject *r = NULL;
-  if (g.traced && !gather_inputs(&g, &inputs) && !differentiate(&g, &inputs, &values, &grads)) {
-    next_array n = {values, 0, NULL};
-    PyObject *gr = grads_of(&g, grads), *value = gr && g.with_value ? px_tree_map(g.value, next_traced, &n) : NULL;
-    r = !g.with_value ? Py_XNewRef(gr) : value ? PyTuple_Pack(2, value, gr) : NULL;
+  if (g.traced && !px_grad_inputs(&g, &inputs) && !differentiate(&g, &inputs, &values, &grads)) {
+    px_next_array n = {values, 0, NULL}, d = {grads, 0, NULL};
+    PyObject *gr = px_grad_map(&g, px_next_traced, &d), *value = gr && with_value ? px_tree_map(g.value, px_next_traced, &n) : NULL;
+    r = !with_value ? Py_XNewRef(gr) : value ? PyTuple_Pack(2, value, gr) : NULL;
     Py_XDECREF(value);
     Py_XDECREF(gr);
   }
-  restore(g.traced, &inputs);
+  px_grad_end(&g, &inputs);
   mlx_vector_array_free(values);
   mlx_vector_array_free(grads);
-  px_list_clear(&inputs);
-  Py_XDECREF(g.value);
-  Py_XDECREF(g.traced);
   return r;
 }
 
@@ -262,8 +257,7 @@ static int to_argnames(PyObject *o, const char *tag, PyObject **tuple) {
   return *tuple ? 0 : PX_ERROR;
 }
 
-static int make_grad(PyObject **v, PyObject **out, bool with_value) {
-  const char *tag = with_value ? "value_and_grad" : "grad";
+int px_grad_new(PyObject **v, const char *tag, PyObject *(*call)(px_func *, PyObject *, PyObject *), px_func **res) {
   PyObject *nums = NULL, *names = NULL;
   if (!PyCallable_Check(v[0])) return PX_TYPE;
   int rc = to_argnames(v[2], tag, &names);
@@ -272,16 +266,21 @@ static int make_grad(PyObject **v, PyObject **out, bool with_value) {
     PyErr_Format(PyExc_ValueError, "[%s] Gradient wrt no argument requested", tag);
     rc = PX_ERROR;
   }
-  px_func *f = rc ? NULL : px_new_func(v[0], call_grad);
+  px_func *f = *res = rc ? NULL : px_new_func(v[0], call);
   if (f) {
     f->part[0] = Py_NewRef(nums);
     f->part[1] = Py_NewRef(names);
-    f->flag = with_value;
-    *out = (PyObject *)f;
   }
   Py_XDECREF(nums);
   Py_XDECREF(names);
   return rc ? rc : f ? 0 : PX_ERROR;
+}
+static int make_grad(PyObject **v, PyObject **out, bool with_value) {
+  px_func *f;
+  PX_TRY(px_grad_new(v, with_value ? "value_and_grad" : "grad", call_grad, &f));
+  f->flag = with_value;
+  *out = (PyObject *)f;
+  return 0;
 }
 int px_do_value_and_grad(PyObject **v, PyObject **out) { return make_grad(v, out, true); }
 int px_do_grad(PyObject **v, PyObject **out) { return make_grad(v, out, false); }
@@ -326,5 +325,55 @@ static int product(PyObject **v, PyObject **out, product_fn fn) {
   mlx_vector_array_free(products);
   return *out ? 0 : PX_ERROR;
 }
-int px_do_vjp(PyObject **v, PyObject **out) { return product(v, out, mlx_vjp); }
 int px_do_jvp(PyObject **v, PyObject **out) { return product(v, out, mlx_jvp); }
+
+/* ---- the pullback: a closure in a capsule, which is the self of a function ---- */
+
+static void free_closure(PyObject *capsule) { mlx_closure_free((mlx_closure){PyCapsule_GetPointer(capsule, NULL)}); }
+
+static PyObject *call_pullback(PyObject *capsule, PyObject *args) {
+  static const px_sig sig = {.name = "vjp_fun", .text = "(*cotangents: array|list[array]) -> list[array]"};
+  PX_ARRAYS(cot);
+  bool packed = PyTuple_Size(args) == 1 && !px_is_array(PyTuple_GetItem(args, 0));
+  int rc = px_to_arrays(packed ? PyTuple_GetItem(args, 0) : args, &cot);
+  if (rc) return rc == PX_TYPE ? px_type_error_tuple(&sig, args, NULL) : NULL;
+  mlx_vector_array out = mlx_vector_array_new();
+  mlx_closure pull = {PyCapsule_GetPointer(capsule, NULL)};
+  PyObject *r = mlx_closure_apply(&out, pull, cot.h) ? px_raise() : px_vector_list(out);
+  mlx_vector_array_free(out);
+  return r;
+}
+static PyMethodDef pullback_def = {"vjp_fun", call_pullback, METH_VARARGS,
+                                   "vjp_fun(*cotangents)\n--\n\nOne cotangent an output, or a list of them: those of the primals, in a list."};
+
+/* Takes pull. */
+static PyObject *new_pullback(mlx_closure pull) {
+  PyObject *capsule = PyCapsule_New(pull.ctx, NULL, free_closure);
+  if (!capsule) mlx_closure_free(pull);
+  PyObject *f = capsule ? PyCFunction_New(&pullback_def, capsule) : NULL;
+  Py_XDECREF(capsule);
+  return f;
+}
+
+static int vjp_function(PyObject **v, PyObject **out) {
+  PX_ARRAYS(primals);
+  if (!PyCallable_Check(v[0])) return PX_TYPE;
+  PX_TRY(px_to_arrays(v[1], &primals));
+  mlx_vector_array values = mlx_vector_array_new();
+  mlx_closure fun = mlx_closure_new_func_payload(run_plain, v[0], NULL), pull = {NULL};
+  int rc = mlx_vjp_function(&values, &pull, fun, primals.h);
+  mlx_closure_free(fun);
+  if (rc)
+    px_raise();
+  else {
+    PyObject *a = px_vector_list(values), *b = new_pullback(pull);
+    *out = a && b ? PyTuple_Pack(2, a, b) : NULL;
+    Py_XDECREF(a);
+    Py_XDECREF(b);
+  }
+  mlx_vector_array_free(values);
+  return *out ? 0 : PX_ERROR;
+}
+int px_do_vjp(PyObject **v, PyObject **out) {
+  return v[2] && v[2] != Py_None ? product(v, out, mlx_vjp) : vjp_function(v, out);
+}

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "transforms/custom.h"
-#include "transforms/tape.h"
+#include "transforms/diff.h"
 #include "transforms/transforms.h"
 
 _Thread_local int mx_sweeping;
@@ -134,17 +134,8 @@ static int push_all(mx_list *to, const mx_list *from) {
   return rc;
 }
 
-/* The arguments of one trace: args is what the function gets, src the tracers among them. */
-typedef struct trace {
-  mx_scope s;
-  mx_array **args, **src;
-  int n, nsrc;
-  mx_list out;
-} trace;
-
-/* Traces f with the inputs `which` (NULL: all) replaced by tracers. Leaves the trace open, also on failure. */
-static int trace_open(trace *t, mx_closure *f, int nsrc, const int *which, int n, mx_array *const *in) {
-  *t = (trace){.n = n, .nsrc = nsrc};
+int mx_diff_open(mx_diff_trace *t, mx_closure *f, int nsrc, const int *which, int n, mx_array *const *in) {
+  *t = (mx_diff_trace){.n = n, .nsrc = nsrc};
   mx_tracing++;
   mx_scope_begin(&t->s, mx_default_stream());
   t->args = mx_malloc((size_t)(n + nsrc + 1) * sizeof *t->args);
@@ -158,7 +149,7 @@ static int trace_open(trace *t, mx_closure *f, int nsrc, const int *which, int n
   return t->s.rc ? t->s.rc : mx_closure_call(f, n, t->args, &t->out);
 }
 
-static int trace_close(trace *t, int rc) {
+int mx_diff_close(mx_diff_trace *t, int rc) {
   mx_list_clear(&t->out);
   int end = mx_scope_end(&t->s);
   mx_free(t->args);
@@ -166,7 +157,7 @@ static int trace_close(trace *t, int rc) {
   return rc ? rc : end;
 }
 
-static int sweep_trace(trace *t, mx_array *const *cot, mx_list *grads) {
+static int sweep_trace(mx_diff_trace *t, mx_array *const *cot, mx_list *grads) {
   mx_tape tape;
   int rc = mx_tape_build(&tape, t->nsrc, t->src, t->out.n, t->out.at, MX_TRACER, mx_custom_follow_vjp, 0, NULL);
   if (rc) return rc;
@@ -187,8 +178,7 @@ static int sweep_trace(trace *t, mx_array *const *cot, mx_list *grads) {
   return rc;
 }
 
-/* Pushes the cotangents of the sources. cot: one an output, NULL: zero. */
-static int pull_back(trace *t, mx_array *const *cot, mx_list *grads) {
+int mx_diff_back(mx_diff_trace *t, mx_array *const *cot, mx_list *grads) {
   mx_sweeping++;
   int rc = sweep_trace(t, cot, grads);
   mx_sweeping--;
@@ -207,34 +197,34 @@ static int check_cotangents(const mx_list *out, int ncot, mx_array *const *cot) 
 
 int mx_vjp_of(mx_closure *f, int nsrc, const int *which, int n, mx_array *const *primals, int ncot, mx_array *const *cotangents,
               mx_list *outputs, mx_list *grads) {
-  trace t;
-  int rc = trace_open(&t, f, nsrc, which, n, primals);
+  mx_diff_trace t;
+  int rc = mx_diff_open(&t, f, nsrc, which, n, primals);
   if (!rc) rc = check_cotangents(&t.out, ncot, cotangents);
-  if (!rc) rc = pull_back(&t, cotangents, grads);
+  if (!rc) rc = mx_diff_back(&t, cotangents, grads);
   if (!rc) rc = push_all(outputs, &t.out);
-  return trace_close(&t, rc);
+  return mx_diff_close(&t, rc);
 }
 
 int mx_vjp(mx_closure *f, int n, mx_array *const *primals, int ncot, mx_array *const *cotangents, mx_list *outputs, mx_list *grads) {
   return mx_vjp_of(f, n, NULL, n, primals, ncot, cotangents, outputs, grads);
 }
 
-static int check_argnums(int nargnums, const int *argnums, int n) {
-  if (!nargnums) return mx_fail(MX_EVALUE, "[grad] Must specify at least one argument to differentiate.");
+int mx_check_argnums(const char *tag, int nargnums, const int *argnums, int n) {
+  if (!nargnums) return mx_fail(MX_EVALUE, "[%s] Must specify at least one argument to differentiate.", tag);
   for (int i = 0; i < nargnums; i++) {
     if (argnums[i] < 0 || argnums[i] >= n)
       return mx_fail(MX_EVALUE,
-                     "[grad] Can't compute the gradient of argument index %d because the function is called with only %d positional "
+                     "[%s] Can't compute the gradient of argument index %d because the function is called with only %d positional "
                      "arguments.",
-                     argnums[i], n);
+                     tag, argnums[i], n);
     for (int k = 0; k < i; k++)
-      if (argnums[k] == argnums[i]) return mx_fail(MX_EVALUE, "[grad] Duplicate argument index %d is not allowed.", argnums[i]);
+      if (argnums[k] == argnums[i]) return mx_fail(MX_EVALUE, "[%s] Duplicate argument index %d is not allowed.", tag, argnums[i]);
   }
   return 0;
 }
 
 /* One for the first output, nothing for the others. */
-static int grad_of_first(trace *t, mx_list *grads) {
+static int grad_of_first(mx_diff_trace *t, mx_list *grads) {
   if (!t->out.n) return mx_fail(MX_EVALUE, "[grad] The function must return a scalar array first, but it returned nothing.");
   mx_array *y = t->out.at[0];
   if (y->ndim)
@@ -244,29 +234,29 @@ static int grad_of_first(trace *t, mx_list *grads) {
   mx_array **cot = mx_slots_new(t->out.n);
   if (!cot) return MX_EMEMORY;
   cot[0] = mx_int(&t->s, y->dtype, 1);
-  int rc = cot[0] ? pull_back(t, cot, grads) : t->s.rc;
+  int rc = cot[0] ? mx_diff_back(t, cot, grads) : t->s.rc;
   mx_free(cot);
   return rc;
 }
 
 int mx_value_and_grad(mx_closure *f, int nargnums, const int *argnums, int n, mx_array *const *in, mx_list *values, mx_list *grads) {
-  int rc = check_argnums(nargnums, argnums, n);
+  int rc = mx_check_argnums("grad", nargnums, argnums, n);
   if (rc) return rc;
-  trace t;
-  rc = trace_open(&t, f, nargnums, argnums, n, in);
+  mx_diff_trace t;
+  rc = mx_diff_open(&t, f, nargnums, argnums, n, in);
   if (!rc) rc = grad_of_first(&t, grads);
   if (!rc) rc = push_all(values, &t.out);
-  return trace_close(&t, rc);
+  return mx_diff_close(&t, rc);
 }
 
-static int push_forward(trace *t, mx_array *const *tangents, mx_list *res) {
+int mx_diff_forward(mx_diff_trace *t, mx_array *const *tangents, mx_list *res) {
   mx_tape tape;
   int rc = mx_tape_build(&tape, t->nsrc, t->src, t->out.n, t->out.at, MX_TRACER, mx_custom_follow_jvp, 0, NULL);
   if (rc) return rc;
   mx_array **table = mx_slots_new(tape.nslot);
   if (!table) rc = MX_EMEMORY;
   for (int i = 0; i < t->nsrc && !rc; i++) {
-    table[i] = mx_retain(mx_astype(&t->s, tangents[i], t->src[i]->dtype));
+    if (tangents[i]) table[i] = mx_retain(mx_astype(&t->s, tangents[i], t->src[i]->dtype));
     rc = t->s.rc;
   }
   if (!rc) rc = mx_sweep_forward(&tape, table);
@@ -287,13 +277,13 @@ int mx_jvp(mx_closure *f, int n, mx_array *const *primals, int ntan, mx_array *c
     if (!mx_same_shape(primals[i], tangents[i]))
       return mx_fail(MX_EVALUE, "[jvp] Input shape %s does not match shape of tangent %s.", mx_shape_of(primals[i]),
                      mx_shape_of(tangents[i]));
-  trace t;
+  mx_diff_trace t;
   mx_sweeping++;
-  int rc = trace_open(&t, f, n, NULL, n, primals);
-  if (!rc) rc = push_forward(&t, tangents, tangents_out);
+  int rc = mx_diff_open(&t, f, n, NULL, n, primals);
+  if (!rc) rc = mx_diff_forward(&t, tangents, tangents_out);
   if (!rc) rc = push_all(outputs, &t.out);
   mx_sweeping--;
-  return trace_close(&t, rc);
+  return mx_diff_close(&t, rc);
 }
 
 /* ---- a generic jvp ---- */

@@ -14,6 +14,14 @@ int mx_jvp(mx_closure *f, int n, mx_array *const *primals, int ntan, mx_array *c
 /* Values of f (all outputs) and the gradients of its first output, a scalar, with respect to the inputs argnums. */
 int mx_value_and_grad(mx_closure *f, int nargnums, const int *argnums, int n, mx_array *const *in, mx_list *values, mx_list *grads);
 
+/* Outputs of f, and *res: a closure from cotangents, one an output, to those of the primals. It keeps the values of f that it needs. */
+int mx_vjp_function(mx_closure *f, int n, mx_array *const *primals, mx_list *outputs, mx_closure **res);
+/* Closures that give Jacobians of f by the inputs argnums: for each output all inputs, shapes (output's..., input's...). jacfwd goes by the
+ * elements of the inputs, jacrev by those of the outputs; hessian is jacfwd of jacrev. */
+mx_closure *mx_jacfwd(mx_closure *f, int nargnums, const int *argnums);
+mx_closure *mx_jacrev(mx_closure *f, int nargnums, const int *argnums);
+mx_closure *mx_hessian(mx_closure *f, int nargnums, const int *argnums);
+
 /* vmap in two steps, as the C API has it: trace f on inputs without their mapped axes (in_axes[i] < 0: not mapped) ... */
 int mx_vmap_trace(mx_closure *f, int n, mx_array *const *inputs, const int *in_axes, mx_list *trace_inputs, mx_list *trace_outputs);
 /* ... and rebuild the traced graph over the batched inputs; out_axes[i]: where the mapped axis of output i shall be (< 0: not mapped). */

@@ -25,6 +25,7 @@
 #include "mlx/c/half.h"
 #include "mlx/c/io.h"
 #include "mlx/c/io_types.h"
+#include "mlx/c/jacobian.h"
 #include "mlx/c/last_error.h"
 #include "mlx/c/linalg.h"
 #include "mlx/c/map.h"
