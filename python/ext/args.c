@@ -218,21 +218,32 @@ static int to_dimension(PyObject *o, int *v) {
   return PX_ERROR;
 }
 
+Py_ssize_t px_length(PyObject *o) {
+  if (px_is_array(o)) return mlx_array_ndim(px_handle(o)) ? mlx_array_shape(px_handle(o))[0] : -1;
+  if (PyUnicode_Check(o) || PyBytes_Check(o) || PyDict_Check(o) || !PySequence_Check(o)) return -1;
+  Py_ssize_t n = PySequence_Size(o);
+  if (n < 0) PyErr_Clear();
+  return n;
+}
+
+PyObject *px_element(PyObject *o, Py_ssize_t i) {
+  if (!px_is_array(o)) return PySequence_GetItem(o, i);
+  PyObject *at = PyLong_FromSsize_t(i), *item = at ? PyObject_GetItem(o, at) : NULL;
+  Py_XDECREF(at);
+  return item;
+}
+
 int px_to_shape(PyObject *o, px_ints *v) {
   v->single = false;
-  if (PyUnicode_Check(o) || PyBytes_Check(o) || PyDict_Check(o) || !PySequence_Check(o) || px_is_array(o)) return PX_TYPE;
-  Py_ssize_t n = PySequence_Size(o);
-  if (n < 0) {
-    PyErr_Clear();
-    return PX_TYPE;
-  }
+  Py_ssize_t n = px_length(o);
+  if (n < 0) return PX_TYPE;
   if (n > PX_MAX_NDIM) {
     PyErr_Format(PyExc_ValueError, "%zd dimensions or axes were given; at most %d are supported.", n, PX_MAX_NDIM);
     return PX_ERROR;
   }
   v->n = (int)n;
   for (int i = 0; i < v->n; i++) {
-    PyObject *item = PySequence_GetItem(o, i);
+    PyObject *item = px_element(o, i);
     if (!item) return PX_ERROR;
     int rc = to_dimension(item, &v->v[i]);
     Py_DECREF(item);
@@ -242,7 +253,8 @@ int px_to_shape(PyObject *o, px_ints *v) {
 }
 
 int px_to_size_or_shape(PyObject *o, px_ints *v) {
-  if (!PyIndex_Check(o) || (PySequence_Check(o) && !px_is_array(o))) return px_to_shape(o, v);
+  bool plain = px_is_array(o) ? mlx_array_ndim(px_handle(o)) == 0 : PyIndex_Check(o) && !PySequence_Check(o);
+  if (!plain) return px_to_shape(o, v);
   v->single = true;
   v->n = 1;
   return to_dimension(o, v->v);
@@ -279,11 +291,11 @@ int px_to_array(PyObject *o, px_arg *a) {
 int px_to_array_or_none(PyObject *o, px_arg *a) { return o == Py_None ? 0 : px_to_array(o, a); }
 
 static int arrays_of(PyObject *o, px_arrays *out, int (*convert)(PyObject *, px_arg *)) {
-  if (!PyList_Check(o) && !PyTuple_Check(o)) return PX_TYPE;
-  Py_ssize_t n = PySequence_Size(o);
+  if (!PyList_Check(o) && !PyTuple_Check(o) && !(px_is_array(o) && mlx_array_ndim(px_handle(o)))) return PX_TYPE;
+  Py_ssize_t n = px_length(o);
   out->h = mlx_vector_array_new();
   for (Py_ssize_t i = 0; i < n; i++) {
-    PyObject *item = PySequence_GetItem(o, i);
+    PyObject *item = px_element(o, i);
     if (!item) return PX_ERROR;
     px_arg a = {0};
     int rc = convert(item, &a);

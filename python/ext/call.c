@@ -152,11 +152,6 @@ int px_softmax(mlx_array *res, mlx_array a, const px_ints *axis, bool precise, m
   return mlx_softmax_axes(res, a, axis->v, (size_t)axis->n, precise, s);
 }
 
-int px_split(mlx_vector_array *res, mlx_array a, const px_ints *parts, int axis, mlx_stream s) {
-  return parts->single ? mlx_split(res, a, parts->v[0], axis, s)
-                       : mlx_split_sections(res, a, parts->v, (size_t)parts->n, axis, s);
-}
-
 /* axis None: joins the flattened arrays */
 int px_join(mlx_array *res, mlx_vector_array v, mlx_optional_int axis, mlx_stream s,
             int (*join)(mlx_array *, mlx_vector_array, int, mlx_stream)) {

@@ -36,6 +36,8 @@ static int to_bound(PyObject *o, bound *b) {
   return px_to_double(o, &b->v);
 }
 
+static bool fits_int32(double x) { return x >= INT32_MIN && x <= INT32_MAX; }
+
 int px_do_arange(PyObject **v, PyObject **out) {
   bound start = {0, true}, stop, step = {1, true};
   mlx_optional_dtype t = {MLX_FLOAT32, false};
@@ -51,7 +53,7 @@ int px_do_arange(PyObject **v, PyObject **out) {
   if (v[3]) PX_TRY(px_to_dtype_or_none(v[3], &t));
   PX_TRY(px_stream_arg(v[4], &s));
   if (!t.has_value && start.integral && stop.integral && step.integral)
-    t.value = fmax(fabs(start.v), fmax(fabs(stop.v), fabs(step.v))) > INT32_MAX ? MLX_INT64 : MLX_INT32;
+    t.value = fits_int32(start.v) && fits_int32(stop.v) && fits_int32(step.v) ? MLX_INT32 : MLX_INT64;
   if (t.value == MLX_BOOL) {
     PyErr_SetString(PyExc_ValueError, "bool not supported for arange.");
     return PX_ERROR;
@@ -161,6 +163,44 @@ int px_do_roll(PyObject **v, PyObject **out) {
   if (axis.n < 0) PX_RESULT(out, mlx_roll(&res, a.h, shift.v, n, s.h));
   if (axis.single) PX_RESULT(out, mlx_roll_axis(&res, a.h, shift.v, n, axis.v[0], s.h));
   PX_RESULT(out, mlx_roll_axes(&res, a.h, shift.v, n, axis.v, (size_t)axis.n, s.h));
+}
+
+/* Where to cut: as many integers as are given, unlike axes. */
+static int cuts_of(PyObject *o, int **at, size_t *n) {
+  Py_ssize_t len = px_length(o);
+  if (len < 0) return PX_TYPE;
+  *n = (size_t)len;
+  if (!(*at = PyMem_Malloc((*n + 1) * sizeof(int)))) {
+    PyErr_NoMemory();
+    return PX_ERROR;
+  }
+  int rc = 0;
+  for (Py_ssize_t i = 0; i < len && !rc; i++) {
+    PyObject *item = px_element(o, i);
+    rc = item ? px_to_int(item, *at + i) : PX_ERROR;
+    Py_XDECREF(item);
+  }
+  return rc;
+}
+
+int px_do_split(PyObject **v, PyObject **out) { /* a, indices_or_sections, axis, stream */
+  int parts = 0, axis = 0, *at = NULL;
+  size_t n = 0;
+  PX_ARG(a);
+  PX_STREAM(s);
+  PX_TRY(px_to_array(v[0], &a));
+  if (v[2]) PX_TRY(px_to_int(v[2], &axis));
+  PX_TRY(px_stream_arg(v[3], &s));
+  bool several = px_to_int(v[1], &parts) != 0;
+  int rc = several ? cuts_of(v[1], &at, &n) : 0;
+  if (!rc) {
+    mlx_vector_array r = mlx_vector_array_new();
+    rc = several ? mlx_split_sections(&r, a.h, at, n, axis, s.h) : mlx_split(&r, a.h, parts, axis, s.h);
+    rc = rc ? px_failed() : (*out = px_vector_list(r)) ? 0 : PX_ERROR;
+    mlx_vector_array_free(r);
+  }
+  PyMem_Free(at);
+  return rc;
 }
 
 int px_do_as_strided(PyObject **v, PyObject **out) {

@@ -131,6 +131,8 @@ int px_to_bool(PyObject *o, bool *v);
 int px_to_double(PyObject *o, double *v); /* int, float, bool, or an array of one element */
 int px_to_float_or_none(PyObject *o, mlx_optional_float *v);
 int px_to_string(PyObject *o, const char **v);      /* borrowed from o */
+Py_ssize_t px_length(PyObject *o);                  /* of a sequence or an array with a dimension; -1, no exception: neither */
+PyObject *px_element(PyObject *o, Py_ssize_t i);    /* element i of either */
 int px_to_ints(PyObject *o, px_ints *v);            /* None, an int or a sequence of them */
 int px_to_shape(PyObject *o, px_ints *v);           /* a sequence */
 int px_to_size_or_shape(PyObject *o, px_ints *v);   /* an int or a sequence */

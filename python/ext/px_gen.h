@@ -71,7 +71,6 @@ int px_kth(mlx_array *res, mlx_array a, int k, mlx_optional_int axis, mlx_stream
 int px_permute(mlx_array *res, mlx_array a, const px_ints *axes, mlx_stream s);
 int px_median(mlx_array *res, mlx_array a, const px_ints *axis, bool keepdims, mlx_stream s);
 int px_softmax(mlx_array *res, mlx_array a, const px_ints *axis, bool precise, mlx_stream s);
-int px_split(mlx_vector_array *res, mlx_array a, const px_ints *parts, int axis, mlx_stream s);
 int px_join(mlx_array *res, mlx_vector_array v, mlx_optional_int axis, mlx_stream s,
             int (*join)(mlx_array *, mlx_vector_array, int, mlx_stream));
 int px_tile(mlx_array *res, mlx_array a, const px_ints *reps, mlx_stream s);

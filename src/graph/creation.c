@@ -76,6 +76,8 @@ mx_array *mx_eye(mx_scope *s, int n, int m, int k, mx_dtype dtype) {
 }
 mx_array *mx_identity(mx_scope *s, int n, mx_dtype dtype) { return mx_eye(s, n, n, 0, dtype); }
 mx_array *mx_tri(mx_scope *s, int n, int m, int k, mx_dtype dtype) {
+  n = n < 0 ? 0 : n; /* as NumPy and MLX */
+  m = m < 0 ? 0 : m;
   return mx_astype(s, band(s, "tri", n, m, k, mx_greater_equal), dtype);
 }
 
@@ -171,16 +173,18 @@ mx_array *mx_bartlett(mx_scope *s, int m) {
 
 /* ---- frequencies ---- */
 
-static bool frequencies(mx_scope *s, const char *tag, int n, mx_dtype dtype) {
+static bool frequencies(mx_scope *s, const char *tag, int n, double d, mx_dtype dtype) {
   if (n <= 0)
     mx_scope_fail(s, MX_EVALUE, "[%s] The number of samples must be positive, got %d.", tag, n);
+  else if (d == 0)
+    mx_scope_fail(s, MX_EVALUE, "[%s] `d` must be non-zero.", tag);
   else if (!mx_is_float(dtype))
     mx_scope_fail(s, MX_EVALUE, "[%s] Frequencies have a real floating type, not %s.", tag, mx_dtype_name(dtype));
   return !s->rc;
 }
 
 mx_array *mx_fft_fftfreq_as(mx_scope *s, int n, double d, mx_dtype dtype) {
-  if (!frequencies(s, "fftfreq", n, dtype)) return NULL;
+  if (!frequencies(s, "fftfreq", n, d, dtype)) return NULL;
   int half = n / 2 + n % 2;
   mx_array *up = mx_arange(s, 0, half, 1, dtype), *down = mx_arange(s, -(n / 2), 0, 1, dtype);
   return mx_mul_k(s, mx_concatenate_axis(s, 2, (mx_array *[]){up, down}, 0), 1 / (n * d));
@@ -188,7 +192,7 @@ mx_array *mx_fft_fftfreq_as(mx_scope *s, int n, double d, mx_dtype dtype) {
 mx_array *mx_fft_fftfreq(mx_scope *s, int n, double d) { return mx_fft_fftfreq_as(s, n, d, MX_F32); }
 
 mx_array *mx_fft_rfftfreq_as(mx_scope *s, int n, double d, mx_dtype dtype) {
-  if (!frequencies(s, "rfftfreq", n, dtype)) return NULL;
+  if (!frequencies(s, "rfftfreq", n, d, dtype)) return NULL;
   return mx_mul_k(s, mx_arange(s, 0, n / 2 + 1, 1, dtype), 1 / (n * d));
 }
 mx_array *mx_fft_rfftfreq(mx_scope *s, int n, double d) { return mx_fft_rfftfreq_as(s, n, d, MX_F32); }
@@ -196,7 +200,7 @@ mx_array *mx_fft_rfftfreq(mx_scope *s, int n, double d) { return mx_fft_rfftfreq
 static mx_array *shifted(mx_scope *s, mx_array *a, const int *axes, size_t n, bool back) {
   if (!a) return NULL;
   int ax[MX_MAX_NDIM], by[MX_MAX_NDIM];
-  if (n == 0)
+  if (n == 0 && !axes)
     for (; n < a->ndim; n++) ax[n] = (int)n;
   else {
     int rc = n > MX_MAX_NDIM ? mx_fail(MX_EVALUE, "[fftshift] Too many axes: %zu.", n)

@@ -15,7 +15,8 @@ static mx_array *refuse(mx_scope *s, int op, mx_dtype t) {
   const char *name = mx_ops[op].name;
   if (op == OP_negative) return mx_scope_fail(s, MX_EVALUE, "[negative] Not supported for bool, use logical_not instead.");
   if (mx_ops[op].dtypes == MX_T_BITS || mx_ops[op].dtypes == MX_T_INT)
-    return mx_scope_fail(s, MX_ERUNTIME, "[%s] Only integers and booleans are allowed, got %s.", name, mx_dtype_name(t));
+    return mx_scope_fail(s, op == OP_bitwise_invert ? MX_EVALUE : MX_ERUNTIME /* as MLX */,
+                         "[%s] Only integers and booleans are allowed, got %s.", name, mx_dtype_name(t));
   return mx_scope_fail(s, MX_EVALUE, "[%s] The dtype %s is not supported.", name, mx_dtype_name(t));
 }
 

@@ -93,7 +93,15 @@ mx_array *mx_linalg_cholesky_inv(mx_scope *s, mx_array *a, bool upper) {
   return upper ? mx_matmul(s, inv, t) : mx_matmul(s, t, inv);
 }
 
-mx_array *mx_linalg_det(mx_scope *s, mx_array *a) { return mx_node1(s, OP_det, checked(s, "det", a, true), 0, NULL); }
+/* Determinants of integers are those of the same numbers in float32, as in MLX. */
+static mx_array *real_matrix(mx_scope *s, mx_array *a) {
+  return a && (mx_is_integer(a->dtype) || a->dtype == MX_BOOL) ? mx_astype(s, a, MX_F32) : a;
+}
+
+mx_array *mx_linalg_det(mx_scope *s, mx_array *a) {
+  a = real_matrix(s, a);
+  return mx_node1(s, OP_det, checked(s, "det", a, true), 0, NULL);
+}
 
 static int several(mx_scope *s, mx_opcode op, mx_array *a, int np, const int64_t *p, int nout, mx_array **res) {
   for (int i = 0; i < nout; i++) res[i] = NULL;
@@ -101,7 +109,7 @@ static int several(mx_scope *s, mx_opcode op, mx_array *a, int np, const int64_t
 }
 
 int mx_linalg_slogdet(mx_scope *s, mx_array *res[2], mx_array *a) {
-  return several(s, OP_slogdet, checked(s, "slogdet", a, true), 0, NULL, 2, res);
+  return several(s, OP_slogdet, checked(s, "slogdet", real_matrix(s, a), true), 0, NULL, 2, res);
 }
 int mx_linalg_qr(mx_scope *s, mx_array *res[2], mx_array *a) {
   return several(s, OP_qr, checked(s, "qr", a, false), 0, NULL, 2, res);

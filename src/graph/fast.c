@@ -62,7 +62,9 @@ static int check_rope(mx_scope *s, const mx_array *x, int dims, const float *bas
     mx_scope_fail(s, MX_EVALUE, "[rope] Input must have at least 3 dimensions but got input with %d dimensions.", x->ndim);
   else if (!mx_is_float(x->dtype))
     mx_scope_fail(s, MX_EVALUE, "[rope] Input must be a floating type but got %s.", mx_dtype_name(x->dtype));
-  else if (dims < 0 || dims > x->shape[x->ndim - 1])
+  else if (dims <= 0)
+    mx_scope_fail(s, MX_EVALUE, "[rope] dims must be positive but got %d.", dims);
+  else if (dims > x->shape[x->ndim - 1])
     mx_scope_fail(s, MX_EVALUE, "[rope] dims must not exceed the input's last dimension (%d) but got %d.", x->shape[x->ndim - 1],
                   dims);
   else if (dims % 2)

@@ -43,6 +43,8 @@ static int spans(mx_scope *s, mx_array *a, const int *n, size_t n_num, const int
   if (!a || s->rc) return mx_scope_error(s, mx_error_kind()), s->rc;
   if (n_num != axes_num)
     return mx_scope_fail(s, MX_EVALUE, "[fftn] The number of sizes, %zu, must be that of axes, %zu.", n_num, axes_num), s->rc;
+  if (a->ndim == 0 && n_num == 0)
+    return mx_scope_fail(s, MX_EVALUE, "[fftn] Requires an array with at least one dimension, got a scalar."), s->rc;
   if (n_num > MX_MAX_NDIM) return mx_scope_fail(s, MX_EVALUE, "[fftn] Too many axes: %zu.", n_num), s->rc;
   for (size_t i = 0; i < n_num; i++) {
     int rc = mx_norm_axis("fftn", axes[i], a->ndim, &at[i].axis);

@@ -36,7 +36,7 @@ mx_array *mx_contiguous(mx_scope *s, mx_array *a, bool allow_col_major);
 mx_array *mx_stop_gradient(mx_scope *s, mx_array *a);
 int mx_depends(mx_scope *s, mx_list *out, int n, mx_array *const *inputs, int ndeps, mx_array *const *dependencies);
 mx_array *mx_number_of_elements(mx_scope *s, mx_array *a, const int *axes, size_t n, bool inverted, mx_dtype dtype);
-mx_array *mx_flip(mx_scope *s, mx_array *a, const int *axes, size_t n); /* no axes: all */
+mx_array *mx_flip(mx_scope *s, mx_array *a, const int *axes, size_t n); /* axes NULL: all */
 
 /* assemble.c */
 mx_array *mx_concatenate(mx_scope *s, int n, mx_array *const *arrays);

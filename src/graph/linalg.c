@@ -55,8 +55,8 @@ static mx_array *matrix_norm(mx_scope *s, mx_array *a, double ord, const int *ax
 
 /* The axes given, normalised, or all. */
 static int norm_axes(const mx_array *a, const int *axis, size_t n, int *ax, size_t *count) {
-  *count = axis && n ? n : (size_t)a->ndim;
-  if (axis && n)
+  *count = axis ? n : (size_t)a->ndim;
+  if (axis)
     return n > MX_MAX_NDIM ? mx_fail(MX_EVALUE, "[linalg::norm] Received too many axes for norm.")
                            : mx_norm_axes("linalg::norm", axis, n, a->ndim, ax);
   for (int i = 0; i < a->ndim; i++) ax[i] = i;
@@ -96,7 +96,7 @@ mx_array *mx_linalg_norm_l2(mx_scope *s, mx_array *a, const int *axis, size_t n,
 /* As if the axes, or all without any, were one. */
 mx_array *mx_linalg_vector_norm(mx_scope *s, mx_array *a, double ord, const int *axes, size_t n, bool keepdims) {
   if (!a) return NULL;
-  int ax[MX_MAX_NDIM], rc = norm_axes(a, axes, n, ax, &n);
+  int ax[MX_MAX_NDIM], rc = norm_axes(a, n ? axes : NULL, n, ax, &n);
   if (rc) return mx_scope_error(s, rc);
   if (n == 0) return vector_norm(s, mx_reshape(s, a, (int[]){1}, 1), ord, (int[]){0}, 1, false); /* a number: a vector of one */
   return vector_norm(s, a, ord, ax, n, keepdims);

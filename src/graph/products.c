@@ -125,7 +125,7 @@ static mx_array *butterflies(mx_scope *s, mx_array *x, int n, int block) {
 
 mx_array *mx_hadamard_transform(mx_scope *s, mx_array *a, const float *scale) {
   if (!a) return NULL;
-  if (a->ndim == 0) return mx_scope_fail(s, MX_EVALUE, "[hadamard] The array must have at least one dimension.");
+  if (a->ndim == 0) return mx_squeeze_axis(s, mx_hadamard_transform(s, mx_expand_dims(s, a, 0), scale), 0);
   int n = a->shape[a->ndim - 1], m = n;
   while (m > 1 && m % 2 == 0 && m != 12 && m != 20 && m != 28) m /= 2;
   if (n < 1 || (m != 1 && m != 12 && m != 20 && m != 28))

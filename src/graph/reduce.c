@@ -82,7 +82,7 @@ mx_array *mx_count_nonzero(mx_scope *s, mx_array *a, const int *axes, size_t n, 
   mx_array *hit = a ? mx_not_equal(s, a, mx_const_like(s, a, 0)) : NULL;
   if (!hit) return NULL;
   int all[MX_MAX_NDIM];
-  if (n == 0) {
+  if (n == 0 && !axes) {
     n = (size_t)every_axis(a, all);
     axes = all;
   }
@@ -92,7 +92,7 @@ mx_array *mx_count_nonzero(mx_scope *s, mx_array *a, const int *axes, size_t n, 
 int mx_minmax(mx_scope *s, mx_array *res[2], mx_array *a, const int *axes, size_t n, bool keepdims) {
   if (!a) return s->rc;
   int all[MX_MAX_NDIM];
-  if (n == 0) {
+  if (n == 0 && !axes) {
     n = (size_t)every_axis(a, all);
     axes = all;
   }

@@ -258,24 +258,22 @@ mx_array *mx_number_of_elements(mx_scope *s, mx_array *a, const int *axes, size_
 
 mx_array *mx_flip(mx_scope *s, mx_array *a, const int *axes, size_t n) {
   if (!a) return NULL;
-  int nd = a->ndim, ax[MX_MAX_NDIM];
-  if (n == 0)
-    for (int i = 0; i < nd; i++) ax[n++] = i;
-  else {
-    int rc = n > MX_MAX_NDIM ? mx_fail(MX_EVALUE, "[flip] Too many axes: %zu.", n) : mx_norm_axes("flip", axes, n, nd, ax);
-    if (rc) return mx_scope_error(s, rc);
-  }
+  int nd = a->ndim;
+  bool every = n == 0 && !axes;
+  if (every) n = (size_t)nd;
   int64_t p[3 * MX_MAX_NDIM];
   for (int i = 0; i < nd; i++) {
     p[i] = 0;
     p[nd + i] = a->shape[i];
     p[2 * nd + i] = 1;
   }
-  for (size_t i = 0; i < n; i++) {
-    if (a->shape[ax[i]] == 0) continue;
-    p[ax[i]] = a->shape[ax[i]] - 1;
-    p[nd + ax[i]] = -1;
-    p[2 * nd + ax[i]] = -1;
+  for (size_t i = 0; i < n; i++) { /* an axis given twice is reversed once, as in MLX */
+    int ax = (int)i, rc = every ? 0 : mx_norm_axis("flip", axes[i], nd, &ax);
+    if (rc) return mx_scope_error(s, rc);
+    if (a->shape[ax] == 0) continue;
+    p[ax] = a->shape[ax] - 1;
+    p[nd + ax] = -1;
+    p[2 * nd + ax] = -1;
   }
   return n ? mx_node1(s, OP_slice, a, 3 * nd, p) : a;
 }

@@ -16,7 +16,7 @@ extern "C" {
 
 /* ---- Shape and order. */
 
-/** The order along some axes, or all, reversed. */
+/** The order along the axes reversed; NULL: along all. */
 int mlx_flip(
     mlx_array* res,
     const mlx_array a,
@@ -201,7 +201,7 @@ int mlx_digitize(
     bool right,
     const mlx_stream s);
 
-/** How many elements are non-zero, over some axes or, without any, all. i32. */
+/** How many elements are non-zero, over the axes; NULL: over all. i32. */
 int mlx_count_nonzero(
     mlx_array* res,
     const mlx_array a,
@@ -240,7 +240,7 @@ int mlx_trunc(mlx_array* res, const mlx_array a, const mlx_stream s);
 
 /* ---- Reductions and statistics. */
 
-/** Smallest and largest element over some axes or, without any, all. */
+/** Smallest and largest element over the axes; NULL: over all. */
 int mlx_minmax(
     mlx_array* res_0,
     mlx_array* res_1,
