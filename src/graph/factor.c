@@ -93,14 +93,16 @@ mx_array *mx_linalg_cholesky_inv(mx_scope *s, mx_array *a, bool upper) {
   return upper ? mx_matmul(s, inv, t) : mx_matmul(s, t, inv);
 }
 
-/* Determinants of integers are those of the same numbers in float32, as in MLX. */
+/* Determinants of integers and of half floats are computed in float32; those of half floats are half floats again, as in MLX. */
+static bool is_half(mx_dtype t) { return t == MX_F16 || t == MX_BF16; }
+
 static mx_array *real_matrix(mx_scope *s, mx_array *a) {
-  return a && (mx_is_integer(a->dtype) || a->dtype == MX_BOOL) ? mx_astype(s, a, MX_F32) : a;
+  return a && (mx_is_integer(a->dtype) || a->dtype == MX_BOOL || is_half(a->dtype)) ? mx_astype(s, a, MX_F32) : a;
 }
 
 mx_array *mx_linalg_det(mx_scope *s, mx_array *a) {
-  a = real_matrix(s, a);
-  return mx_node1(s, OP_det, checked(s, "det", a, true), 0, NULL);
+  mx_array *r = mx_node1(s, OP_det, checked(s, "det", real_matrix(s, a), true), 0, NULL);
+  return r && is_half(a->dtype) ? mx_astype(s, r, a->dtype) : r;
 }
 
 static int several(mx_scope *s, mx_opcode op, mx_array *a, int np, const int64_t *p, int nout, mx_array **res) {
@@ -109,7 +111,10 @@ static int several(mx_scope *s, mx_opcode op, mx_array *a, int np, const int64_t
 }
 
 int mx_linalg_slogdet(mx_scope *s, mx_array *res[2], mx_array *a) {
-  return several(s, OP_slogdet, checked(s, "slogdet", real_matrix(s, a), true), 0, NULL, 2, res);
+  int rc = several(s, OP_slogdet, checked(s, "slogdet", real_matrix(s, a), true), 0, NULL, 2, res);
+  if (rc || !is_half(a->dtype)) return rc;
+  for (int i = 0; i < 2; i++) res[i] = mx_astype(s, res[i], a->dtype);
+  return s->rc;
 }
 int mx_linalg_qr(mx_scope *s, mx_array *res[2], mx_array *a) {
   return several(s, OP_qr, checked(s, "qr", a, false), 0, NULL, 2, res);

@@ -703,9 +703,17 @@ def test_unusual_arguments_are_accepted(call, expected):
     np.testing.assert_allclose(np.array(got), np.array(expected), rtol=1e-6)
 
 
-def test_small_numbers_stay_32_bits():
+def test_whole_numbers_stay_32_bits():
     assert mx.arange(-(2**31), 0, 2**30).dtype == mx.int32
     assert mx.linalg.det(mx.array([[2, 1], [1, 3]])).dtype == mx.float32
+
+
+@pytest.mark.parametrize("dtype", [mx.float16, mx.bfloat16])
+def test_determinants_of_half_floats_are_half_floats(dtype):
+    a = mx.array([[2, 1], [1, 3]], dtype)
+    sign, log = mx.linalg.slogdet(a)
+    assert mx.linalg.det(a).dtype == sign.dtype == log.dtype == dtype
+    assert mx.linalg.det(a).item() == 5 and sign.item() == 1
 
 
 def functions():
