@@ -1,17 +1,19 @@
 """An operation of one's own: the sum of distances to the nearest of some points, computed by NumPy, with a gradient, in a compiled step."""
 
+from typing import Any
+
 import mlx.core as mx
 import numpy as np
 
 
-def nearest(x, points):
+def nearest(x: Any, points: Any) -> Any:
     """x (N, D), points (K, D) -> squared distances (N,) and which point (N,)."""
     d = ((x[:, None] - points[None]) ** 2).sum(-1)
     at = d.argmin(1)
     return d[np.arange(len(at)), at].astype(x.dtype), at.astype(np.uint32)
 
 
-def nearest_vjp(primals, cotangents, outputs):
+def nearest_vjp(primals: list[mx.array], cotangents: list[mx.array], outputs: list[mx.array]) -> tuple[mx.array, mx.array]:
     x, points = primals
     cot, at = cotangents[0], outputs[1]
     gx = 2 * (x - points[at]) * cot[:, None]
@@ -25,12 +27,12 @@ Nearest = mx.custom_primitive(
 
 
 @mx.compile
-def step(x, points):
+def step(x: mx.array, points: mx.array) -> tuple[mx.array, mx.array]:
     loss, grad = mx.value_and_grad(lambda p: Nearest(x, p)[0].mean())(points)
     return loss, points - 2 * grad
 
 
-def main():
+def main() -> float:
     mx.random.seed(0)
     centres = mx.array([[0.0, 0.0], [4.0, 4.0], [0.0, 5.0]])
     x = centres[mx.random.randint(0, 3, (300,))] + 0.5 * mx.random.normal((300, 2))
@@ -39,7 +41,7 @@ def main():
         loss, points = step(x, points)
     print(f"mean squared distance {loss.item():.3f}")
     assert loss.item() < 6
-    return loss.item()
+    return float(loss.item())
 
 
 if __name__ == "__main__":

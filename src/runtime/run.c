@@ -292,8 +292,16 @@ static void finish_step(const mx_step *s, const mx_piece *p, bool keep, int rc) 
     return;
   }
   const mx_group *g = s->group;
+  if (g->n_out == 1) {
+    detach(p->node[g->out[0]], keep);
+    finish(p->node[g->out[0]], rc);
+    return;
+  }
+  /* a result that another one was made from may have lost all other holders since the plan was made */
+  for (int i = 0; i < g->n_out; i++) mx_retain(p->node[g->out[i]]);
   for (int i = 0; i < g->n_out; i++) detach(p->node[g->out[i]], keep);
   for (int i = 0; i < g->n_out; i++) finish(p->node[g->out[i]], rc);
+  for (int i = 0; i < g->n_out; i++) mx_release(p->node[g->out[i]]);
 }
 
 /* The same with somebody looking on. What the check for NaN reads must not be overwritten: nothing is donated. */

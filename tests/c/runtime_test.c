@@ -10,6 +10,7 @@
 
 #include "core/parallel.h"
 #include "graph/graph.h"
+#include "runtime/queue.h"
 #include "runtime/runtime.h"
 
 #define F(a) ((const float *)(a)->data)
@@ -204,6 +205,34 @@ static void async_work_is_waited_for(void **state) {
   mx_scope_end(&s);
 }
 
+static void wait_at(void *lock) {
+  pthread_mutex_lock(lock);
+  pthread_mutex_unlock(lock);
+}
+
+/* Planned as held, then dropped before the worker comes to it: both are results of one program, one made from the other. */
+static void a_result_may_be_dropped_while_it_waits_to_be_computed(void **state) {
+  (void)state;
+  pthread_mutex_t busy = PTHREAD_MUTEX_INITIALIZER;
+  mx_stream side;
+  assert_int_equal(mx_stream_new(&side, (mx_device){MX_CPU, 0}), 0);
+  mx_scope s;
+  mx_scope_begin(&s, side);
+  mx_array *x = mx_retain(vector(&s, 1000, 0));
+  mx_array *e = mx_retain(mx_exp(&s, mx_negative(&s, x))), *y = mx_retain(mx_square(&s, mx_sin(&s, e)));
+  assert_int_equal(mx_scope_end(&s), 0); /* now each is held once */
+  pthread_mutex_lock(&busy);
+  assert_int_equal(mx_queue_push(side, wait_at, &busy), 0);
+  assert_int_equal(mx_async_eval(1, &y), 0);
+  mx_release(e);
+  pthread_mutex_unlock(&busy);
+  assert_int_equal(mx_wait(y), 0);
+  assert_true(F(y)[0] > 0.7080f && F(y)[0] < 0.7081f); /* sin(1)^2 */
+  mx_release(y);
+  mx_release(x);
+  assert_int_equal(mx_synchronize(side), 0);
+}
+
 enum { THREADS = 4 };
 static mx_array *shared[8];
 
@@ -259,6 +288,7 @@ int main(void) {
       cmocka_unit_test(an_error_stays_with_its_value),
       cmocka_unit_test(placeholders_cannot_be_evaluated),
       cmocka_unit_test(async_work_is_waited_for),
+      cmocka_unit_test(a_result_may_be_dropped_while_it_waits_to_be_computed),
       cmocka_unit_test(threads_share_a_graph),
       cmocka_unit_test(parallel_covers_every_item_once),
   };

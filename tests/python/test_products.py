@@ -130,7 +130,7 @@ def test_gather_mm_multiplies_the_matrices_that_indices_name(dtype, tol):
 
 def test_gather_mm_names_a_bad_index_and_misfits():
     a, b = mx.ones((2, 3, 4)), mx.ones((3, 4, 5))
-    with pytest.raises(IndexError, match=r"\[gather_mm\] index 3 is out of bounds for 3 matrices"):
+    with pytest.raises(IndexError, match=r"\[gather_mm\] index 3 is out of bounds for axis 0 with size 3"):
         mx.eval(mx.gather_mm(a, b, None, mx.array([0, 3])))
     with pytest.raises(ValueError, match=r"\[gather_mm\] Got indices with invalid dtype float32"):
         mx.gather_mm(a, b, None, mx.array([0.0]))

@@ -82,7 +82,7 @@ static void part_range(void *ctx, int64_t begin, int64_t end) {
 static int places(const mx_view *index, int64_t dim, int64_t *o) {
   int64_t bad = mx_index_places(index, 0, index->strides[0], index->size, dim, dim, 1, false, o);
   if (bad < 0) return 0;
-  return mx_fail(MX_EINDEX, "[gather_mm] index %lld is out of bounds for %lld matrices",
+  return mx_fail(MX_EINDEX, "[gather_mm] index %lld is out of bounds for axis 0 with size %lld",
                  (long long)mx_index_at(index, bad * index->strides[0]), (long long)dim);
 }
 
