@@ -434,6 +434,14 @@ static PyGetSetDef getset[] = {{"size", get_size, NULL, "Number of elements.", N
 
 /* ---- methods ---- */
 
+static PyObject *m_reversed(PyObject *self, PyObject *none) {
+  (void)none;
+  PyObject *rows = PySequence_List(self);
+  PyObject *it = rows && !PyList_Reverse(rows) ? PyObject_GetIter(rows) : NULL;
+  Py_XDECREF(rows);
+  return it;
+}
+
 static PyObject *m_item(PyObject *self, PyObject *unused) {
   (void)unused;
   return px_item(self);
@@ -643,6 +651,7 @@ static PyMethodDef operator_methods[] = {
     {0}};
 
 static PyMethodDef own_methods[] = {
+    {"__reversed__", m_reversed, METH_NOARGS, "__reversed__($self, /)\n--\n\nThe elements along the first axis, last first."},
     {"item", m_item, METH_NOARGS, "item($self)\n--\n\nThe one element as a Python number."},
     {"tolist", m_tolist, METH_NOARGS, "tolist($self)\n--\n\nNested lists of Python numbers; a 0-d array gives a number."},
     {"reshape", PX_FN(m_reshape), PX_FASTCALL,

@@ -643,6 +643,7 @@ REFUSED = [
     (lambda: mx.linalg.norm(f(3),ord="bad",axis=(0,1)), IndexError, "[linalg::norm] Axis"),
     (lambda: mx.fast.scaled_dot_product_attention(f(1,2,3,4),f(1,2,3,5),f(1,2,3,4),scale=1.0,mask="causal"), ValueError, "[scaled_dot_product_attention] query, keys"),
     (lambda: mx.fast.scaled_dot_product_attention(f(2,2,3,4),f(1,2,3,4),f(1,2,3,4),scale=1.0,mask="causal"), ValueError, "[scaled_dot_product_attention] mismatching"),
+    (lambda: reversed(f()), TypeError, "0-"),
 ]
 
 # What looks wrong and is accepted, with its value: (call, expected).
@@ -676,6 +677,7 @@ ACCEPTED = [
     (lambda: mx.linalg.norm(-A, axis=()), LIST),
     (lambda: mx.fft.fftshift(A, axes=()), LIST),
     (lambda: mx.fft.fftshift(mx.arange(3)), [2, 0, 1]),
+    (lambda: mx.stack(list(reversed(A))), LIST[::-1]),
     (lambda: mx.tri(-1), np.zeros((0, 0))),
     (lambda: mx.tri(2, -1), [[], []]),
     (lambda: mx.arange(-(2**31), -(2**31) + 2), [-(2**31), -(2**31) + 1]),
