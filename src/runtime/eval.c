@@ -212,20 +212,24 @@ static void run_work(mx_work *j) {
   announce();
 }
 
-/* Collects and claims under the lock. all is empty when there is nothing to do. */
-int mx_work_plan(mx_work *w, int n, mx_array *const *roots, bool keep, bool claim) {
+/* Collects and claims under the lock. all is empty when there is nothing to do. then: called before the lock is left, if there is
+ * something; it may hand the work to a thread that ends it. */
+static int plan(mx_work *w, int n, mx_array *const *roots, bool keep, bool claim, void (*then)(void *), void *arg) {
   uint32_t watching = mx_watched();
   mx_watch_start start;
   if (watching) mx_watch_begin(&start);
   *w = (mx_work){.backend = &mx_cpu_backend, .keep = keep};
   pthread_mutex_lock(&graph_lock);
-  int rc = collect(n, roots, &w->all);
-  if (!rc && w->all.nnode && !(rc = plan_pieces(w)) && claim) claim_all(w);
+  int rc = collect(n, roots, &w->all), nodes = w->all.nnode;
+  if (!rc && nodes && !(rc = plan_pieces(w)) && claim) claim_all(w);
+  if (!rc && nodes && then) then(arg);
   pthread_mutex_unlock(&graph_lock);
-  if (watching & MX_WATCH_TIMES) mx_watch_planned(&start, w->all.nnode);
+  if (watching & MX_WATCH_TIMES) mx_watch_planned(&start, nodes);
   if (rc) mx_work_free(w);
   return rc;
 }
+
+int mx_work_plan(mx_work *w, int n, mx_array *const *roots, bool keep, bool claim) { return plan(w, n, roots, keep, claim, NULL, NULL); }
 
 /* Work for a stream's worker. */
 typedef struct job {
@@ -266,6 +270,22 @@ int mx_eval(int n, mx_array *const *a) {
   return rc;
 }
 
+typedef struct queueing {
+  job *j;
+  mx_array *const *roots;
+  bool some, refused;
+} queueing;
+
+/* Under the graph lock: a queue is in the order of the claims, so that a job waits for nothing that stands behind it. */
+static void push_job(void *arg) {
+  queueing *q = arg;
+  job *j = q->j;
+  mx_stream stream = j->w.all.node[j->w.all.nnode - 1]->stream;
+  for (int i = 0; i < j->nroots; i++) j->roots[i] = mx_retain(q->roots[i]);
+  q->some = true;
+  q->refused = mx_queue_push(stream, run_queued, j);
+}
+
 int mx_async_eval(int n, mx_array *const *a) {
   if (nothing_to_do(n, a)) return 0;
   job *j = mx_malloc(sizeof *j);
@@ -275,19 +295,18 @@ int mx_async_eval(int n, mx_array *const *a) {
     mx_free(roots);
     return mx_fail_memory();
   }
-  j->nroots = 0;
-  int rc = mx_work_plan(&j->w, n, a, mx_tracing > 0, true);
-  if (rc || !j->w.all.nnode) {
+  j->nroots = n;
+  j->roots = roots;
+  queueing q = {j, a, false, false};
+  int rc = plan(&j->w, n, a, mx_tracing > 0, true, push_job, &q);
+  if (!q.some) {
     if (!rc) mx_work_free(&j->w);
     mx_free(j);
     mx_free(roots);
     return rc;
   }
   atomic_fetch_add_explicit(&evals, 1, memory_order_relaxed);
-  mx_stream stream = j->w.all.node[j->w.all.nnode - 1]->stream;
-  for (int i = 0; i < n; i++) roots[j->nroots++] = mx_retain(a[i]);
-  j->roots = roots;
-  if (mx_queue_push(stream, run_queued, j)) run_queued(j); /* no worker could be started: run it here */
+  if (q.refused) run_queued(j); /* no worker could be started: run it here */
   return 0;
 }
 
