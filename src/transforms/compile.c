@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "runtime/profile.h"
+#include "runtime/runtime.h"
 #include "transforms/replay.h"
 #include "transforms/transforms.h"
 
@@ -224,12 +225,13 @@ static void say_why(char *text, size_t size, const key *k) {
 
 /* ---- tracing ---- */
 
-static bool unevaluated(const mx_array *a) { return a->nin && !mx_is_available(a); }
+/* What another thread computes now counts as evaluated: its inputs are that thread's. */
+static bool unevaluated(const mx_array *a) { return atomic_load_explicit(&a->status, memory_order_acquire) == MX_UNSCHEDULED && a->nin; }
 static bool at_risk(const mx_array *a) { return unevaluated(a) && !(a->flags & (MX_TRACER | MX_PLACEHOLDER)); }
 
 /* A constant that is computed from an argument would be frozen with that argument's value of today. (Within another trace the replay
  * serves one call only.) */
-static int check_captured(const mx_replay *r, int n, mx_array *const *in) {
+static int look_for_captured(const mx_replay *r, int n, mx_array *const *in) {
   bool any = false;
   for (int i = 0; i < n; i++) any |= at_risk(in[i]);
   if (!any) return 0;
@@ -252,6 +254,14 @@ static int check_captured(const mx_replay *r, int n, mx_array *const *in) {
     return mx_fail(MX_EVALUE,
                    "[compile] Attempting to compile a function with uncaptured inputs is not allowed: it uses an array that is computed from "
                    "one of its arguments and is not evaluated yet.");
+  return rc;
+}
+
+/* Under the graph lock nobody claims what is looked at. */
+static int check_captured(const mx_replay *r, int n, mx_array *const *in) {
+  mx_graph_hold();
+  int rc = look_for_captured(r, n, in);
+  mx_graph_let_go();
   return rc;
 }
 
