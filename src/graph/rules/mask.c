@@ -165,7 +165,7 @@ INFER(searchsorted) {
   UNUSED;
   NEED(op, np, 2);
   int64_t lead = p[1];
-  bool fits = lead >= 0 && in[0]->ndim == lead + 1 && in[1]->ndim >= lead && in[0]->dtype == in[1]->dtype;
+  bool fits = lead >= 0 && lead == in[0]->ndim - 1 && in[1]->ndim >= lead && in[0]->dtype == in[1]->dtype;
   for (int d = 0; fits && d < lead; d++) fits = in[0]->shape[d] == in[1]->shape[d];
   if (!fits)
     return mx_fail(MX_EVALUE, "[searchsorted] Values %s of %s cannot be sought in an array %s of %s.", mx_shape_of(in[1]),
