@@ -1,6 +1,6 @@
 """Prints what cmlx claims about speed and size, measured now.
 
-    bench/run.py [benchmark ...] [--rounds N] [--json FILE]
+    bench/run.py [benchmark ...] [--only TEXT] [--rounds N] [--json FILE]
 """
 
 import argparse
@@ -45,6 +45,7 @@ def print_races(name, races):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=ALL, help=f"some of {', '.join(ALL)}")
+    parser.add_argument("--only", default="", help="races whose name contains this")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--json", type=pathlib.Path)
     args = parser.parse_args()
@@ -59,7 +60,7 @@ def main():
                 results[claim] = value
             continue
         if hasattr(bench, "RACES"):
-            races = harness.race(name, args.rounds)
+            races = harness.race(name, args.rounds, args.only)
             results[name] = {race: {who: harness.summary(t) for who, t in times.items()} for race, times in races.items()}
             print_races(name, races)
             continue
