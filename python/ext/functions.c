@@ -77,14 +77,20 @@ int px_do_linspace(PyObject **v, PyObject **out) {
   PX_RESULT(out, mlx_linspace(&res, start, stop, n, t, s.h));
 }
 
+/* The value of full: a Python int must fit an integer dtype. */
+static int fill_value(PyObject *o, mlx_optional_dtype t, px_arg *a) {
+  bool fit = t.has_value && t.value != MLX_BOOL && PyLong_Check(o) && !PyBool_Check(o);
+  return fit ? px_to_weak(o, t.value, a) : px_to_any(o, a);
+}
+
 int px_do_full(PyObject **v, PyObject **out) {
   px_ints shape;
   mlx_optional_dtype t = {MLX_FLOAT32, false};
   PX_ARG(vals);
   PX_STREAM(s);
   PX_TRY(px_to_size_or_shape(v[0], &shape));
-  PX_TRY(px_to_any(v[1], &vals));
   if (v[2]) PX_TRY(px_to_dtype_or_none(v[2], &t));
+  PX_TRY(fill_value(v[1], t, &vals));
   PX_TRY(px_stream_arg(v[3], &s));
   PX_RESULT(out, mlx_full(&res, shape.v, (size_t)shape.n, vals.h, t.has_value ? t.value : mlx_array_dtype(vals.h), s.h));
 }
@@ -95,10 +101,11 @@ int px_do_full_like(PyObject **v, PyObject **out) {
   PX_ARG(vals);
   PX_STREAM(s);
   PX_TRY(px_to_array(v[0], &a));
-  PX_TRY(px_to_any(v[1], &vals));
   if (v[2]) PX_TRY(px_to_dtype_or_none(v[2], &t));
+  if (!t.has_value) t = (mlx_optional_dtype){mlx_array_dtype(a.h), true};
+  PX_TRY(fill_value(v[1], t, &vals));
   PX_TRY(px_stream_arg(v[3], &s));
-  PX_RESULT(out, mlx_full_like(&res, a.h, vals.h, t.has_value ? t.value : mlx_array_dtype(a.h), s.h));
+  PX_RESULT(out, mlx_full_like(&res, a.h, vals.h, t.value, s.h));
 }
 
 static int constant_like(PyObject **v, PyObject **out, int (*make)(mlx_array *, const int *, size_t, mlx_dtype, mlx_stream)) {
@@ -217,13 +224,14 @@ int px_do_as_strided(PyObject **v, PyObject **out) {
     for (shape.n = 0; shape.n < ndim(a.h); shape.n++) shape.v[shape.n] = mlx_array_shape(a.h)[shape.n];
   for (int d = shape.n - 1; d >= 0; d--) strides[d] = step, step *= shape.v[d];
   if (!none(v[2])) {
-    if (!PySequence_Check(v[2])) return PX_TYPE;
-    if (PySequence_Size(v[2]) != shape.n) {
+    Py_ssize_t n = px_length(v[2]);
+    if (n < 0) return PX_TYPE;
+    if (n != shape.n) {
       PyErr_SetString(PyExc_ValueError, "[as_strided] shape and strides must have the same length.");
       return PX_ERROR;
     }
     for (int d = 0; d < shape.n; d++) {
-      PyObject *item = PySequence_GetItem(v[2], d);
+      PyObject *item = px_element(v[2], d);
       int rc = item ? px_to_int64(item, &strides[d]) : PX_ERROR;
       Py_XDECREF(item);
       PX_TRY(rc);
@@ -452,11 +460,12 @@ int px_do_tensordot(PyObject **v, PyObject **out) {
   PX_TRY(px_to_array(v[0], &a));
   PX_TRY(px_to_array(v[1], &b));
   PX_TRY(px_stream_arg(v[3], &s));
-  if (!v[2] || PyLong_Check(v[2])) {
+  bool list = v[2] && PySequence_Check(v[2]) && !(px_is_array(v[2]) && mlx_array_ndim(px_handle(v[2])) == 0);
+  if (!list) {
     PX_TRY(int_or(v[2], 2, &n));
     PX_RESULT(out, mlx_tensordot_axis(&res, a.h, b.h, n, s.h));
   }
-  if (!PySequence_Check(v[2]) || PySequence_Size(v[2]) != 2) {
+  if (PySequence_Size(v[2]) != 2) {
     PyErr_Clear();
     return PX_TYPE;
   }

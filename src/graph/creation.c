@@ -203,8 +203,8 @@ static mx_array *shifted(mx_scope *s, mx_array *a, const int *axes, size_t n, bo
   if (n == 0 && !axes)
     for (; n < a->ndim; n++) ax[n] = (int)n;
   else {
-    int rc = n > MX_MAX_NDIM ? mx_fail(MX_EVALUE, "[fftshift] Too many axes: %zu.", n)
-                             : mx_norm_axes("fftshift", axes, n, a->ndim, ax);
+    int rc = n > MX_MAX_NDIM ? mx_fail(MX_EVALUE, "[fftshift] Too many axes: %zu.", n) : 0;
+    for (size_t i = 0; i < n && !rc; i++) rc = mx_norm_axes("fftshift", axes + i, 1, a->ndim, ax + i); /* one given twice shifts twice */
     if (rc) return mx_scope_error(s, rc);
   }
   for (size_t i = 0; i < n; i++) by[i] = back ? -(a->shape[ax[i]] / 2) : a->shape[ax[i]] / 2;
