@@ -10,8 +10,9 @@
 
 #include "runtime/profile.h"
 #include "runtime/runtime.h"
+#include "transforms/control.h"
+#include "transforms/custom.h"
 #include "transforms/replay.h"
-#include "transforms/transforms.h"
 
 enum { BUCKETS = 1024, MAX_ENTRIES = 1024, MAX_NODES = 1 << 18 };
 
@@ -286,8 +287,13 @@ static bool any_shape(int op) {
 }
 
 const mx_array *mx_replay_shape_bound(const mx_replay *r) {
-  for (int i = 0; i < r->n; i++) /* rules of gradients use shapes freely */
-    if (!any_shape(r->node[i].proto->op) || (r->node[i].proto->flags & MX_TRACER)) return r->node[i].proto;
+  for (int i = 0; i < r->n; i++) {
+    const mx_array *a = r->node[i].proto, *inner;
+    if (a->flags & MX_TRACER) return a; /* rules of gradients use shapes freely */
+    if (mx_ops[a->op].kind == MX_CONTROL) {
+      if ((inner = mx_control_shape_bound(a))) return inner;
+    } else if (a->op == OP_custom ? mx_custom_is_transparent(a) : !any_shape(a->op)) return a;
+  }
   return NULL;
 }
 
