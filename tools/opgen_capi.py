@@ -1,4 +1,4 @@
-"""ops/functions.def and ops/extras.def -> the declarations in include/mlx/c and the wrappers of generated/capi_ops.c."""
+"""ops/functions.def, extras.def and optim.def -> the declarations in include/mlx/c and the wrappers of generated/capi_ops.c."""
 import os
 import re
 import textwrap
@@ -6,7 +6,7 @@ import textwrap
 # Which types a header needs beside arrays, streams and vectors.
 INCLUDES = ["mlx/c/array.h", "mlx/c/optional.h", "mlx/c/stream.h", "mlx/c/vector.h"]
 WIDTH = 100
-TABLES = ["functions.def", "extras.def"]
+TABLES = {"functions.def": "graph/graph.h", "extras.def": "graph/graph.h", "optim.def": "optim/optim.h"}  # and who declares the mx_ functions
 
 
 class Param:
@@ -63,7 +63,7 @@ def lines(ops):
 
 
 def read(ops):
-    """Both tables -> {header name: [Section, ...]}, the first section of each being the header's own."""
+    """The tables -> {header name: [Section, ...]}, the first section of each being the header's own."""
     headers, sections, fun = {}, None, None
     for path, n, line in lines(ops):
         line, where = line.rstrip("\n"), f"{path}:{n}"
@@ -210,7 +210,7 @@ def wrappers(ops):
     live = [(name, f) for name, parts in read(ops).items() for p in parts for f in p.functions if not f.todo]
     out = ["/* Written by tools/opgen.py from the tables in ops: each public function calls the graph function of",
            " * its name. src/capi/handles.h has the few helpers. */",
-           '#include "capi/handles.h"', '#include "graph/graph.h"']
+           '#include "capi/handles.h"'] + [f'#include "{h}"' for h in dict.fromkeys(TABLES.values())]
     out += [f'#include "mlx/c/{n}"' for n in dict.fromkeys(n for n, _ in live)]
     return {"capi_ops.c": "\n\n".join(["\n".join(out)] + [wrapper(f) for _, f in live]) + "\n"}
 

@@ -13,7 +13,7 @@ import os
 import re
 import sys
 
-ROOMS = ["core", "linalg", "fft", "random", "fast", "distributed", "metal", "cuda"]
+ROOMS = ["core", "linalg", "fft", "random", "fast", "distributed", "metal", "cuda", "_optim"]
 
 
 class Param:
@@ -155,7 +155,7 @@ class Row:
         self.name, self.sig, self.call, self.doc = name, Sig(sig), call, doc
         room, _, self.short = name.rpartition(".")
         self.room = room or "core"
-        self.id = name.replace(".", "_")
+        self.id = (name.lstrip("_") if room else name).replace(".", "_")  # _optim.adam is mlx_optim_adam
 
     def needs(self):
         if self.call == "-":
@@ -463,7 +463,7 @@ def emit(rows, methods, aliases, have):
     protos = [f"int {c}(PyObject **v, PyObject **out);" for c in sorted(custom)]
     out = head + protos + [""] + src
     for r in ROOMS:
-        out += [f"PyMethodDef px_{r}_functions[] = {{"] + tables[r] + ["    {0}};", ""]
+        out += [f"PyMethodDef px_{r.lstrip('_')}_functions[] = {{"] + tables[r] + ["    {0}};", ""]
     out += ["const px_named px_named_results[] = {"]
     for name, (room, fields) in NAMED.items():
         out += [f'    {{"{room}", "{name}", "{" ".join(fields)}"}},']

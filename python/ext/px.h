@@ -241,7 +241,7 @@ bool px_is_random_state(PyObject *o);
 
 /* The generated tables (tools/pygen.py from ops/python.def). */
 extern PyMethodDef px_core_functions[], px_linalg_functions[], px_fft_functions[], px_random_functions[], px_fast_functions[],
-    px_distributed_functions[], px_metal_functions[], px_cuda_functions[];
+    px_distributed_functions[], px_metal_functions[], px_cuda_functions[], px_optim_functions[];
 extern PyMethodDef px_array_generated[];
 typedef struct px_named {
   const char *room, *name, *fields;
