@@ -46,6 +46,8 @@ typedef struct mx_vec {
   void (*threefry)(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, int64_t n, uint32_t *lo, uint32_t *hi);
   /* mx_gemm_own of f32 and f64 */
   mx_gemm_fn gemm_f32, gemm_f64;
+  mx_strip_fn strip_f32, strip_f64;
+  const int *panel;         /* bytes of a row of a packed panel */
   /* The same of halves, into f32; of integers, wrapping (those of 8 bits into u16, bools into u32 counts) */
   mx_gemm_fn gemm_f16, gemm_bf16, gemm_u8, gemm_u16, gemm_u32, gemm_u64, gemm_bool;
   /* i32 = bytes by bytes; [a is signed][b is signed]; alpha 1, beta 0 */

@@ -142,6 +142,8 @@ extern const mx_halves CAT(mx_halves, MX_ISA)[2];
 HALF(f16, mx_f16, mx_f16_to_f32, 0)
 HALF(bf16, mx_bf16, mx_bf16_to_f32, 1)
 PRODUCT(mx_gemm_f32, NULL)
+#include "backend/cpu/isa/gemm_strip.inc.h"
+STRIP(mx_strip_f32)
 PRODUCT(mx_gemm_f16, &of_f16)
 PRODUCT(mx_gemm_bf16, &of_bf16)
 #undef FMA
@@ -164,3 +166,6 @@ PRODUCT(mx_gemm_bf16, &of_bf16)
 #endif
 #include "backend/cpu/isa/gemm_kernel.inc.h"
 PRODUCT(mx_gemm_f64, NULL)
+#include "backend/cpu/isa/gemm_strip.inc.h"
+STRIP(mx_strip_f64)
+const int CAT(mx_panel, MX_ISA) = NV * VECTOR;

@@ -11,7 +11,7 @@ enum { NAME(LANES) = VECTOR / sizeof(T), NAME(NR) = NV * VECTOR / sizeof(T), NAM
 #define V 2
 #include "backend/cpu/isa/gemm_micros.inc.h"
 #undef V
-typedef void (*NAME(micro_fn))(int64_t k, const T *a, int64_t rs, int64_t cs, const T *b, T *c, int64_t ldc, bool add);
+typedef void (*NAME(micro_fn))(const mx_strip *s, const T *a, const T *b, T *c, int64_t ldc, bool add);
 #define MICROS(R) {MICRO(R, 1), MICRO(R, 2)},
 static const NAME(micro_fn) NAME(micros)[MR][NV] = {EACH_ROWS(MICROS)};
 #undef MICROS
@@ -157,6 +157,8 @@ static int NAME(vector_from)(const NAME(source) *s, int64_t n, int64_t k, T alph
 static void NAME(panels)(int64_t ni, int64_t nj, int64_t np, const T *a, int64_t rs, bool rows, const T *panel_b, T *c, int64_t ldc,
                          bool add) {
   enum { NR = NAME(NR) };
+  const int64_t at = 0;
+  const mx_strip strip = {rows ? rs : 1, rows ? 1 : MR, np, 1, &at};
   for (int64_t j = 0; j < nj; j += NR) {
     int64_t width = nj - j < NR ? nj - j : NR;
     int vectors = width > NAME(LANES) ? 2 : 1;
@@ -165,8 +167,7 @@ static void NAME(panels)(int64_t ni, int64_t nj, int64_t np, const T *a, int64_t
       int64_t height = ni - i < MR ? ni - i : MR;
       const T *pa = rows ? a + i * rs : a + i * np;
       T *o = c + i * ldc + j, edge[MR * NR];
-      NAME(micros)[height - 1][vectors - 1](np, pa, rows ? rs : 1, rows ? 1 : MR, panel_b + j * np, whole ? o : edge, whole ? ldc : NR,
-                                            whole && add);
+      NAME(micros)[height - 1][vectors - 1](&strip, pa, panel_b + j * np, whole ? o : edge, whole ? ldc : NR, whole && add);
       if (whole) continue;
       for (int64_t r = 0; r < height; r++)
         for (int64_t q = 0; q < width; q++) o[r * ldc + q] = add ? (T)(o[r * ldc + q] + edge[r * NR + q]) : edge[r * NR + q];
