@@ -34,10 +34,11 @@ def python_of(environment):
     return HERE / ".venvs" / environment / "bin" / "python"
 
 
-def settings():
-    """Two threads for everybody, whatever they use."""
+def settings(environment):
+    """Two threads for everybody, whatever they use. A path to our package is not for the others: theirs has the same name."""
     names = ["MLX_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]
-    return {**os.environ, **dict.fromkeys(names, str(THREADS)), "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
+    inherited = {k: v for k, v in os.environ.items() if environment == "cmlx" or k != "PYTHONPATH"}
+    return {**inherited, **dict.fromkeys(names, str(THREADS)), "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
 
 
 def two_cpus():
@@ -50,7 +51,7 @@ class Contestant:
 
     def __init__(self, module, name, environment):
         self.process = subprocess.Popen([python_of(environment), HERE / "harness.py", module, name, environment], text=True, cwd=HERE,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=settings(), preexec_fn=two_cpus)
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=settings(environment), preexec_fn=two_cpus)
         self.times = []
         self.answer()          # ready
 
