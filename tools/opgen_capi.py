@@ -177,7 +177,13 @@ def pass_on(f, params):
     return checks, args
 
 
-def wrapper(f):
+def pairs(ops):
+    """The graph functions of the element-wise ops with two operands."""
+    with open(os.path.join(ops, "elementwise.def"), encoding="utf-8") as rows:
+        return {"mx_" + m.group(1) for m in (re.match(r"BINARY\((\w+),", row) for row in rows) if m}
+
+
+def wrapper(f, pairs):
     taken = {"call", "out", "rc"} & {p.name for p in f.params}
     if taken:
         raise ValueError(f"{f.where}: {f.name} has a parameter named like a variable of the wrapper: {taken}")
@@ -189,6 +195,8 @@ def wrapper(f):
     checks, args = pass_on(f, rest)
     begin = f'mx_capi_begin(&call, "{f.tag}", {stream})' if stream else f'mx_capi_begin_no_stream(&call, "{f.tag}")'
     body = ["  mx_capi call;", f"  {begin};"] + checks
+    if f.internal in pairs:
+        body.insert(0, f"  if (mx_capi_pair(res, OP_{f.internal.removeprefix('mx_')}, {rest[0].name}, {rest[1].name}, {stream})) return 0;")
     call = f"{f.internal}({', '.join(['&call.scope'] + args)})"
     if not results:                                          # acts on state: no node is built
         body += [f"  return mx_capi_end_plain(&call, call.scope.rc ? call.scope.rc : {call.replace('&call.scope, ', '')});"]
@@ -212,7 +220,7 @@ def wrappers(ops):
            " * its name. src/capi/handles.h has the few helpers. */",
            '#include "capi/handles.h"'] + [f'#include "{h}"' for h in dict.fromkeys(TABLES.values())]
     out += [f'#include "mlx/c/{n}"' for n in dict.fromkeys(n for n, _ in live)]
-    return {"capi_ops.c": "\n\n".join(["\n".join(out)] + [wrapper(f) for _, f in live]) + "\n"}
+    return {"capi_ops.c": "\n\n".join(["\n".join(out)] + [wrapper(f, pairs(ops)) for _, f in live]) + "\n"}
 
 
 # ---- calls, for tests/c/capi_arguments_test.c --------------------------------------------------------------------

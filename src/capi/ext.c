@@ -59,9 +59,7 @@ int mlx_ext_foreign(mlx_array *res, void *data, size_t nbytes, int ndim, const i
 }
 
 mlx_stream mlx_ext_default_stream(void) {
-  static _Thread_local mx_stream current;
-  current = mx_default_stream();
-  return (mlx_stream){&current};
+  return (mlx_stream){(void *)mx_default_stream_place()};
 }
 
 mlx_dtype mlx_ext_promote(mlx_dtype a, mlx_dtype b) { return (mlx_dtype)mx_promote((mx_dtype)a, (mx_dtype)b); }

@@ -1,7 +1,4 @@
-/* Making plans and keeping them.
- *
- * The key holds what decides the code: ops, dtypes, which shapes are equal, which values are single elements, who reads what, what is
- * held, the axes of reductions. Sizes, strides and parameters are bound at each run.
+/* Making plans and keeping them, by the keys that key.c writes.
  *
  * Grouping: steps are made in order. A node may join the group at step g when all it reads is ready by then: a value computed in the
  * group itself (ready 2g) or by an earlier step (2k + 1 <= 2g). So no cycle can arise, and no search is needed. */
@@ -13,6 +10,7 @@
 #include "core/alloc.h"
 #include "core/error.h"
 #include "graph/graph.h"
+#include "runtime/key.h"
 #include "runtime/profile.h"
 
 enum { BUCKETS = 4096, CACHE_BYTES = 64 << 20, MAX_GROUP_INPUTS = 14, MAX_GROUP_OUTPUTS = 10 };
@@ -20,104 +18,6 @@ enum { BUCKETS = 4096, CACHE_BYTES = 64 << 20, MAX_GROUP_INPUTS = 14, MAX_GROUP_
 static mx_plan *buckets[BUCKETS];
 static size_t cache_bytes;
 static uint64_t made_count, hit_count;
-
-/* ---- the key ---- */
-
-static struct {
-  uint64_t *w;
-  int n, cap;
-} key; /* reused; under the graph lock */
-
-static int key_room(int words) {
-  if (key.n + words <= key.cap) return 0;
-  int cap = (key.n + words) * 2;
-  uint64_t *w = mx_realloc(key.w, (size_t)cap * sizeof *w);
-  if (!w) return mx_fail_memory();
-  key.w = w;
-  key.cap = cap;
-  return 0;
-}
-
-/* Shapes of a piece get numbers in the order in which they are first seen: a hash table of representatives. */
-enum { SHAPE_SLOTS = 8192, SHAPE_ONE = 1 };
-static struct {
-  const mx_array *shape;
-  uint32_t stamp, number;
-} shapes[SHAPE_SLOTS];
-static uint32_t shape_stamp, shape_count;
-
-static const mx_array *last_shape; /* the latest answer, which is most often right again */
-static uint32_t last_number;
-
-static uint32_t shape_class(const mx_array *a) {
-  if (last_shape && mx_same_shape(last_shape, a)) return last_number;
-  last_shape = a;
-  uint32_t h = a->ndim;
-  for (int i = 0; i < a->ndim; i++) h = (h ^ (uint32_t)a->shape[i]) * 0x9E3779B1u;
-  for (uint32_t k = h >> 19;; k = (k + 1) & (SHAPE_SLOTS - 1)) {
-    if (shapes[k].stamp != shape_stamp) {
-      shapes[k].shape = a;
-      shapes[k].stamp = shape_stamp;
-      return last_number = shapes[k].number = ++shape_count << 1 | (a->size == 1 ? SHAPE_ONE : 0);
-    }
-    if (mx_same_shape(shapes[k].shape, a)) return last_number = shapes[k].number;
-  }
-}
-
-static uint32_t axes_mask(const mx_array *n) {
-  uint32_t m = 0;
-  for (int i = 0; i < n->np; i++) m |= 1u << n->p[i];
-  return m;
-}
-
-/* Of an input: the number of its shape; known already when it is a shaped node of the piece. */
-static uint32_t input_class(const mx_array *x, const uint32_t *class_of) {
-  uint32_t known = x->walk_index & MX_LEAF ? 0 : class_of[x->walk_index];
-  return known ? known : shape_class(x);
-}
-
-/* First whether every op stands alone. Per node: op, dtype, held, stream, number of inputs; then each input's reference and dtype; element-wise ops and reductions also
- * the shapes' numbers, reductions their axes. */
-static int make_key(const mx_piece *p, const uint8_t *held, uint32_t *class_of, bool alone) {
-  shape_stamp++;
-  shape_count = 0;
-  last_shape = NULL;
-  if (key_room(1)) return MX_EMEMORY;
-  key.w[0] = alone;
-  key.n = 1;
-  for (int i = 0; i < p->nnode; i++) {
-    const mx_array *n = p->node[i];
-    if (key_room(3 + n->nin)) return MX_EMEMORY;
-    uint64_t *w = key.w + key.n;
-    bool shaped = mx_is_elementwise(n->op) || mx_is_reduction(n->op);
-    *w++ =
-        n->op | (uint64_t)n->dtype << 16 | (uint64_t)held[i] << 24 | (uint64_t)(uint16_t)n->stream << 32 | (uint64_t)n->nin << 48;
-    for (int k = 0; k < n->nin; k++) {
-      const mx_array *x = n->in[k];
-      *w++ = x->walk_index | (shaped ? (uint64_t)input_class(x, class_of) << 32 | (uint64_t)x->dtype << 56 : 0);
-    }
-    class_of[i] = 0;
-    if (shaped) {
-      const mx_array *x = n->in[0];
-      class_of[i] = mx_same_shape(n, x) ? input_class(x, class_of) : shape_class(n);
-      *w++ = class_of[i] | (mx_is_reduction(n->op) ? (uint64_t)axes_mask(n) << 32 : 0);
-    }
-    key.n = (int)(w - key.w);
-  }
-  return 0;
-}
-
-/* Two words a step, by a multiplication whose halves are folded. */
-static uint64_t hash_key(void) {
-  uint64_t h = 0x9E3779B97F4A7C15u ^ (uint64_t)key.n;
-  int i = 0;
-  for (; i + 1 < key.n; i += 2) {
-    unsigned __int128 m = (unsigned __int128)(h ^ key.w[i]) * (key.w[i + 1] ^ 0xD6E8FEB86659FD93u);
-    h = (uint64_t)m ^ (uint64_t)(m >> 64) ^ h << 1;
-  }
-  if (i < key.n) h = (h ^ key.w[i]) * 0xD6E8FEB86659FD93u;
-  return h ^ h >> 32;
-}
 
 /* ---- making a plan ---- */
 
@@ -246,10 +146,10 @@ static bool place_reduction(maker *m, uint32_t i) {
   const mx_array *n = m->p->node[i], *x = n->in[0];
   if (m->alone || !m->backend->fuses_reductions || !mx_is_float(x->dtype) || (x->walk_index & MX_LEAF)) return false;
   int di = m->group_of[x->walk_index];
-  uint32_t axes = axes_mask(n);
+  uint32_t axes = mx_axes_mask(n);
   if (di < 0 || !in_draft(m, x, di)) return false;
   draft *d = &m->drafts[di];
-  if (d->n_red >= 4 || (d->axes && d->axes != axes) || d->stream != n->stream || (d->class & SHAPE_ONE)) return false;
+  if (d->n_red >= 4 || (d->axes && d->axes != axes) || d->stream != n->stream || (d->class & MX_SHAPE_ONE)) return false;
   d->axes = axes;
   d->reduction[d->n_red++] = i;
   m->group_of[i] = di;
@@ -296,7 +196,7 @@ static bool emit(const maker *m, const draft *d, const uint8_t *stored, mx_group
     const mx_array *x = d->in[i] & MX_LEAF ? m->p->leaf[d->in[i] & ~MX_LEAF] : m->p->node[d->in[i]];
     g->in[i] = d->in[i];
     g->in_uses[i] = d->uses[i];
-    pr->in[i] = (mx_port){.dtype = x->dtype, .reg = (uint8_t)i, .scalar = x->size == 1 && !(d->class & SHAPE_ONE)};
+    pr->in[i] = (mx_port){.dtype = x->dtype, .reg = (uint8_t)i, .scalar = x->size == 1 && !(d->class & MX_SHAPE_ONE)};
   }
   for (int i = 0; i < d->n_node; i++) {
     const mx_array *n = m->p->node[d->node[i]];
@@ -433,35 +333,23 @@ void mx_plan_clear(void) {
   cache_bytes = 0;
 }
 
-mx_plan *mx_plan_get(const mx_piece *p, const uint8_t *held, const mx_backend *b) {
-  static uint32_t *class_of; /* scratch, under the graph lock */
-  static int cap;
-  if (p->nnode > cap) {
-    uint32_t *c = mx_realloc(class_of, (size_t)p->nnode * 2 * sizeof *c);
-    if (!c) {
-      mx_fail_memory();
-      return NULL;
-    }
-    class_of = c;
-    cap = p->nnode * 2;
-  }
-  bool alone = mx_watched() & MX_WATCH_NAN;
-  if (make_key(p, held, class_of, alone)) return NULL;
-  uint64_t h = hash_key();
+mx_plan *mx_plan_get(const mx_piece *p, const mx_key *key, const mx_backend *b) {
+  uint64_t h = mx_key_hash(key);
+  size_t bytes = (size_t)key->n * sizeof *key->w;
   for (mx_plan *q = buckets[h % BUCKETS]; q; q = q->next)
-    if (q->hash == h && q->key_words == key.n && !memcmp(q->key, key.w, (size_t)key.n * sizeof *key.w)) {
+    if (q->hash == h && q->key_words == key->n && !memcmp(q->key, key->w, bytes)) {
       hit_count++;
       mx_ref_take(&q->refs);
       return q;
     }
-  mx_plan *plan = make(p, held, b, class_of, alone);
+  mx_plan *plan = make(p, key->held, b, key->class_of, key->alone);
   if (!plan) return NULL;
   made_count++;
   plan->hash = h;
-  plan->key_words = key.n;
-  if (!(plan->key = mx_malloc((size_t)key.n * sizeof *key.w))) return plan; /* runs, but is not kept */
-  memcpy(plan->key, key.w, (size_t)key.n * sizeof *key.w);
-  plan->bytes += (size_t)key.n * sizeof *key.w;
+  plan->key_words = key->n;
+  if (!(plan->key = mx_malloc(bytes))) return plan; /* runs, but is not kept */
+  memcpy(plan->key, key->w, bytes);
+  plan->bytes += bytes;
   if (cache_bytes + plan->bytes > CACHE_BYTES) mx_plan_clear();
   if (plan->bytes <= CACHE_BYTES) {
     plan->next = buckets[h % BUCKETS];
