@@ -33,6 +33,7 @@
 #include "mlx/c/metal.h"
 #include "mlx/c/ops.h"
 #include "mlx/c/optimizer_steps.h"
+#include "mlx/c/optimizers.h"
 #include "mlx/c/optional.h"
 #include "mlx/c/profile.h"
 #include "mlx/c/random.h"
