@@ -1,4 +1,4 @@
-"""ops/functions.def, extras.def and optim.def -> the declarations in include/mlx/c and the wrappers of generated/capi_ops.c."""
+"""ops/functions.def, extras.def, optim.def and nn.def -> the declarations in include/mlx/c and the wrappers of generated/capi_ops.c."""
 import os
 import re
 import textwrap
@@ -6,7 +6,7 @@ import textwrap
 # Which types a header needs beside arrays, streams and vectors.
 INCLUDES = ["mlx/c/array.h", "mlx/c/optional.h", "mlx/c/stream.h", "mlx/c/vector.h"]
 WIDTH = 100
-TABLES = {"functions.def": "graph/graph.h", "extras.def": "graph/graph.h", "optim.def": "optim/optim.h"}  # and who declares the mx_ functions
+TABLES = {"functions.def": "graph/graph.h", "extras.def": "graph/graph.h", "optim.def": "optim/optim.h", "nn.def": "nn/nn.h"}  # and who declares the mx_ functions
 
 
 class Param:

@@ -31,6 +31,8 @@
 #include "mlx/c/map.h"
 #include "mlx/c/memory.h"
 #include "mlx/c/metal.h"
+#include "mlx/c/nn.h"
+#include "mlx/c/nn_functions.h"
 #include "mlx/c/ops.h"
 #include "mlx/c/optimizer_steps.h"
 #include "mlx/c/optimizers.h"
