@@ -180,6 +180,18 @@ static void halves_match_plain_sums_under_every_instruction_set(void **state) {
     }
 }
 
+/* Packed once: parts of k (odd ones too), of n and tiles that are not whole, rows that lie a power of two apart. */
+static void large_products_match_plain_sums_under_every_instruction_set(void **state) {
+  (void)state;
+  static const mx_dtype types[] = {MX_F32, MX_F16, MX_BF16};
+  EACH_ISA for (int t = 0; t < 3; t++)
+    for (int layout = 0; layout < 16; layout++) {
+      check_product(types[t], 1, 130, 77, 515, layout / 4, layout % 4, layout % 2);
+      check_product(types[t], 2, 33, 520, 256, layout / 4, layout % 4, false);
+    }
+  for (int t = 0; t < 3; t++) check_product(types[t], 1, 32, 1100, 8200, 0, 2 * (t % 2), t == 1); /* b in two goes */
+}
+
 /* ---- convolutions ---- */
 
 typedef struct conv_case {
@@ -302,6 +314,7 @@ int main(void) {
       cmocka_unit_test(products_of_integers_wrap),
       cmocka_unit_test(sums_of_bytes_are_exact),
       cmocka_unit_test(halves_match_plain_sums_under_every_instruction_set),
+      cmocka_unit_test(large_products_match_plain_sums_under_every_instruction_set),
       cmocka_unit_test(the_plain_convolution_is_right_by_hand),
       cmocka_unit_test(convolutions_and_their_gradients_match_plain_loops),
       cmocka_unit_test(large_convolutions_are_cut_into_blocks),

@@ -1,6 +1,9 @@
 /* The micro-kernel of R rows by V vectors, R and V being macros: with variables the compiler keeps the sums in memory.
  * c (R, V vectors) = or += the rows of a, in pieces as `s` says, times the packed panel b. */
-static void MICRO(R, V)(const mx_strip *s, const T *a, const T *b, T *c, int64_t ldc, bool add) {
+#ifndef TARGET
+#define TARGET
+#endif
+TARGET static void MICRO(R, V)(const mx_strip *s, const T *a, const T *b, T *c, int64_t ldc, bool add) {
   NAME(vec) acc[R][V];
   const int64_t rs = s->rs, cs = s->cs, len = s->len;
   UNROLL for (int i = 0; i < R; i++) UNROLL for (int j = 0; j < V; j++) acc[i][j] = (NAME(vec)){0};
