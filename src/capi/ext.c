@@ -13,6 +13,8 @@
 int mlx_ext_error_kind(void) { return mx_error_kind(); }
 const char *mlx_ext_error_python(void) { return mx_error_python(mx_error_kind()); }
 const char *mlx_ext_error_message(void) { return mx_error_message(); }
+int mlx_ext_error_input(void) { return mx_error_input(); }
+void mlx_ext_error_name_input(const char *name) { mx_error_name_input(name); }
 int mlx_ext_callback_failed(void) { return mx_fail(MX_ECALLBACK, "A callback failed."); }
 
 void mlx_ext_fail(const char *python, const char *message) {
