@@ -108,19 +108,26 @@ int px_do_full_like(PyObject **v, PyObject **out) {
   PX_RESULT(out, mlx_full_like(&res, a.h, vals.h, t.value, s.h));
 }
 
-static int constant_like(PyObject **v, PyObject **out, int (*make)(mlx_array *, const int *, size_t, mlx_dtype, mlx_stream)) {
+typedef int (*like_fn)(mlx_array *, const mlx_array, const mlx_stream);
+
+static int constant_like(PyObject **v, PyObject **out, like_fn make) {
   mlx_optional_dtype t = {MLX_FLOAT32, false};
   PX_ARG(a);
   PX_STREAM(s);
   PX_TRY(px_to_array(v[0], &a));
   if (v[1]) PX_TRY(px_to_dtype_or_none(v[1], &t));
   PX_TRY(px_stream_arg(v[2], &s));
-  PX_RESULT(out, make(&res, mlx_array_shape(a.h), mlx_array_ndim(a.h), t.has_value ? t.value : mlx_array_dtype(a.h), s.h));
+  if (!t.has_value || t.value == mlx_array_dtype(a.h)) PX_RESULT(out, make(&res, a.h, s.h));
+  mlx_array value = mlx_array_new_int(make == mlx_ones_like);
+  PyObject *r = px_new();
+  mlx_array res = r ? px_handle(r) : value;
+  int rc = r ? mlx_full_like(&res, a.h, value, t.value, s.h) : 1;
+  mlx_array_free(value);
+  *out = r;
+  return r ? px_finish(out, rc) : PX_ERROR;
 }
-static int zeros(mlx_array *res, const int *shape, size_t n, mlx_dtype t, mlx_stream s) { return mlx_zeros(res, shape, n, t, s); }
-static int ones(mlx_array *res, const int *shape, size_t n, mlx_dtype t, mlx_stream s) { return mlx_ones(res, shape, n, t, s); }
-int px_do_zeros_like(PyObject **v, PyObject **out) { return constant_like(v, out, zeros); }
-int px_do_ones_like(PyObject **v, PyObject **out) { return constant_like(v, out, ones); }
+int px_do_zeros_like(PyObject **v, PyObject **out) { return constant_like(v, out, mlx_zeros_like); }
+int px_do_ones_like(PyObject **v, PyObject **out) { return constant_like(v, out, mlx_ones_like); }
 
 static int no_copy(const char *tag) {
   PyErr_Format(PyExc_ValueError, "[%s] The array cannot be made without a copy.", tag);

@@ -125,6 +125,8 @@ int mx_async_eval(int n, mx_array *const *a);
 /* Set by functions that put a number made from a shape into the graph as a constant, as mean its divisor: what a shapeless compile
  * traces then holds for these shapes only. */
 extern _Thread_local bool mx_shape_used;
+/* While a graph is traced that shall serve all shapes: what takes its shape from an argument is then made of that argument. */
+extern _Thread_local bool mx_any_shape_wanted;
 /* While a branch of cond is traced, what it builds is told from what it captures: nodes carry the level at which they were built (15: or more). */
 extern _Thread_local uint8_t mx_level;
 extern _Atomic int mx_levels_open; /* of all threads */

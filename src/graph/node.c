@@ -4,6 +4,7 @@
 #include "graph/graph.h"
 
 _Thread_local bool mx_shape_used;
+_Thread_local bool mx_any_shape_wanted;
 _Thread_local uint8_t mx_level;
 _Atomic int mx_levels_open;
 

@@ -335,7 +335,7 @@ void mx_set_compile_mode(int mode) { compile_mode = mode; }
 
 /* Traces, and keeps the trace under k, or, if it serves all shapes, under `general` (NULL: no such wish). */
 static int trace_and_keep(const compiled *c, int n, mx_array *const *in, int mode, const key *k, const key *general, mx_replay **r) {
-  bool outer = mx_shape_used, watched = mx_watched() & MX_WATCH_TIMES;
+  bool outer = mx_shape_used, wanted = mx_any_shape_wanted, watched = mx_watched() & MX_WATCH_TIMES;
   mx_watch_start start;
   char why[512];
   function_name around = {""};
@@ -346,8 +346,10 @@ static int trace_and_keep(const compiled *c, int n, mx_array *const *in, int mod
     mx_watch_begin(&start);
   }
   mx_shape_used = false;
+  mx_any_shape_wanted = general != NULL;
   int rc = trace(c, n, in, mode != MX_COMPILE_NO_SIMPLIFY, r);
   if (!rc && keepable(*r)) cache_put(general && !mx_shape_used && fits_all_shapes(*r) ? general : k, *r);
+  mx_any_shape_wanted = wanted;
   mx_shape_used |= outer;
   if (watched) {
     mx_watch_compiled(&start, traced_name.text, why);

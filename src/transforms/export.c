@@ -154,9 +154,11 @@ int mx_exports_trace(mx_exports *e, mx_closure *f, int npos, int nkw, const char
       return mx_fail(MX_ERUNTIME, "[export_function] Attempting to export a function twice with the same signature is not allowed.");
   }
   mx_exported x = {0};
-  bool outer = mx_shape_used;
+  bool outer = mx_shape_used, wanted = mx_any_shape_wanted;
   mx_shape_used = false;
+  mx_any_shape_wanted = e->shapeless;
   int rc = trace(&x.replay, f, npos + nkw, in);
+  mx_any_shape_wanted = wanted;
   if (!rc && e->shapeless) rc = serves_all_shapes(x.replay, mx_shape_used);
   mx_shape_used = outer;
   if (!rc) rc = settle(x.replay);

@@ -8,7 +8,7 @@ import pytest
 
 import checks
 import table
-from structured_cases import CASES
+from structured_cases import CASES, OTHERS
 
 
 def round_trip(path, f, arrays, shapeless=False):
@@ -48,32 +48,6 @@ def test_gradients_of_every_structured_op(case, tmp_path):
     for a, b in zip(got, want):
         np.testing.assert_allclose(checks.numbers(a), checks.numbers(b), rtol=1e-5, atol=1e-6)
     round_trip(tmp_path / "grad", mx.grad(lambda *xs: case.f(*xs).sum(), everything), arrays)
-
-
-def on_cpu(name, how=None, **rest):
-    def f(x):
-        y = x @ x.T + 4 * mx.eye(4) if name != "qr" else x      # positive definite, and far from singular
-        return getattr(mx.linalg, name)(y, **(how or {}), stream=mx.cpu)
-    return f
-
-
-# The rows of ops/structured.def that have no case in structured_cases.py.
-OTHERS = {
-    "view": lambda x: x.view(mx.int16),
-    "fft": lambda x: mx.fft.fft(x.astype(mx.complex64), axis=0),
-    "random_bits": lambda x: mx.random.uniform(shape=(3,), key=x.view(mx.uint32)[0, :2]) if x.ndim else x,
-    "inverse": on_cpu("inv"), "cholesky": on_cpu("cholesky"), "det": on_cpu("det"), "slogdet": on_cpu("slogdet"), "qr": on_cpu("qr"),
-    "lu_factor": on_cpu("lu_factor"), "svd": on_cpu("svd"), "svdvals": on_cpu("svd", {"compute_uv": False}), "eigh": on_cpu("eigh"),
-    "eigvalsh": on_cpu("eigvalsh"), "eig": on_cpu("eig"), "eigvals": on_cpu("eigvals"),
-    "solve": lambda x: mx.linalg.solve(x + 4 * mx.eye(4), x, stream=mx.cpu),
-    "rfft": lambda x: mx.fft.rfft(x), "irfft": lambda x: mx.fft.irfft(mx.fft.rfft(x)), "from_fp8": lambda x: mx.from_fp8(mx.to_fp8(x)),
-    "to_fp8": mx.to_fp8, "quantize": lambda x: mx.quantize(mx.tile(x, (1, 16)), group_size=32, bits=4),
-    "random_loggamma": lambda x: mx.random.gamma(x * x + 1, key=mx.random.key(1)),
-    "loggamma_grad": mx.grad(lambda x: mx.random.gamma(x * x + 1, key=mx.random.key(1)).sum()),
-    "random_poisson": lambda x: mx.random.poisson(x * x, key=mx.random.key(1)),
-    "expm": on_cpu("expm"), "lstsq": lambda x: mx.linalg.lstsq(x, x[:, :2], stream=mx.cpu)[0],
-    "solve_triangular": lambda x: mx.linalg.solve_triangular(x + 4 * mx.eye(4), x, stream=mx.cpu),
-}
 
 
 def test_no_row_is_without_a_round_trip():
