@@ -6,6 +6,7 @@ A benchmark is a module of this folder with
     CONTESTANTS  name -> (environment, function); the function prepares its work and returns a callable that does it
                  once. A float that the callable returns is the time in seconds instead of its duration.
     ROUNDS       how often each does its work (optional)
+    prepare      makes the files that they read, before any starts (optional)
     AT_MOST      name -> a smaller number of rounds, for the slow (optional)
 
 or, for many small pieces of work by the same opponents, with
@@ -72,11 +73,14 @@ class Contestant:
         self.process.wait()
 
 
-def compare(module, rounds=None, quiet=False):
-    """name -> its times in seconds; a contestant that cannot run is told and left out."""
+def compare(module, rounds=None, only=""):
+    """name -> its times in seconds, of the contestants with `only` in their name; one that cannot run is told and left out."""
     bench = importlib.import_module(module)
+    getattr(bench, "prepare", lambda: None)()
     contestants = {}
     for name, (environment, _) in bench.CONTESTANTS.items():
+        if only not in name:
+            continue
         if not python_of(environment).exists():
             print(f"  {name}: no bench/.venvs/{environment} (make bench-deps)", file=sys.stderr)
             continue
