@@ -8,15 +8,27 @@
 
 #include "backend/cpu/gemm.h"
 
-/* Rows of x for products with quantized rows of k numbers. x: in the order that the kernel of the mode wants, ld a row; sums: of each
+/* Rows of x for products with quantized rows of k numbers. x: in the order that the kernel of the mode wants, ld items a row; sums: of each
  * group of x, ldsums a row. The rows of y are `ldy` apart. */
 enum { MX_QUANT_ROWS = 4 };
 typedef struct mx_quant_x {
   int mode, bits, group, m; /* m rows, at most MX_QUANT_ROWS */
+  int planes;               /* how many bfloat16 hold an element of x exactly */
+  int item;                 /* bytes of an item */
   int64_t k, groups, ld, ldy, ldsums;
   bool add;                 /* to y, instead of into it */
-  const float *x, *sums;
+  const void *x;
+  const float *sums;
 } mx_quant_x;
+
+/* n quantized rows: their codes are `bytes` apart, scales and biases (NULL: none) `step` elements. scratch: room for k + 2 groups floats. */
+typedef struct mx_quant_w {
+  int64_t n, bytes, step;
+  const uint8_t *codes;
+  mx_dtype scale_type, bias_type;
+  const void *scales, *biases;
+  float *scratch;
+} mx_quant_w;
 
 /* Quantized rows (core/quant.h); n is a multiple of 16. */
 typedef struct mx_vec_quant {
@@ -24,11 +36,11 @@ typedef struct mx_vec_quant {
   void (*unpack[4])(int bits, int64_t n, const uint8_t *codes, float *o);
   /* x = x * scale + bias, for each group */
   void (*scale_groups)(int64_t groups, int group, const float *scales, const float *biases, float *x);
-  /* Room for a row of x in the order of dot, and putting it there. */
-  int64_t (*room)(const mx_quant_x *x);
-  void (*order)(const mx_quant_x *x, const float *row, float *o);
-  /* y[0], y[ldy], ...: the products of the rows of x with one quantized row. scales and biases: its groups'; row: room for k floats */
-  void (*dot)(const mx_quant_x *x, const uint8_t *codes, const float *scales, const float *biases, float *row, float *y);
+  /* Sets ld and item of x; puts a row of x into the order of dot. */
+  void (*lay)(mx_quant_x *x);
+  void (*order)(const mx_quant_x *x, const float *row, void *o);
+  /* y[r], y[ldy + r], ...: the products of the rows of x with row r of w */
+  void (*dot)(const mx_quant_x *x, const mx_quant_w *w, float *y);
   /* y += the sum of the n-wide rows of v (count, n), each times its x[i] */
   void (*add_rows)(int64_t count, int64_t n, const float *x, const float *v, float *y);
 } mx_vec_quant;
