@@ -284,6 +284,16 @@ int mlx_optimizer_update(const mlx_optimizer optimizer, const mlx_map_string_to_
   return MX_STATUS(rc);
 }
 
+int mlx_optimizer_update_module(const mlx_optimizer optimizer, const mlx_nn_module module, const mlx_map_string_to_array gradients,
+                                const mlx_stream s) {
+  mlx_map_string_to_array parameters = {NULL}, after = {NULL};
+  int rc = mlx_nn_module_parameters(&parameters, module) || mlx_optimizer_apply_gradients(&after, optimizer, gradients, parameters, s) ||
+           mlx_nn_module_update(module, after, true);
+  mlx_map_string_to_array_free(parameters);
+  mlx_map_string_to_array_free(after);
+  return rc;
+}
+
 int mlx_clip_grad_norm(mlx_map_string_to_array *res, mlx_array *norm, const mlx_map_string_to_array gradients, double max_norm,
                        const mlx_stream s) {
   entries e = {0};

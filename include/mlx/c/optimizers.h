@@ -16,6 +16,7 @@
 #include "mlx/c/array.h"
 #include "mlx/c/closure.h"
 #include "mlx/c/map.h"
+#include "mlx/c/nn.h"
 #include "mlx/c/stream.h"
 #include "mlx/c/vector.h"
 
@@ -151,6 +152,13 @@ int mlx_optimizer_apply_gradients(
 int mlx_optimizer_update(
     const mlx_optimizer optimizer,
     const mlx_map_string_to_array parameters,
+    const mlx_map_string_to_array gradients,
+    const mlx_stream s);
+
+/** The same for the parameters of a module, with the gradients of mlx_nn_value_and_grad. */
+int mlx_optimizer_update_module(
+    const mlx_optimizer optimizer,
+    const mlx_nn_module module,
     const mlx_map_string_to_array gradients,
     const mlx_stream s);
 
