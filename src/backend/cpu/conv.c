@@ -12,18 +12,11 @@
 #include "core/error.h"
 #include "core/parallel.h"
 
-/* An operand in the compute type, row-contiguous where it had to be converted. */
-typedef struct operand {
-  char *data;
-  mx_conv_strides s;
-  void *scratch;
-} operand;
-
 typedef struct conv_job {
   mx_conv g;
   mx_dtype t;              /* compute type: f32 or f64 */
   size_t item;
-  operand x, w, y;         /* the result's is row-contiguous */
+  void *w, *scratch;       /* the weight or its gradient, row-contiguous of type t: itself, or in scratch */
 } conv_job;
 
 static void load(mx_dtype t, mx_dtype from, const void *x, int64_t stride, int64_t n, void *out) {
@@ -47,26 +40,18 @@ static void load_range(void *ctx, int64_t begin, int64_t end) {
     load(j->t, j->v->dtype, mx_at(j->v, at.off[0]), j->stride, j->n, j->out + (size_t)(i * j->n) * mx_dtype_sizes[j->t]);
 }
 
-/* v in the compute type; row-contiguous if its last axis is not contiguous, or all of it when `whole`. */
-static int operand_init(operand *o, const conv_job *j, const mx_view *v, bool whole) {
-  bool row = v->strides[v->ndim - 1] == 1 || v->shape[v->ndim - 1] == 1;
-  if (whole)
-    for (int64_t d = v->ndim - 1, s = 1; d >= 0; s *= v->shape[d--])
-      if (v->shape[d] != 1 && v->strides[d] != s) row = false;
-  o->scratch = NULL;
-  if (v->dtype == j->t && row) {
-    o->data = v->data;
-    mx_conv_view(v, &o->s);
+/* The weight in the compute type. */
+static int weight_init(conv_job *j, const mx_view *v) {
+  bool row = v->dtype == j->t;
+  int64_t size = 1, s[MX_WALK_OPERANDS];
+  for (int d = v->ndim - 1; d >= 0; size *= v->shape[d--])
+    if (v->shape[d] != 1 && v->strides[d] != size) row = false;
+  if (row) {
+    j->w = v->data;
     return 0;
   }
-  int64_t strides[MX_CONV_DIMS + 2], size = 1, s[MX_WALK_OPERANDS];
-  for (int d = v->ndim - 1; d >= 0; d--) strides[d] = size, size *= v->shape[d];
-  if (!(o->scratch = mx_scratch((size_t)size * j->item))) return mx_fail_memory();
-  o->data = o->scratch;
-  mx_view res = *v;
-  res.strides = strides;
-  mx_conv_view(&res, &o->s);
-  load_job l = {.v = v, .t = j->t, .out = o->data};
+  if (!(j->w = j->scratch = mx_scratch((size_t)size * j->item))) return mx_fail_memory();
+  load_job l = {.v = v, .t = j->t, .out = j->scratch};
   mx_walk_init(&l.walk, v->ndim, v->shape, -1, v->strides, NULL, NULL);
   l.n = mx_walk_pop(&l.walk, s);
   l.stride = s[0];
@@ -74,22 +59,13 @@ static int operand_init(operand *o, const conv_job *j, const mx_view *v, bool wh
   return 0;
 }
 
-/* The result in the compute type: the output itself or scratch that operand_store rounds into it. */
-static int operand_result(operand *o, const conv_job *j, const mx_view *v) {
-  o->scratch = NULL;
-  o->data = v->data;
-  mx_conv_view(v, &o->s);
-  if (v->dtype == j->t) return 0;
-  if (!(o->scratch = mx_scratch((size_t)v->size * j->item))) return mx_fail_memory();
-  o->data = o->scratch;
+/* Its gradient: the output itself, or scratch that finish rounds into it. */
+static int weight_result(conv_job *j, const mx_view *v) {
+  j->w = v->data;
+  if (v->dtype != j->t && !(j->w = j->scratch = mx_scratch((size_t)v->size * j->item))) return mx_fail_memory();
   return 0;
 }
 
-static void operand_store(const operand *o, const mx_view *v) {
-  if (o->scratch) mx_store_f32(v->dtype, (const float *)o->scratch, v->size, v->data);
-}
-
-#define F32(o) ((float *)(void *)(o).data)
 static bool depthwise(const conv_job *j) { return j->t == MX_F32 && mx_conv_is_depthwise(&j->g); }
 
 static void job_init(conv_job *j, const mx_call *c, const mx_view *x, const mx_view *w, const mx_view *y) {
@@ -99,14 +75,11 @@ static void job_init(conv_job *j, const mx_call *c, const mx_view *x, const mx_v
   j->item = mx_dtype_sizes[j->t];
 }
 
-/* failed: 0 or MX_EMEMORY, without a message; rc: with one. */
-static int finish(conv_job *j, const operand *result, const mx_view *out, int failed, int rc) {
-  if (!rc && failed) rc = mx_fail_memory();
-  if (!rc && result) operand_store(result, out);
-  mx_scratch_free(j->x.scratch);
-  mx_scratch_free(j->w.scratch);
-  mx_scratch_free(j->y.scratch);
-  return rc;
+/* failed: 0 or MX_EMEMORY, without a message. dw: where the weight's gradient goes, or NULL. */
+static int finish(conv_job *j, const mx_view *dw, int failed) {
+  if (!failed && dw && j->scratch) mx_store_f32(dw->dtype, j->scratch, dw->size, dw->data);
+  mx_scratch_free(j->scratch);
+  return failed ? mx_fail_memory() : 0;
 }
 
 int mx_cpu_conv(const mx_call *c) {
@@ -116,14 +89,13 @@ int mx_cpu_conv(const mx_call *c) {
   if (!y->size) return 0;
   job_init(&j, c, x, w, y);
   if (!w->size || !x->size) return mx_fill(y, NULL);
-  if ((rc = operand_init(&j.w, &j, w, true))) return finish(&j, NULL, y, 0, rc);
+  if ((rc = weight_init(&j, w))) return rc;
   if (!depthwise(&j)) {
     int64_t cg = j.g.c / j.g.groups, og = j.g.o / j.g.groups, taps = j.g.kernel[0] * j.g.kernel[1] * j.g.kernel[2];
-    mx_conv_weight k = {j.w.data, og * taps * cg, taps * cg, cg, 1};
-    return finish(&j, NULL, y, mx_conv_product(&j.g, j.t, x, &k, y), 0);
+    mx_conv_weight k = {j.w, og * taps * cg, taps * cg, cg, 1};
+    return finish(&j, NULL, mx_conv_product(&j.g, j.t, x, &k, y));
   }
-  if ((rc = operand_init(&j.x, &j, x, false)) || (rc = operand_result(&j.y, &j, y))) return finish(&j, NULL, y, 0, rc);
-  return finish(&j, &j.y, y, mx_conv_depthwise(&j.g, F32(j.x), &j.x.s, F32(j.w), F32(j.y)), 0);
+  return finish(&j, NULL, mx_conv_depthwise(&j.g, x, j.w, y));
 }
 
 /* The convolution of y that gives x's cotangent. */
@@ -149,15 +121,14 @@ int mx_cpu_conv_grad_input(const mx_call *c) {
   if (!x->size) return 0;
   job_init(&j, c, x, w, y);
   if (!y->size || !w->size) return mx_fill(x, NULL);
-  if ((rc = operand_init(&j.w, &j, w, true))) return finish(&j, NULL, x, 0, rc);
+  if ((rc = weight_init(&j, w))) return rc;
+  mx_conv g = backwards(&j.g);
   if (!depthwise(&j)) {
     int64_t cg = j.g.c / j.g.groups, og = j.g.o / j.g.groups, taps = j.g.kernel[0] * j.g.kernel[1] * j.g.kernel[2];
-    mx_conv_weight k = {j.w.data, og * taps * cg, 1, cg, taps * cg};
-    mx_conv g = backwards(&j.g);
-    return finish(&j, NULL, x, mx_conv_product(&g, j.t, y, &k, x), 0);
+    mx_conv_weight k = {j.w, og * taps * cg, 1, cg, taps * cg};
+    return finish(&j, NULL, mx_conv_product(&g, j.t, y, &k, x));
   }
-  if ((rc = operand_init(&j.y, &j, y, true)) || (rc = operand_result(&j.x, &j, x))) return finish(&j, NULL, x, 0, rc);
-  return finish(&j, &j.x, x, mx_conv_depthwise_input(&j.g, F32(j.y), F32(j.w), F32(j.x)), 0);
+  return finish(&j, NULL, mx_conv_depthwise(&g, y, j.w, x));
 }
 
 int mx_cpu_conv_grad_weight(const mx_call *c) {
@@ -167,8 +138,7 @@ int mx_cpu_conv_grad_weight(const mx_call *c) {
   if (!w->size) return 0;
   job_init(&j, c, x, w, y);
   if (!y->size || !x->size) return mx_fill(w, NULL);
-  if ((rc = operand_result(&j.w, &j, w))) return finish(&j, NULL, w, 0, rc);
-  if (!depthwise(&j)) return finish(&j, &j.w, w, mx_conv_to_weight(&j.g, j.t, x, y, j.w.data), 0);
-  if ((rc = operand_init(&j.x, &j, x, false)) || (rc = operand_init(&j.y, &j, y, true))) return finish(&j, NULL, w, 0, rc);
-  return finish(&j, &j.w, w, mx_conv_depthwise_weight(&j.g, F32(j.x), &j.x.s, F32(j.y), F32(j.w)), 0);
+  if ((rc = weight_result(&j, w))) return rc;
+  if (!depthwise(&j)) return finish(&j, w, mx_conv_to_weight(&j.g, j.t, x, y, j.w));
+  return finish(&j, w, mx_conv_depthwise_weight(&j.g, x, y, j.w));
 }

@@ -38,14 +38,7 @@ static inline int64_t mx_conv_source(const mx_conv *g, int d, int64_t o, int64_t
 /* The plain loops that the others are compared with: conv, conv_grad_input or conv_grad_weight, sums in f64. */
 int mx_conv_plain(const mx_call *c);
 
-/* A group for every channel. These are computed without products of matrices: f32, x's last axis contiguous, the others row-contiguous. 0,
- * or MX_EMEMORY without a message. */
-bool mx_conv_is_depthwise(const mx_conv *g);
-int mx_conv_depthwise(const mx_conv *g, const float *x, const mx_conv_strides *sx, const float *w, float *y);
-int mx_conv_depthwise_input(const mx_conv *g, const float *y, const float *w, float *dx);
-int mx_conv_depthwise_weight(const mx_conv *g, const float *x, const mx_conv_strides *sx, const float *y, float *dw);
-
-/* ---- all others: products of matrices, of blocks of output places that meet the same taps ---- */
+/* ---- blocks of output places that meet the same taps ---- */
 
 /* The output places of one axis that meet the same taps: out, out + out_step, ..., n of them. Place i of these and tap t, which is tap
  * first_tap + t * tap_step of the kernel, meet at place i * stride + first + t * step of x. */
@@ -75,6 +68,14 @@ int64_t mx_conv_phases(const mx_conv *g);
 void mx_conv_phase_init(const mx_conv *g, int64_t i, int64_t room, int64_t places, mx_conv_phase *p);
 void mx_conv_block_at(const mx_conv_phase *p, int64_t i, mx_conv_block *b);
 
+/* How the places that a block reads lie in its copy: their steps in elements, those from image to image, and the size of it all. */
+typedef struct mx_conv_layout {
+  int64_t step[MX_CONV_DIMS], image, size;
+} mx_conv_layout;
+void mx_conv_lay_out(const mx_conv_phase *p, int64_t channels, int64_t item, mx_conv_layout *l);
+/* Which places of x a block reads: from start, n of them, which may lie outside. */
+void mx_conv_reads(const mx_conv_phase *p, const mx_conv_block *b, int64_t *start, int64_t *n);
+
 /* x (or y, where the gradient is one) as blocks of it are read. */
 typedef struct mx_conv_reader {
   const mx_view *v;
@@ -89,6 +90,16 @@ typedef struct mx_conv_reader {
 void mx_conv_read(const mx_conv_reader *x, int64_t image, int64_t images, const int64_t *start, const int64_t *n, int64_t q,
                   int64_t step_image, const int64_t *step, void *o);
 
+/* Columns [column, column + n) of the cotangent y at the output places of a block: a row of o, `width` elements, for each place, what is
+ * missing zero. */
+void mx_conv_read_places(const mx_conv_phase *p, const mx_conv_block *b, const mx_conv_reader *y, int64_t column, int64_t n, int64_t width, void *o);
+/* Where an output place of a phase lies in y (rows of g->o). */
+static inline int64_t mx_conv_place(const mx_conv *g, const mx_conv_phase *p, int64_t image, int64_t i0, int64_t i1, int64_t i2) {
+  const mx_conv_axis *a = p->at;
+  int64_t row = (image * g->out[0] + a[0].out + i0 * a[0].out_step) * g->out[1] + a[1].out + i1 * a[1].out_step;
+  return (row * g->out[2] + a[2].out + i2 * a[2].out_step) * g->o;
+}
+
 /* A weight by its strides: element (out channel, tap, in channel) of group q. */
 typedef struct mx_conv_weight {
   const void *data;
@@ -99,5 +110,10 @@ typedef struct mx_conv_weight {
 int mx_conv_product(const mx_conv *g, mx_dtype t, const mx_view *x, const mx_conv_weight *w, const mx_view *y);
 /* dw (O, kernel..., C / groups), row-contiguous of dtype t, from x and the cotangent y. */
 int mx_conv_to_weight(const mx_conv *g, mx_dtype t, const mx_view *x, const mx_view *y, void *dw);
+
+/* The same where every channel is a group of its own, always in f32; the weights and dw are (C, kernel..., 1), row-contiguous floats. */
+bool mx_conv_is_depthwise(const mx_conv *g);
+int mx_conv_depthwise(const mx_conv *g, const mx_view *x, const float *w, const mx_view *y);
+int mx_conv_depthwise_weight(const mx_conv *g, const mx_view *x, const mx_view *y, float *dw);
 
 #endif

@@ -134,3 +134,43 @@ void mx_conv_read(const mx_conv_reader *x, int64_t image, int64_t images, const 
         read_row(x, inside ? (image + i) * s[0] + p0 * s[1] + p1 * s[2] + q * x->channels * s[4] : 0, inside ? start[2] : -n[2], n[2], step[2], o);
       }
 }
+
+void mx_conv_lay_out(const mx_conv_phase *p, int64_t channels, int64_t item, mx_conv_layout *l) {
+  const mx_conv_axis *a = p->at;
+  /* places 2048 bytes apart would share the same few lines of L1 */
+  l->step[2] = channels * item % 2048 ? channels : channels + 64 / item;
+  l->step[1] = a[2].span * l->step[2];
+  l->step[0] = a[1].span * l->step[1];
+  l->image = a[0].span * l->step[0];
+  l->size = p->images * l->image;
+}
+
+void mx_conv_reads(const mx_conv_phase *p, const mx_conv_block *b, int64_t *start, int64_t *n) {
+  for (int d = 0; d < MX_CONV_DIMS; d++) {
+    start[d] = b->first[d] * p->at[d].stride + p->at[d].first;
+    n[d] = (b->n[d] - 1) * p->at[d].stride + (p->at[d].taps - 1) * p->at[d].step + 1;
+  }
+}
+
+void mx_conv_read_places(const mx_conv_phase *p, const mx_conv_block *b, const mx_conv_reader *from, int64_t column, int64_t n, int64_t width,
+                         void *to) {
+  const mx_conv_axis *a = p->at;
+  const int64_t one[MX_CONV_DIMS] = {1, 1, b->n[2]}, step[MX_CONV_DIMS] = {0, 0, width}, item = (int64_t)mx_dtype_sizes[from->t];
+  char *o = to;
+  mx_view v = *from->v; /* of the phase's places, which are next to each other in it, and of these columns */
+  mx_conv_reader y = *from;
+  y.v = &v;
+  y.channels = n;
+  int64_t at = column * y.s.s[4];
+  for (int d = 0; d < MX_CONV_DIMS; d++) {
+    at += (a[d].out + b->first[d] * a[d].out_step) * y.s.s[1 + d];
+    y.s.s[1 + d] *= a[d].out_step;
+    y.in[d] = b->n[d];
+  }
+  v.data = mx_at(from->v, at);
+  if (n < width) memset(o, 0, (size_t)(b->images * b->n[0] * b->n[1] * b->n[2] * width * item));
+  for (int64_t i = 0; i < b->images; i++)
+    for (int64_t i0 = 0; i0 < b->n[0]; i0++)
+      for (int64_t i1 = 0; i1 < b->n[1]; i1++, o += b->n[2] * width * item)
+        mx_conv_read(&y, b->image + i, 1, (int64_t[]){i0, i1, 0}, one, 0, 0, step, o);
+}

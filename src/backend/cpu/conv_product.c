@@ -28,12 +28,11 @@ typedef struct product_job {
   const mx_view *y;
   mx_conv_phase p;
   bool in_place;             /* x is read where it is */
-  int64_t step[MX_CONV_DIMS], step_image; /* of places in what the products read */
+  mx_conv_layout l;          /* of what the products read */
   mx_strip strip;
   int64_t *at;               /* pieces */
   int64_t cg, og, depth, panels, chunks; /* panels of a group, and into how many items they are cut */
   char *packed;              /* (groups, panels, depth, width) */
-  int64_t size;              /* of a block's copy, in elements */
   _Atomic int rc;
 } product_job;
 
@@ -72,13 +71,6 @@ static void pack_range(void *ctx, int64_t begin, int64_t end) {
   }
 }
 
-/* Where the first place of a row of a block lies in y. */
-static int64_t y_at(const product_job *j, int64_t image, int64_t i0, int64_t i1, int64_t i2) {
-  const mx_conv_axis *a = j->p.at;
-  int64_t row = (image * j->g.out[0] + a[0].out + i0 * a[0].out_step) * j->g.out[1] + a[1].out + i1 * a[1].out_step;
-  return (row * j->g.out[2] + a[2].out + i2 * a[2].out_step) * j->g.o;
-}
-
 /* One panel of one block: its rows one after the other, for a part of the depth at a time. own: room for (places, width), from which
  * y is rounded when it is not of type t. */
 static void multiply(const product_job *j, const mx_conv_block *b, const char *x, int64_t q, int64_t panel, char *own) {
@@ -94,16 +86,16 @@ static void multiply(const product_job *j, const mx_conv_block *b, const char *x
     s.count = s.count - first < pieces ? s.count - first : pieces;
     for (int64_t r = 0; r < rows; r++) {
       int64_t i1 = r % b->n[1], i0 = r / b->n[1] % b->n[0], i = r / b->n[1] / b->n[0];
-      const char *from = x + (i * j->step_image + i0 * a[0].stride * j->step[0] + i1 * a[1].stride * j->step[1]) * item;
+      const char *from = x + (i * j->l.image + i0 * a[0].stride * j->l.step[0] + i1 * a[1].stride * j->l.step[1]) * item;
       char *to = own ? own + r * b->n[2] * j->width * item
-                     : (char *)j->y->data + (y_at(j, b->image + i, b->first[0] + i0, b->first[1] + i1, b->first[2]) + column) * item;
+                     : (char *)j->y->data + (mx_conv_place(&j->g, &j->p, b->image + i, b->first[0] + i0, b->first[1] + i1, b->first[2]) + column) * item;
       fn(b->n[2], n, &s, from, w + first * s.len * j->width * item, to, own ? j->width : a[2].out_step * j->g.o, first > 0);
     }
   }
   for (int64_t r = 0; own && r < rows; r++)
     for (int64_t i2 = 0; i2 < b->n[2]; i2++, own += j->width * item) {
       int64_t i1 = r % b->n[1], i0 = r / b->n[1] % b->n[0], i = r / b->n[1] / b->n[0];
-      void *to = mx_at(j->y, y_at(j, b->image + i, b->first[0] + i0, b->first[1] + i1, b->first[2] + i2) + column);
+      void *to = mx_at(j->y, mx_conv_place(&j->g, &j->p, b->image + i, b->first[0] + i0, b->first[1] + i1, b->first[2] + i2) + column);
       mx_store_f32(j->y->dtype, (const float *)(void *)own, n, to);
     }
 }
@@ -113,7 +105,7 @@ static void product_range(void *ctx, int64_t begin, int64_t end) {
   product_job *j = ctx;
   const mx_conv_axis *a = j->p.at;
   bool round = j->y->dtype != j->t;
-  int64_t places = j->p.images * a[0].block * a[1].block * a[2].block, copy = j->in_place ? 0 : j->size;
+  int64_t places = j->p.images * a[0].block * a[1].block * a[2].block, copy = j->in_place ? 0 : j->l.size;
   char *scratch = mx_scratch((size_t)((copy + (round ? places * j->width : 0)) * j->item) + 64), *own = round ? scratch + copy * j->item : NULL;
   if (!scratch) {
     j->rc = MX_EMEMORY;
@@ -123,12 +115,9 @@ static void product_range(void *ctx, int64_t begin, int64_t end) {
     int64_t chunk = i % j->chunks, q = i / j->chunks % j->g.groups, start[MX_CONV_DIMS], n[MX_CONV_DIMS];
     mx_conv_block b;
     mx_conv_block_at(&j->p, i / j->chunks / j->g.groups, &b);
-    for (int d = 0; d < MX_CONV_DIMS; d++) {
-      start[d] = b.first[d] * a[d].stride + a[d].first;
-      n[d] = (b.n[d] - 1) * a[d].stride + (a[d].taps - 1) * a[d].step + 1;
-    }
+    mx_conv_reads(&j->p, &b, start, n);
     const char *x = scratch;
-    if (!j->in_place && j->strip.count) mx_conv_read(&j->x, b.image, b.images, start, n, q, j->step_image, j->step, scratch);
+    if (!j->in_place && j->strip.count) mx_conv_read(&j->x, b.image, b.images, start, n, q, j->l.image, j->l.step, scratch);
     const int64_t *s = j->x.s.s;
     if (j->in_place)
       x = mx_at(j->x.v, b.image * s[0] + start[0] * s[1] + start[1] * s[2] + start[2] * s[3] + q * j->cg);
@@ -140,12 +129,12 @@ static void product_range(void *ctx, int64_t begin, int64_t end) {
 /* The pieces that lie in one row of the kernel are one where they are next to each other. */
 static void find_pieces(product_job *j) {
   const mx_conv_axis *a = j->p.at;
-  bool merge = j->step[2] == j->cg && (a[2].step == 1 || a[2].taps == 1);
+  bool merge = j->l.step[2] == j->cg && (a[2].step == 1 || a[2].taps == 1);
   int64_t taps2 = merge ? a[2].taps > 0 : a[2].taps, k = 0;
   for (int64_t t0 = 0; t0 < a[0].taps; t0++)
     for (int64_t t1 = 0; t1 < a[1].taps; t1++)
-      for (int64_t t2 = 0; t2 < taps2; t2++) j->at[k++] = t0 * a[0].step * j->step[0] + t1 * a[1].step * j->step[1] + t2 * a[2].step * j->step[2];
-  j->strip = (mx_strip){a[2].stride * j->step[2], 1, merge ? a[2].taps * j->cg : j->cg, k, j->at};
+      for (int64_t t2 = 0; t2 < taps2; t2++) j->at[k++] = t0 * a[0].step * j->l.step[0] + t1 * a[1].step * j->l.step[1] + t2 * a[2].step * j->l.step[2];
+  j->strip = (mx_strip){a[2].stride * j->l.step[2], 1, merge ? a[2].taps * j->cg : j->cg, k, j->at};
 }
 
 /* Where the products of a phase read: in x itself when there is no padding and every place is read once, else in copies of blocks. */
@@ -156,16 +145,11 @@ static void lay_out(product_job *j) {
   for (int d = 0; d < MX_CONV_DIMS; d++)
     if (a[d].taps != 1 || a[d].first < 0 || (a[d].n - 1) * a[d].stride + a[d].first >= j->x.in[d]) j->in_place = false;
   if (j->in_place) {
-    for (int d = 0; d < MX_CONV_DIMS; d++) j->step[d] = s[1 + d];
-    j->step_image = s[0];
+    for (int d = 0; d < MX_CONV_DIMS; d++) j->l.step[d] = s[1 + d];
+    j->l.image = s[0];
     return;
   }
-  /* places 2048 bytes apart would share the same few lines of L1 */
-  j->step[2] = j->cg * j->item % 2048 ? j->cg : j->cg + 64 / j->item;
-  j->step[1] = a[2].span * j->step[2];
-  j->step[0] = a[1].span * j->step[1];
-  j->step_image = a[0].span * j->step[0];
-  j->size = j->p.images * j->step_image;
+  mx_conv_lay_out(&j->p, j->cg, j->item, &j->l);
 }
 
 static int phase(product_job *j, int64_t i) {

@@ -22,45 +22,25 @@ typedef struct weight_job {
   int64_t item, width;       /* of an element, in bytes; of a panel, in elements */
   mx_conv_reader x, y;
   mx_conv_phase p;
-  int64_t step[MX_CONV_DIMS], step_image; /* of places in a block's copy */
+  mx_conv_layout l;
   int64_t cg, og, taps, panels, chunks, parts;
   char *sums, *dw;
   _Atomic int rc;
 } weight_job;
 
-/* Columns [column, column + n) of y at the places of a block into rows of a panel. */
-static void read_panel(const weight_job *j, const mx_conv_block *b, int64_t column, int64_t n, char *o) {
-  const mx_conv_axis *a = j->p.at;
-  mx_conv_reader y = j->y; /* what a group is to the reader: the channels from `column` on */
-  mx_view v = *y.v;
-  y.v = &v;
-  y.channels = n;
-  const int64_t one[MX_CONV_DIMS] = {1, 1, b->n[2]};
-  int64_t step[MX_CONV_DIMS] = {0, 0, j->width};
-  if (n < j->width) memset(o, 0, (size_t)(b->images * b->n[0] * b->n[1] * b->n[2] * j->width * j->item));
-  /* the places of the phase are next to each other */
-  for (int d = 0; d < MX_CONV_DIMS; d++) y.s.s[1 + d] *= a[d].out_step, y.in[d] = b->n[d];
-  v.data = (void *)mx_at(&v, a[0].out * j->y.s.s[1] + a[1].out * j->y.s.s[2] + a[2].out * j->y.s.s[3] + b->first[0] * y.s.s[1] +
-                                 b->first[1] * y.s.s[2] + b->first[2] * y.s.s[3] + column * y.s.s[4]);
-  for (int64_t i = 0; i < b->images; i++)
-    for (int64_t i0 = 0; i0 < b->n[0]; i0++)
-      for (int64_t i1 = 0; i1 < b->n[1]; i1++, o += b->n[2] * j->width * j->item)
-        mx_conv_read(&y, b->image + i, 1, (int64_t[]){i0, i1, 0}, one, 0, 0, step, o);
-}
-
 /* One panel of a block, added to sums (taps, cg, og) from its first column on. rows: where those of the block start in its copy. */
 static void multiply(const weight_job *j, const mx_conv_block *b, const int64_t *rows, const char *x, const char *panel, int64_t n, char *sums) {
   const mx_conv_axis *a = j->p.at;
   const mx_strip_fn fn = j->item == 4 ? mx_vec_now()->strip_f32 : mx_vec_now()->strip_f64;
-  const mx_strip s = {1, a[2].stride * j->step[2], b->n[2], b->images * b->n[0] * b->n[1], rows};
+  const mx_strip s = {1, a[2].stride * j->l.step[2], b->n[2], b->images * b->n[0] * b->n[1], rows};
   /* the taps of a row of the kernel in one piece, where they are in x and in w */
-  bool merge = j->step[2] == j->cg && a[2].step == 1 && a[2].tap_step == 1;
+  bool merge = j->l.step[2] == j->cg && a[2].step == 1 && a[2].tap_step == 1;
   int64_t taps2 = merge ? a[2].taps > 0 : a[2].taps, m = merge ? a[2].taps * j->cg : j->cg;
   for (int64_t t0 = 0; t0 < a[0].taps; t0++)
     for (int64_t t1 = 0; t1 < a[1].taps; t1++)
       for (int64_t t2 = 0; t2 < taps2; t2++) {
         int64_t k0 = a[0].first_tap + t0 * a[0].tap_step, k1 = a[1].first_tap + t1 * a[1].tap_step, k2 = a[2].first_tap + t2 * a[2].tap_step;
-        int64_t from = t0 * a[0].step * j->step[0] + t1 * a[1].step * j->step[1] + t2 * a[2].step * j->step[2];
+        int64_t from = t0 * a[0].step * j->l.step[0] + t1 * a[1].step * j->l.step[1] + t2 * a[2].step * j->l.step[2];
         int64_t to = ((k0 * j->g.kernel[1] + k1) * j->g.kernel[2] + k2) * j->cg * j->og;
         fn(m, n, &s, x + from * j->item, panel, sums + to * j->item, j->og, true);
       }
@@ -70,7 +50,7 @@ static void multiply(const weight_job *j, const mx_conv_block *b, const int64_t 
 static void weight_range(void *ctx, int64_t begin, int64_t end) {
   weight_job *j = ctx;
   const mx_conv_axis *a = j->p.at;
-  const int64_t places = j->p.images * a[0].block * a[1].block * a[2].block, copy = (j->p.images * j->step_image * j->item + 7) / 8 * 8;
+  const int64_t places = j->p.images * a[0].block * a[1].block * a[2].block, copy = (j->l.size * j->item + 7) / 8 * 8;
   const int64_t most_rows = j->p.images * a[0].block * a[1].block;
   int64_t *rows = mx_scratch((size_t)(most_rows * (int64_t)sizeof *rows + copy + places * j->width * j->item) + 64);
   char *x = (char *)(rows + most_rows), *panel = x + copy;
@@ -84,16 +64,13 @@ static void weight_range(void *ctx, int64_t begin, int64_t end) {
     for (int64_t k = part * j->p.total / j->parts; k < (part + 1) * j->p.total / j->parts; k++) {
       mx_conv_block b;
       mx_conv_block_at(&j->p, k, &b);
-      for (int d = 0; d < MX_CONV_DIMS; d++) {
-        start[d] = b.first[d] * a[d].stride + a[d].first;
-        n[d] = (b.n[d] - 1) * a[d].stride + (a[d].taps - 1) * a[d].step + 1;
-      }
-      mx_conv_read(&j->x, b.image, b.images, start, n, q, j->step_image, j->step, x);
+      mx_conv_reads(&j->p, &b, start, n);
+      mx_conv_read(&j->x, b.image, b.images, start, n, q, j->l.image, j->l.step, x);
       for (int64_t r = 0; r < b.images * b.n[0] * b.n[1]; r++)
-        rows[r] = r / b.n[1] / b.n[0] * j->step_image + r / b.n[1] % b.n[0] * a[0].stride * j->step[0] + r % b.n[1] * a[1].stride * j->step[1];
+        rows[r] = r / b.n[1] / b.n[0] * j->l.image + r / b.n[1] % b.n[0] * a[0].stride * j->l.step[0] + r % b.n[1] * a[1].stride * j->l.step[1];
       for (int64_t p = chunk * j->panels / j->chunks; p < (chunk + 1) * j->panels / j->chunks; p++) {
         int64_t column = p * j->width, left = j->og - column, width = left < j->width ? left : j->width;
-        read_panel(j, &b, q * j->og + column, width, panel);
+        mx_conv_read_places(&j->p, &b, &j->y, q * j->og + column, width, j->width, panel);
         multiply(j, &b, rows, x, panel, width, sums + column * j->item);
       }
     }
@@ -106,10 +83,7 @@ static int phase(weight_job *j, int64_t i) {
   mx_conv_phase_init(&j->g, i, ROOM / j->item, places > 256 ? places : 256, &j->p);
   const mx_conv_axis *a = j->p.at;
   if (!a[0].taps || !a[1].taps || !a[2].taps) return 0;
-  j->step[2] = j->cg * j->item % 2048 ? j->cg : j->cg + 64 / j->item;
-  j->step[1] = a[2].span * j->step[2];
-  j->step[0] = a[1].span * j->step[1];
-  j->step_image = a[0].span * j->step[0];
+  mx_conv_lay_out(&j->p, j->cg, j->item, &j->l);
   mx_parallel(j->parts * j->g.groups * j->chunks, 1, weight_range, j);
   return j->rc;
 }

@@ -77,9 +77,10 @@ typedef struct mx_vec {
   void (*values_float)(int64_t n, const uint32_t *k, float *o);
   void (*keys_double)(int64_t n, const double *x, uint64_t *o);
   void (*values_double)(int64_t n, const uint64_t *k, double *o);
-  /* o[k] = sum over t of x[t][k] w[t][k], t rising; acc[k] += x[k] y[k] */
-  void (*taps)(int64_t channels, int n, const float *const *x, const float *const *w, float *o);
-  void (*products)(int64_t n, float *acc, const float *x, const float *y);
+  /* Rows of places, `step` elements apart in x, and their channels (isa/taps.c): o[i * ldo + k] = sum over t < n of x[i * step + at[t] + k]
+   * w[t * channels + k]; sums[t * channels + k] += the sum over i of x[i * step + at[t] + k] y[i * channels + k] */
+  void (*taps)(int64_t places, int64_t channels, int n, const float *x, int64_t step, const int64_t *at, const float *w, float *o, int64_t ldo);
+  void (*products)(int64_t places, int64_t channels, int n, const float *x, int64_t step, const int64_t *at, const float *y, float *sums);
 } mx_vec;
 
 /* Of the instruction set in use (isa.h). */

@@ -133,8 +133,8 @@ EACH_GEMM(DECLARE_GEMM)
 DECLARE_KEYS(32, float)
 DECLARE_KEYS(64, double)
 extern const mx_vec_quant CAT(mx_vec_quant, MX_ISA);
-extern void CAT(mx_taps, MX_ISA)(int64_t, int, const float *const *, const float *const *, float *);
-extern void CAT(mx_products, MX_ISA)(int64_t, float *, const float *, const float *);
+extern void CAT(mx_taps, MX_ISA)(int64_t, int64_t, int, const float *, int64_t, const int64_t *, const float *, float *, int64_t);
+extern void CAT(mx_products, MX_ISA)(int64_t, int64_t, int, const float *, int64_t, const int64_t *, const float *, float *);
 extern void CAT(mx_strip_f32, MX_ISA)(int64_t, int64_t, const mx_strip *, const void *, const void *, void *, int64_t, bool);
 extern void CAT(mx_strip_f64, MX_ISA)(int64_t, int64_t, const mx_strip *, const void *, const void *, void *, int64_t, bool);
 extern const int CAT(mx_panel, MX_ISA);
