@@ -20,8 +20,14 @@ static inline bool mx_isinf_f64(double x) { return __builtin_fabs(x) == INFINITY
 static inline bool mx_isfinite_f64(double x) { return __builtin_fabs(x) < INFINITY; }
 static inline bool mx_less_f64(double x, double y) { return x < y; }
 static inline bool mx_less_equal_f64(double x, double y) { return x <= y; }
-static inline double mx_maximum_f64(double x, double y) { return ((x > y) | (x != x)) ? x : y; }
-static inline double mx_minimum_f64(double x, double y) { return ((x < y) | (x != x)) ? x : y; }
+static inline double mx_maximum_f64(double x, double y) { /* one instruction, and a NaN of x put right; one of y stays */
+  double m = x > y ? x : y;
+  return x != x ? x : m;
+}
+static inline double mx_minimum_f64(double x, double y) { /* one instruction, and a NaN of x put right; one of y stays */
+  double m = x < y ? x : y;
+  return x != x ? x : m;
+}
 static inline bool mx_signbit_f64(double x) { return mx_bits_f64(x) >> 63; }
 static inline double mx_copysign_f64(double x, double y) { return __builtin_copysign(x, y); }
 static inline double mx_hypot_f64(double x, double y) { return hypot(x, y); }

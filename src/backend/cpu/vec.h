@@ -52,8 +52,7 @@ typedef struct mx_vec {
   float (*logsumexp)(int64_t n, const float *x);
   /* (x - mean) / sqrt(variance + eps) * w + b; centre false: mean is taken as 0; w, b may be NULL; o may be x */
   void (*norm)(int64_t n, const float *x, bool centre, float eps, const float *w, const float *b, float *o);
-  /* index of the first smallest (largest) element; n > 0; the first NaN wins */
-  int64_t (*argmin)(int64_t n, const float *x), (*argmax)(int64_t n, const float *x);
+  const struct mx_arg *args; /* by compute type (args.h) */
   /* Threefry-2x32 of the n counters (c0 + i, c1 + i) into lo[i] and hi[i] */
   void (*threefry)(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, int64_t n, uint32_t *lo, uint32_t *hi);
   /* mx_gemm_own of f32 and f64 */
