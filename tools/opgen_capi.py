@@ -153,7 +153,7 @@ def pass_on(f, params):
         elif p.handle == "mlx_vector_array":
             checks.append(f"  const mx_list *v_{p.name} = mx_capi_vector(&call, {p.name}, \"{p.name}\");")
             args += [f"v_{p.name}->n", f"v_{p.name}->at"]
-        elif p.type in ("const int*", "const int64_t*") and after is not None and after.name == p.name + "_num":
+        elif p.type in ("const int*", "const int64_t*", "const double*") and after is not None and after.name == p.name + "_num":
             checks.append(f"  mx_capi_need(&call, {p.name} != NULL || {after.name} == 0, \"{p.name}\");")
             args += [p.name, after.name]
             i += 1
@@ -233,6 +233,8 @@ CHOICES = {"mlx_array": "some_array(g)", "mlx_vector_array": "some_vector(g)", "
            "mlx_optional_float": "(mlx_optional_float){(float)some_double(g), some_int(g) & 1}",
            "mlx_optional_dtype": "(mlx_optional_dtype){some_dtype(g), some_int(g) & 1}"}
 
+LISTS = {"const int*": "some_ints", "const int64_t*": "some_longs", "const double*": "some_doubles"}
+
 
 def call(f):
     """A C function that calls f with chosen arguments and gives its results to the test."""
@@ -243,10 +245,9 @@ def call(f):
             before.append(f"  {p.type[:-1]} {p.name} = {{NULL}};")
             args.append("&" + p.name)
             results.append(p)
-        elif p.type in ("const int*", "const int64_t*"):
-            wide = "int64_t" in p.type
+        elif p.type in LISTS:
             before.append(f"  size_t {p.name}_num;")
-            before.append(f"  {p.type[:-1]} *{p.name} = {'some_longs' if wide else 'some_ints'}(g, &{p.name}_num);")
+            before.append(f"  {p.type[:-1]} *{p.name} = {LISTS[p.type]}(g, &{p.name}_num);")
             args += [p.name, p.name + "_num"]
             i += 1
         else:

@@ -13,7 +13,7 @@ import os
 import re
 import sys
 
-ROOMS = ["core", "linalg", "fft", "random", "fast", "distributed", "metal", "cuda", "_optim"]
+ROOMS = ["core", "linalg", "fft", "random", "fast", "distributed", "metal", "cuda", "_optim", "_nn"]
 
 
 class Param:
@@ -268,6 +268,8 @@ def convert(sig, i):
         return [f"  mlx_optional_int {n} = {init};"], when(f"px_to_int_or_none({given}, &{n})"), []
     if t == "float":
         return [f"  double {n} = {lit or 0};"], when(f"px_to_double({given}, &{n})"), []
+    if t == "float|seq[float]":
+        return [f"  px_doubles {n} = {{.n = 0}};"], when(f"px_to_doubles({given}, &{n})"), []
     if t in ("float|None", "None|float"):
         return [f"  mlx_optional_float {n} = {{0, false}};"], when(f"px_to_float_or_none({given}, &{n})"), []
     if t in ("bool", "bool|None"):
@@ -342,7 +344,7 @@ def arguments(sig):
             out.append("S_.h")
         elif "array" in t or p.stars:
             out.append(f"{n}.h")
-        elif "seq[int]" in t or "tuple[int" in t:
+        elif "seq[int]" in t or "tuple[int" in t or "seq[float]" in t:
             out.append(f"{n}.v, (size_t){n}.n")
         else:
             out.append(n)

@@ -106,6 +106,28 @@ mx_array *mx_nn_init_uniform(mx_scope *s, const int *shape, size_t n, double low
 mx_array *mx_nn_init_normal(mx_scope *s, const int *shape, size_t n, double mean, double std, mx_dtype dtype, mx_array *key);
 mx_array *mx_nn_init_constant(mx_scope *s, const int *shape, size_t n, double value, mx_dtype dtype);
 
+mx_array *mx_nn_init_identity(mx_scope *s, const int *shape, size_t n, mx_dtype dtype);
+mx_array *mx_nn_init_glorot_normal(mx_scope *s, const int *shape, size_t n, double gain, mx_dtype dtype, mx_array *key);
+mx_array *mx_nn_init_glorot_uniform(mx_scope *s, const int *shape, size_t n, double gain, mx_dtype dtype, mx_array *key);
+mx_array *mx_nn_init_he_normal(mx_scope *s, const int *shape, size_t n, const char *mode, double gain, mx_dtype dtype, mx_array *key);
+mx_array *mx_nn_init_he_uniform(mx_scope *s, const int *shape, size_t n, const char *mode, double gain, mx_dtype dtype, mx_array *key);
+mx_array *mx_nn_init_sparse(mx_scope *s, const int *shape, size_t n, double sparsity, double mean, double std, mx_dtype dtype, mx_array *key);
+mx_array *mx_nn_init_orthogonal(mx_scope *s, const int *shape, size_t n, double gain, mx_dtype dtype, mx_array *key);
+
+/* ---- upsample.c, sample.c, reparametrize.c, ctc.c ---- */
+mx_array *mx_nn_upsample(mx_scope *s, mx_array *x, const double *scale, size_t nscale, const char *mode, bool align_corners, bool antialias);
+mx_array *mx_nn_adaptive_avg_pool(mx_scope *s, mx_array *x, const int *size, size_t n);
+mx_array *mx_nn_adaptive_max_pool(mx_scope *s, mx_array *x, const int *size, size_t n);
+mx_array *mx_nn_pixel_shuffle(mx_scope *s, mx_array *x, int factor);
+mx_array *mx_nn_pixel_unshuffle(mx_scope *s, mx_array *x, int factor);
+mx_array *mx_nn_grid_sample(mx_scope *s, mx_array *x, mx_array *grid, const char *mode, const char *padding_mode, bool align_corners);
+mx_array *mx_nn_embedding_bag(mx_scope *s, mx_array *indices, mx_array *weight, mx_array *offsets, mx_array *scales, const char *mode);
+mx_array *mx_nn_weight_norm(mx_scope *s, mx_array *v, mx_array *g, int axis);
+int mx_nn_spectral_norm(mx_scope *s, mx_array *res[3], mx_array *weight, mx_array *u, mx_array *v, int iterations, double eps);
+mx_array *mx_nn_moving_average(mx_scope *s, mx_array *average, mx_array *value, double decay);
+mx_array *mx_nn_ctc_loss(mx_scope *s, mx_array *log_probs, mx_array *targets, mx_array *input_lengths, mx_array *target_lengths, int blank,
+                         bool zero_infinity, const char *reduction);
+
 /* ---- helpers (common.c) ---- */
 
 /* The number v beside x, as a number in Python beside an array: x keeps its dtype, but an integer x becomes f32 by a float (weak) and a

@@ -123,6 +123,54 @@ int mlx_nn_embedding(
     const mlx_array weight,
     const mlx_stream s);
 
+/**
+ * The "sum", "mean" or "max" of rows of the weight (n, D), a bag for each row of `indices` (bags,
+ * L), or of indices (T), of which each bag begins at its offset (bags), rising from 0. An empty bag
+ * is 0. Scales, of the shape of the indices, multiply the rows of a sum. (bags, D).
+ */
+int mlx_nn_embedding_bag(
+    mlx_array* res,
+    const mlx_array indices,
+    const mlx_array weight,
+    const mlx_array offsets /* may be empty */,
+    const mlx_array scales /* may be empty */,
+    const char* mode,
+    const mlx_stream s);
+
+/**
+ * v scaled so that its slices along `axis` have the lengths g, which broadcasts against v: (n, 1,
+ * ...) for axis 0.
+ */
+int mlx_nn_weight_norm(
+    mlx_array* res,
+    const mlx_array v,
+    const mlx_array g,
+    int axis,
+    const mlx_stream s);
+
+/**
+ * The weight, as a matrix (rows, the rest), divided by its largest singular value (res_0), which u
+ * (rows) and v (the rest) tell after so many power iterations; both moved on (res_1, res_2).
+ */
+int mlx_nn_spectral_norm(
+    mlx_array* res_0,
+    mlx_array* res_1,
+    mlx_array* res_2,
+    const mlx_array weight,
+    const mlx_array u,
+    const mlx_array v,
+    int iterations,
+    double eps,
+    const mlx_stream s);
+
+/** decay * average + (1 - decay) * value. */
+int mlx_nn_moving_average(
+    mlx_array* res,
+    const mlx_array average,
+    const mlx_array value,
+    double decay,
+    const mlx_stream s);
+
 /* ---- Convolutions and pools. */
 
 /**
@@ -188,6 +236,63 @@ int mlx_nn_avg_pool(
     size_t stride_num,
     const int* padding /* may be empty */,
     size_t padding_num,
+    const mlx_stream s);
+
+/**
+ * Means over so many bins of each spatial axis; bin i of m over n places is [floor(i n / m),
+ * ceil((i + 1) n / m)). One size for all axes or one each; -1 keeps an axis.
+ */
+int mlx_nn_adaptive_avg_pool(
+    mlx_array* res,
+    const mlx_array x,
+    const int* output_size,
+    size_t output_size_num,
+    const mlx_stream s);
+
+/** The largest values of such bins. */
+int mlx_nn_adaptive_max_pool(
+    mlx_array* res,
+    const mlx_array x,
+    const int* output_size,
+    size_t output_size_num,
+    const mlx_stream s);
+
+/**
+ * Resizes the axes between batch and channels, by one scale or one each. Mode "nearest", "linear"
+ * or "cubic"; align_corners: the outer places stay where they are; antialias: shrinking takes in
+ * all the places between.
+ */
+int mlx_nn_upsample(
+    mlx_array* res,
+    const mlx_array x,
+    const double* scale,
+    size_t scale_num,
+    const char* mode,
+    bool align_corners,
+    bool antialias,
+    const mlx_stream s);
+
+/**
+ * (N, H, W, C * factor * factor) to (N, H * factor, W * factor, C): the last axis is (C, factor,
+ * factor), as in PyTorch.
+ */
+int mlx_nn_pixel_shuffle(mlx_array* res, const mlx_array x, int factor, const mlx_stream s);
+
+/** The inverse of mlx_nn_pixel_shuffle. */
+int mlx_nn_pixel_unshuffle(mlx_array* res, const mlx_array x, int factor, const mlx_stream s);
+
+/**
+ * x (N, H, W, C) at the places of the grid (N, H', W', 2), pairs of x and y from -1 to 1; or (N, D,
+ * H, W, C) and (N, D', H', W', 3). Mode "bilinear" or "nearest"; outside are "zeros", the "border"
+ * or the "reflection". -1 and 1 are the middles of the outer places (align_corners) or their edges.
+ */
+int mlx_nn_grid_sample(
+    mlx_array* res,
+    const mlx_array x,
+    const mlx_array grid,
+    const char* mode,
+    const char* padding_mode,
+    bool align_corners,
     const mlx_stream s);
 
 /* ---- Normalisations. */
@@ -580,6 +685,23 @@ int mlx_nn_margin_ranking_loss(
     const char* reduction,
     const mlx_stream s);
 
+/**
+ * Connectionist temporal classification: minus the log of the probability that log_probs (N, T, C)
+ * give to the labels `targets` (N, S), whichever steps they come at; lengths (N) say how many steps
+ * and labels count. Infinite, or 0 with zero_infinity, where there are too few steps. "mean"
+ * divides by the lengths of the targets first.
+ */
+int mlx_nn_ctc_loss(
+    mlx_array* res,
+    const mlx_array log_probs,
+    const mlx_array targets,
+    const mlx_array input_lengths,
+    const mlx_array target_lengths,
+    int blank,
+    bool zero_infinity,
+    const char* reduction,
+    const mlx_stream s);
+
 /* ---- Initialisers. */
 
 /** Every element is `value`. */
@@ -609,6 +731,78 @@ int mlx_nn_init_normal(
     size_t shape_num,
     double mean,
     double std,
+    mlx_dtype dtype,
+    const mlx_array key /* may be empty */,
+    const mlx_stream s);
+
+/** The identity matrix; the shape must be square. */
+int mlx_nn_init_identity(
+    mlx_array* res,
+    const int* shape,
+    size_t shape_num,
+    mlx_dtype dtype,
+    const mlx_stream s);
+
+/** Normal with the deviation gain * sqrt(2 / (fan in + fan out)) for a weight (out, ..., in). */
+int mlx_nn_init_glorot_normal(
+    mlx_array* res,
+    const int* shape,
+    size_t shape_num,
+    double gain,
+    mlx_dtype dtype,
+    const mlx_array key /* may be empty */,
+    const mlx_stream s);
+
+/** Uniform within gain * sqrt(6 / (fan in + fan out)). */
+int mlx_nn_init_glorot_uniform(
+    mlx_array* res,
+    const int* shape,
+    size_t shape_num,
+    double gain,
+    mlx_dtype dtype,
+    const mlx_array key /* may be empty */,
+    const mlx_stream s);
+
+/** Normal with the deviation gain / sqrt(fan); mode is "fan_in" or "fan_out". */
+int mlx_nn_init_he_normal(
+    mlx_array* res,
+    const int* shape,
+    size_t shape_num,
+    const char* mode,
+    double gain,
+    mlx_dtype dtype,
+    const mlx_array key /* may be empty */,
+    const mlx_stream s);
+
+/** Uniform within gain * sqrt(3 / fan). */
+int mlx_nn_init_he_uniform(
+    mlx_array* res,
+    const int* shape,
+    size_t shape_num,
+    const char* mode,
+    double gain,
+    mlx_dtype dtype,
+    const mlx_array key /* may be empty */,
+    const mlx_stream s);
+
+/** A normal matrix in which that share of each row is 0. */
+int mlx_nn_init_sparse(
+    mlx_array* res,
+    const int* shape,
+    size_t shape_num,
+    double sparsity,
+    double mean,
+    double std,
+    mlx_dtype dtype,
+    const mlx_array key /* may be empty */,
+    const mlx_stream s);
+
+/** A matrix whose rows or columns, the fewer, are at right angles and `gain` long. */
+int mlx_nn_init_orthogonal(
+    mlx_array* res,
+    const int* shape,
+    size_t shape_num,
+    double gain,
     mlx_dtype dtype,
     const mlx_array key /* may be empty */,
     const mlx_stream s);
