@@ -12,6 +12,7 @@
 #include "graph/graph.h"
 #include "runtime/key.h"
 #include "runtime/profile.h"
+#include "runtime/run.h"
 
 enum { BUCKETS = 4096, CACHE_BYTES = 64 << 20, MAX_GROUP_INPUTS = 14, MAX_GROUP_OUTPUTS = 10 };
 
@@ -21,9 +22,13 @@ static uint64_t made_count, hit_count;
 
 /* ---- making a plan ---- */
 
+enum { NOBODY = -1, SEVERAL = -2 };
+
 typedef struct draft { /* a group while nodes are added */
   uint32_t class;
   int step, n_node, n_in, n_out;
+  int seen_by; /* what else reads its values: another draft, NOBODY, or SEVERAL */
+  int into;    /* the draft that it was merged into, or NOBODY */
   uint32_t axes; /* of its reductions; 0: none yet */
   mx_stream stream;
   uint32_t node[MX_PROGRAM_MAX];
@@ -50,6 +55,7 @@ typedef struct maker {
   } * steps;
   int nsteps, max_ins;
   bool alone; /* no fusion: the values of every op are to be seen */
+  bool merge; /* drafts may be merged */
 } maker;
 
 static int ready_of(const maker *m, const mx_array *x) { return x->walk_index & MX_LEAF ? -1 : m->ready[x->walk_index]; }
@@ -64,6 +70,18 @@ static int find_input(const draft *d, mx_ref r) {
   for (int i = 0; i < d->n_in; i++)
     if (d->in[i] == r) return i;
   return -1;
+}
+
+static int standing(const maker *m, int di) {
+  while (di >= 0 && m->drafts[di].into >= 0) di = m->drafts[di].into;
+  return di;
+}
+
+/* Something outside of x's draft reads x: draft `by`, or another step. */
+static void see(maker *m, const mx_array *x, int by) {
+  if (x->walk_index & MX_LEAF || m->group_of[x->walk_index] < 0) return;
+  int *seen = &m->drafts[m->group_of[x->walk_index]].seen_by;
+  *seen = *seen == NOBODY || (*seen >= 0 && standing(m, *seen) == by) ? by : SEVERAL;
 }
 
 static bool can_join(const maker *m, int di, const mx_array *n, uint32_t class) {
@@ -99,6 +117,7 @@ static int new_draft(maker *m, uint32_t class, mx_stream stream) {
   draft *d = &m->drafts[m->ndraft];
   memset(d, 0, offsetof(draft, node));
   d->n_red = 0;
+  d->seen_by = d->into = NOBODY;
   d->class = class;
   d->stream = stream;
   d->step = new_step(m, MX_STEP_GROUP, 0, m->ndraft);
@@ -117,23 +136,79 @@ static void join(maker *m, int di, uint32_t i, const mx_array *n) {
     }
     d->uses[at]++;
     *reader_of(m, n->in[k]) = di;
+    see(m, n->in[k], di);
   }
   d->node[d->n_node++] = i;
   m->group_of[i] = di;
   m->ready[i] = 2 * d->step;
 }
 
+/* Whether draft `from` may be done as late as draft `to`, and both fit one program with room for a node. */
+static bool can_merge(const maker *m, int from, int to) {
+  const draft *f = &m->drafts[from], *t = &m->drafts[to];
+  if (f->class != t->class || f->stream != t->stream || f->n_red || f->n_node + t->n_node >= m->max_ins) return false;
+  if (f->seen_by != NOBODY && (f->seen_by == SEVERAL || standing(m, f->seen_by) != to)) return false;
+  int n = f->n_in;
+  for (int i = 0; i < t->n_in; i++) {
+    bool inner = !(t->in[i] & MX_LEAF) && m->group_of[t->in[i]] == from;
+    n += !inner && find_input(f, t->in[i]) < 0;
+  }
+  return n <= MAX_GROUP_INPUTS;
+}
+
+/* The inputs of `to`, but for what is computed in `from`, after those of `from`. */
+static void merge_inputs(const maker *m, draft *f, const draft *t, int from) {
+  for (int i = 0; i < t->n_in; i++) {
+    if (!(t->in[i] & MX_LEAF) && m->group_of[t->in[i]] == from) continue;
+    int at = find_input(f, t->in[i]);
+    if (at < 0) {
+      at = f->n_in++;
+      f->in[at] = t->in[i];
+      f->uses[at] = 0;
+    }
+    f->uses[at] = (uint16_t)(f->uses[at] + t->uses[i]);
+  }
+}
+
+static void merge(maker *m, int from, int to) {
+  draft *f = &m->drafts[from], *t = &m->drafts[to];
+  uint32_t node[MX_PROGRAM_MAX];
+  int n = 0, i = 0, j = 0;
+  while (i < f->n_node || j < t->n_node) node[n++] = j == t->n_node || (i < f->n_node && f->node[i] < t->node[j]) ? f->node[i++] : t->node[j++];
+  merge_inputs(m, f, t, from);
+  memcpy(t->in, f->in, (size_t)f->n_in * sizeof *f->in);
+  memcpy(t->uses, f->uses, (size_t)f->n_in * sizeof *f->uses);
+  t->n_in = f->n_in;
+  for (i = 0; i < f->n_node; i++) {
+    m->group_of[f->node[i]] = to;
+    m->ready[f->node[i]] = 2 * t->step;
+  }
+  memcpy(t->node, node, (size_t)n * sizeof *node);
+  t->n_node = n;
+  f->into = to;
+  m->steps[f->step].draft = NOBODY;
+}
+
+/* The latest of the groups of the inputs that n can join; the others come to it, where they may. */
+static int group_of_inputs(maker *m, const mx_array *n, uint32_t class) {
+  int best = -1;
+  for (int k = 0; k < n->nin; k++) {
+    int d = n->in[k]->walk_index & MX_LEAF ? -1 : m->group_of[n->in[k]->walk_index];
+    if ((best < 0 || m->drafts[d < 0 ? best : d].step > m->drafts[best].step) && can_join(m, d, n, class)) best = d;
+  }
+  for (int k = 0; k < n->nin && best >= 0 && m->merge; k++) {
+    int d = n->in[k]->walk_index & MX_LEAF ? -1 : m->group_of[n->in[k]->walk_index];
+    if (d >= 0 && d != best && m->drafts[d].step < m->drafts[best].step && can_merge(m, d, best)) merge(m, d, best);
+  }
+  return best;
+}
+
 static int place_elementwise(maker *m, uint32_t i) {
   const mx_array *n = m->p->node[i];
   uint32_t class = m->class_of[i];
-  int best = -1;
-  for (int k = 0; k < n->nin && best < 0; k++) /* the group of an input */
-    if (!(n->in[k]->walk_index & MX_LEAF)) {
-      int d = m->group_of[n->in[k]->walk_index];
-      if (can_join(m, d, n, class)) best = d;
-    }
+  int best = group_of_inputs(m, n, class);
   for (int k = 0; k < n->nin && best < 0; k++) { /* a group that reads the same value */
-    int d = *reader_of(m, n->in[k]);
+    int d = standing(m, *reader_of(m, n->in[k]));
     if (can_join(m, d, n, class)) best = d;
   }
   if (best < 0 && (best = new_draft(m, class, n->stream)) < 0) return MX_EMEMORY;
@@ -166,6 +241,7 @@ static int place_all(maker *m) {
       if (rc) return rc;
     } else if (!mx_is_reduction(n->op) || !place_reduction(m, i)) {
       uint8_t kind = mx_ops[n->op].kind;
+      for (int k = 0; k < n->nin; k++) see(m, n->in[k], SEVERAL);
       m->ready[i] = 2 * new_step(m, kind == MX_VIEW || kind == MX_ALIAS ? MX_STEP_VIEW : MX_STEP_KERNEL, i, -1) + 1;
     }
   }
@@ -253,6 +329,7 @@ static bool emit(const maker *m, const draft *d, const uint8_t *stored, mx_group
 static void plan_free(mx_plan *p) {
   for (int i = 0; i < p->nsteps; i++) mx_free(p->steps[i].group);
   mx_free(p->steps);
+  mx_free(p->last_read);
   mx_free(p->key);
   mx_free(p);
 }
@@ -265,10 +342,10 @@ void mx_plan_release(mx_plan *p) {
 static int write_plan(maker *m, mx_plan *plan, int *reg, int *last, uint8_t *stored) {
   mark_stored(m, stored);
   if (!(plan->steps = mx_calloc((size_t)m->nsteps, sizeof *plan->steps))) return mx_fail_memory();
-  plan->nsteps = m->nsteps;
   plan->bytes = sizeof *plan + (size_t)m->nsteps * sizeof *plan->steps;
   for (int i = 0; i < m->nsteps; i++) {
-    mx_step *s = &plan->steps[i];
+    if (m->steps[i].kind == MX_STEP_GROUP && m->steps[i].draft == NOBODY) continue; /* merged into another */
+    mx_step *s = &plan->steps[plan->nsteps++];
     s->kind = m->steps[i].kind;
     s->node = m->steps[i].node;
     if (s->kind != MX_STEP_GROUP) continue;
@@ -280,14 +357,14 @@ static int write_plan(maker *m, mx_plan *plan, int *reg, int *last, uint8_t *sto
     memcpy(s->group, &g, bytes);
     plan->bytes += bytes;
   }
-  return 0;
+  return m->alone ? 0 : mx_band_prepare(plan, m->p, m->held);
 }
 
 static mx_plan *try_make(const mx_piece *p, const uint8_t *held, const mx_backend *b, const uint32_t *class_of, int max_ins,
-                         bool alone, int *rc) {
+                         bool alone, bool merge, int *rc) {
   size_t n = (size_t)p->nnode, all = n + (size_t)p->nleaf;
   mx_plan *plan = mx_calloc(1, sizeof *plan);
-  maker m = {.p = p, .held = held, .backend = b, .class_of = class_of, .max_ins = max_ins, .alone = alone};
+  maker m = {.p = p, .held = held, .backend = b, .class_of = class_of, .max_ins = max_ins, .alone = alone, .merge = merge && !alone};
   int *ints = mx_malloc((4 * n + all) * sizeof *ints);
   uint8_t *stored = mx_malloc(n);
   m.steps = mx_malloc(n * sizeof *m.steps);
@@ -314,8 +391,8 @@ static mx_plan *try_make(const mx_piece *p, const uint8_t *held, const mx_backen
 
 static mx_plan *make(const mx_piece *p, const uint8_t *held, const mx_backend *b, const uint32_t *class_of, bool alone) {
   int rc = -1;
-  mx_plan *plan = NULL;
-  for (int max = alone ? 1 : MX_PROGRAM_MAX; rc == -1 && max >= 1; max /= 4) plan = try_make(p, held, b, class_of, max, alone, &rc);
+  mx_plan *plan = try_make(p, held, b, class_of, alone ? 1 : MX_PROGRAM_MAX, alone, true, &rc);
+  for (int max = alone ? 1 : MX_PROGRAM_MAX; rc == -1 && max >= 1; max /= 4) plan = try_make(p, held, b, class_of, max, alone, false, &rc);
   if (!plan) return NULL;
   plan->refs = 1;
   return plan;

@@ -48,6 +48,7 @@ typedef struct mx_plan {
   int key_words, nsteps;
   size_t bytes;
   mx_step *steps;
+  int32_t *last_read;                  /* for bands (run.h): [nodes] the step that reads a value last, INT32_MAX: held; NULL: there are none */
   struct mx_plan *next;                /* in its bucket */
 } mx_plan;
 
