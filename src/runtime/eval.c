@@ -2,12 +2,19 @@
  *
  * The graph lock guards the walk (walk_mark, walk_index), the planner and the claim: nodes that will be computed are SCHEDULED when it is
  * left, so no other thread enters them; it waits for them instead. Work is done outside the lock. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "core/alloc.h"
 #include "core/error.h"
+#include "core/parallel.h"
 #include "graph/graph.h"
 #include "runtime/key.h"
 #include "runtime/plan.h"
@@ -40,23 +47,60 @@ void mx_wait_end(void *state) {
   if (state) after_wait(state);
 }
 
+/* A thread that waits. Woken on the CPU of the one that wakes it, it would stand behind that one's next work: so it is kept off that CPU until
+ * it is awake. Under done_lock. */
+typedef struct sleeper {
+  struct sleeper *next;
+  const mx_array *a;
+  int tid;
+  bool called;    /* a is computed */
+  bool moved;
+  cpu_set_t cpus; /* its own set */
+} sleeper;
+static sleeper *sleepers;
+
+static void keep_off(sleeper *s, int cpu) {
+  cpu_set_t others;
+  if (s->moved || sched_getaffinity(s->tid, sizeof s->cpus, &s->cpus) || !CPU_ISSET(cpu, &s->cpus)) return;
+  others = s->cpus;
+  CPU_CLR(cpu, &others);
+  s->moved = CPU_COUNT(&others) && !sched_setaffinity(s->tid, sizeof others, &others);
+}
+
 static void wait_computed(mx_array *a) {
   if (status_of(a) != MX_SCHEDULED) return;
   void *state = mx_wait_begin();
+  sleeper me = {.a = a, .tid = (int)syscall(SYS_gettid)};
   atomic_fetch_add(&waiters, 1);
+  mx_parallel_waiting(1);
   pthread_mutex_lock(&done_lock);
+  me.next = sleepers;
+  sleepers = &me;
   while (atomic_load(&a->status) == MX_SCHEDULED) pthread_cond_wait(&done_cond, &done_lock);
+  sleeper **at = &sleepers;
+  while (*at != &me) at = &(*at)->next;
+  *at = me.next;
+  if (!me.called) mx_parallel_waiting(-1);
   pthread_mutex_unlock(&done_lock);
+  if (me.moved) sched_setaffinity(0, sizeof me.cpus, &me.cpus);
   atomic_fetch_sub(&waiters, 1);
   mx_wait_end(state);
 }
 
 static void announce(void) {
+  enum { FEW = 4 };
   atomic_thread_fence(memory_order_seq_cst);
-  if (!atomic_load(&waiters)) return;
+  int n = atomic_load(&waiters), cpu = sched_getcpu();
+  if (!n) return;
   pthread_mutex_lock(&done_lock);
-  pthread_cond_broadcast(&done_cond);
+  for (sleeper *s = sleepers; s; s = s->next) {
+    if (s->called || status_of(s->a) == MX_SCHEDULED) continue;
+    s->called = true;
+    mx_parallel_waiting(-1); /* from now on it needs a CPU */
+    if (n <= FEW && cpu >= 0) keep_off(s, cpu);
+  }
   pthread_mutex_unlock(&done_lock);
+  pthread_cond_broadcast(&done_cond);
 }
 
 static int failure_of(const mx_array *a) {

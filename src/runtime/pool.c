@@ -31,7 +31,9 @@ static struct {
   pthread_mutex_t busy;         /* held by the caller whose job runs */
   _Atomic int threads;          /* workers + 1; 0: not yet started */
   _Alignas(64) _Atomic uint64_t ticket;
-  _Atomic uint32_t epoch;       /* the futex word: low half of the job's number */
+  _Atomic uint32_t epoch;       /* the futex word: the number of the latest job that workers were called to */
+  _Atomic uint32_t helpers;     /* the first so many workers */
+  _Atomic int cpu;              /* where its caller runs */
   _Alignas(64) _Atomic int64_t done;
   _Atomic(range_fn) fn;
   _Atomic(void *) ctx;
@@ -42,6 +44,11 @@ static struct {
   _Atomic bool moved[KEPT_OFF]; /* its set of CPUs was made smaller; it takes this one back: */
   cpu_set_t cpus[KEPT_OFF];
 } pool = {.busy = PTHREAD_MUTEX_INITIALIZER};
+
+/* Threads that wait for work of streams. While there is none, the one that gave a stream its work is likely to be busy with the next: then
+ * the stream's thread leaves it a CPU. Its job is published all the same, and whoever begins to wait calls the worker that was left out. */
+static _Atomic int waiting;
+static _Thread_local bool background;
 
 static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local bool inside;
@@ -89,10 +96,24 @@ static void take_back(int i) {
   }
 }
 
-static void wake_workers(void) {
-  int cpu = sched_getcpu(), n = atomic_load_explicit(&pool.threads, memory_order_relaxed) - 1;
+/* Calls the workers to job `epoch`, whose caller runs on `cpu`. */
+static void call_workers(uint32_t epoch, int cpu) {
+  atomic_store(&pool.epoch, epoch);
+  if (!atomic_load(&pool.sleepers)) return;
+  int n = atomic_load_explicit(&pool.threads, memory_order_relaxed) - 1;
   for (int i = 0; cpu >= 0 && i < n && n <= KEPT_OFF; i++) keep_off(i, cpu);
   wake_all(&pool.epoch);
+}
+
+void mx_parallel_background(void) { background = true; }
+
+void mx_parallel_waiting(int by) {
+  atomic_fetch_add(&waiting, by);
+  uint32_t all = (uint32_t)atomic_load(&pool.threads) - 1;
+  if (by < 0 || (int32_t)all <= 0 || atomic_load(&pool.helpers) == all) return;
+  /* Should the next job begin meanwhile, its call may be lost: its caller does it all. */
+  atomic_store(&pool.helpers, all);
+  call_workers((uint32_t)(atomic_load(&pool.ticket) >> 32), atomic_load(&pool.cpu));
 }
 
 static void *worker(void *at) {
@@ -115,7 +136,7 @@ static void *worker(void *at) {
       take_back(me);
     }
     seen = now;
-    take_chunks(now);
+    if ((uint32_t)me < atomic_load(&pool.helpers)) take_chunks(now);
   }
   return NULL;
 }
@@ -204,10 +225,13 @@ void mx_parallel(int64_t n, int64_t grain, range_fn fn, void *ctx) {
   atomic_store_explicit(&pool.grain, grain, memory_order_relaxed);
   atomic_store_explicit(&pool.chunks, (uint32_t)chunks, memory_order_relaxed);
   atomic_store_explicit(&pool.done, 0, memory_order_relaxed);
-  uint32_t epoch = atomic_load_explicit(&pool.epoch, memory_order_relaxed) + 1;
-  atomic_store_explicit(&pool.ticket, (uint64_t)epoch << 32, memory_order_release);
-  atomic_store(&pool.epoch, epoch);
-  if (atomic_load(&pool.sleepers)) wake_workers();
+  uint32_t epoch = (uint32_t)(atomic_load_explicit(&pool.ticket, memory_order_relaxed) >> 32) + 1;
+  uint32_t helpers = (uint32_t)pool.threads - 1 - (background && !atomic_load(&waiting));
+  int cpu = sched_getcpu();
+  atomic_store_explicit(&pool.cpu, cpu, memory_order_relaxed);
+  atomic_store(&pool.helpers, helpers);
+  atomic_store(&pool.ticket, (uint64_t)epoch << 32);
+  if (helpers) call_workers(epoch, cpu);
   inside = true;
   take_chunks(epoch);
   inside = false;
