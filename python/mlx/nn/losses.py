@@ -123,3 +123,21 @@ def margin_ranking_loss(
 ) -> mx.array:
     """``max(0, margin - targets * (inputs1 - inputs2))``: the first should be larger where the target is 1, not -1."""
     return _nn.margin_ranking_loss(inputs1, inputs2, targets, margin, reduction)
+
+
+def ctc_loss(
+    log_probs: mx.array,
+    targets: mx.array,
+    input_lengths: mx.array,
+    target_lengths: mx.array,
+    blank: int = 0,
+    zero_infinity: bool = False,
+    reduction: Reduction = "mean",
+) -> mx.array:
+    """Minus the log of the probability that ``log_probs`` ``(N, T, C)`` give to the labels ``targets`` ``(N, S)``.
+
+    The labels may come at any steps, in their order, with ``blank`` between; the lengths ``(N,)`` say how many steps and
+    labels count. Too few steps give infinity, or 0 with ``zero_infinity``. "mean" divides by the lengths of the targets
+    first, as PyTorch does.
+    """
+    return _nn.ctc_loss(log_probs, targets, input_lengths, target_lengths, blank, zero_infinity, reduction)

@@ -130,3 +130,79 @@ class AvgPool3d(_Pool3d, _AvgPool):
         padding: Optional[Union[int, Tuple[int, int, int]]] = 0,
     ):
         super().__init__(3, kernel_size, stride, padding)
+
+
+class _AdaptivePool(Module):
+    _pool = None
+
+    def __init__(self, n, output_size) -> None:
+        super().__init__()
+        sizes = (output_size,) * n if output_size is None or isinstance(output_size, int) else tuple(output_size)
+        if len(sizes) != n or not all(i is None or (isinstance(i, int) and i > 0) for i in sizes):
+            raise ValueError(
+                f"[{type(self).__name__}] 'output_size' must be a positive integer, None or a tuple of {n} of them, "
+                f"but {output_size} was given"
+            )
+        self._output_size = sizes
+
+    def _extra_repr(self) -> str:
+        return f"output_size={self._output_size}"
+
+    def __call__(self, x: mx.array) -> mx.array:
+        sizes = self["_output_size"]
+        if x.ndim != len(sizes) + 2:
+            raise ValueError(
+                f"[{type(self).__name__}] The input must have a batch, {len(sizes)} spatial and a channel dimension, "
+                f"but its shape is {x.shape}."
+            )
+        return self._pool(x, [-1 if i is None else i for i in sizes])
+
+
+class _AdaptiveAvgPool(_AdaptivePool):
+    _pool = staticmethod(_nn.adaptive_avg_pool)
+
+
+class _AdaptiveMaxPool(_AdaptivePool):
+    _pool = staticmethod(_nn.adaptive_max_pool)
+
+
+class AdaptiveAvgPool1d(_AdaptiveAvgPool):
+    """The mean of each of ``output_size`` bins along the spatial axis, of any input; None keeps the axis."""
+
+    def __init__(self, output_size: Optional[int]):
+        super().__init__(1, output_size)
+
+
+class AdaptiveAvgPool2d(_AdaptiveAvgPool):
+    """The mean of each of ``output_size`` bins along the spatial axes, of any input; None keeps an axis."""
+
+    def __init__(self, output_size: Union[int, None, Tuple[Optional[int], Optional[int]]]):
+        super().__init__(2, output_size)
+
+
+class AdaptiveAvgPool3d(_AdaptiveAvgPool):
+    """The mean of each of ``output_size`` bins along the spatial axes, of any input; None keeps an axis."""
+
+    def __init__(self, output_size: Union[int, None, Tuple[Optional[int], Optional[int], Optional[int]]]):
+        super().__init__(3, output_size)
+
+
+class AdaptiveMaxPool1d(_AdaptiveMaxPool):
+    """The largest value of each of ``output_size`` bins along the spatial axis, of any input; None keeps the axis."""
+
+    def __init__(self, output_size: Optional[int]):
+        super().__init__(1, output_size)
+
+
+class AdaptiveMaxPool2d(_AdaptiveMaxPool):
+    """The largest value of each of ``output_size`` bins along the spatial axes, of any input; None keeps an axis."""
+
+    def __init__(self, output_size: Union[int, None, Tuple[Optional[int], Optional[int]]]):
+        super().__init__(2, output_size)
+
+
+class AdaptiveMaxPool3d(_AdaptiveMaxPool):
+    """The largest value of each of ``output_size`` bins along the spatial axes, of any input; None keeps an axis."""
+
+    def __init__(self, output_size: Union[int, None, Tuple[Optional[int], Optional[int], Optional[int]]]):
+        super().__init__(3, output_size)
