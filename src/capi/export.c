@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "capi/callback.h"
-#include "core/map.h"
+#include "capi/map.h"
 #include "io/io.h"
 #include "mlx/c/export_extras.h"
 #include "transforms/export.h"

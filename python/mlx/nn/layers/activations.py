@@ -1,9 +1,9 @@
-"""Activations, as functions and as layers. What they compute is in C, src/nn/activations.c."""
+"""Activations, as functions and as layers. They are chains of element-wise operations, which evaluation fuses."""
 
+import math
 from typing import Any
 
 import mlx.core as mx
-from mlx.core import _nn
 from mlx.nn.layers.base import Module
 
 
@@ -14,87 +14,88 @@ def sigmoid(x: mx.array) -> mx.array:
 
 def relu(x: mx.array) -> mx.array:
     """``max(x, 0)``"""
-    return _nn.relu(x)
+    return mx.maximum(x, 0)
 
 
 def relu2(x: mx.array) -> mx.array:
     """``max(x, 0)`` squared"""
-    return _nn.relu2(x)
+    return mx.square(mx.maximum(x, 0))
 
 
 def relu6(x: mx.array) -> mx.array:
     """``min(max(x, 0), 6)``"""
-    return _nn.relu6(x)
+    return mx.minimum(mx.maximum(x, 0), 6.0)
 
 
 def leaky_relu(x: mx.array, negative_slope=0.01) -> mx.array:
     """``max(negative_slope * x, x)``"""
-    return _nn.leaky_relu(x, negative_slope)
+    return mx.maximum(negative_slope * x, x)
 
 
 def prelu(x: mx.array, alpha: mx.array) -> mx.array:
     """``max(0, x) + alpha * min(0, x)`` with a learned ``alpha``"""
-    return _nn.prelu(x, alpha)
+    return mx.maximum(0, x) + alpha * mx.minimum(0, x)
 
 
 def elu(x: mx.array, alpha=1.0) -> mx.array:
     """``x`` where positive, else ``alpha * (exp(x) - 1)``"""
-    return _nn.elu(x, alpha)
+    # the minimum keeps the other branch, and so the gradient, finite
+    return mx.where(x > 0, x, alpha * (mx.exp(mx.minimum(0, x)) - 1))
 
 
 def celu(x: mx.array, alpha=1.0) -> mx.array:
     """``max(x, 0) + alpha * (exp(min(x, 0) / alpha) - 1)``"""
-    return _nn.celu(x, alpha)
+    return mx.maximum(x, 0.0) + alpha * (mx.exp(mx.minimum(x, 0.0) / alpha) - 1)
 
 
 def selu(x: mx.array) -> mx.array:
     """:func:`elu` with the two constants that keep mean and variance of a normal input"""
-    return _nn.selu(x)
+    return elu(x, 1.67326) * 1.0507
 
 
 def silu(x: mx.array) -> mx.array:
     """``x * sigmoid(x)``"""
-    return _nn.silu(x)
+    return x * mx.sigmoid(x)
 
 
 def softplus(x: mx.array) -> mx.array:
     """``log(1 + exp(x))``"""
-    return _nn.softplus(x)
+    return mx.logaddexp(x, 0)
 
 
 def mish(x: mx.array) -> mx.array:
     """``x * tanh(softplus(x))``"""
-    return _nn.mish(x)
+    return x * mx.tanh(softplus(x))
 
 
 def log_sigmoid(x: mx.array) -> mx.array:
     """``log(sigmoid(x))``, exact for large arguments"""
-    return _nn.log_sigmoid(x)
+    return -softplus(-x)
 
 
 def softsign(x: mx.array) -> mx.array:
     """``x / (1 + |x|)``"""
-    return _nn.softsign(x)
+    return mx.divide(x, 1 + mx.abs(x))
 
 
 def softshrink(x, lambd: float = 0.5):
     """``x`` moved by ``lambd`` towards 0, and 0 between"""
-    return _nn.softshrink(x, lambd)
+    return mx.where(mx.abs(x) > lambd, x - mx.sign(x) * lambd, 0)
 
 
 def hard_shrink(x: mx.array, lambd=0.5) -> mx.array:
     """``x`` where its size is above ``lambd``, else 0"""
-    return _nn.hard_shrink(x, lambd)
+    return mx.where(mx.abs(x) > lambd, x, 0)
 
 
 def hard_tanh(x: mx.array, min_val=-1.0, max_val=1.0) -> mx.array:
     """``x`` cut off at both values"""
-    return _nn.hard_tanh(x, min_val, max_val)
+    return mx.minimum(mx.maximum(x, min_val), max_val)
 
 
 def hardswish(x: mx.array) -> mx.array:
     """``x * min(max(x + 3, 0), 6) / 6``"""
-    return _nn.hardswish(x)
+    return x * mx.minimum(mx.maximum(x + 3, 0), 6) / 6
 
 
 def tanh(x: mx.array) -> mx.array:
@@ -104,27 +105,28 @@ def tanh(x: mx.array) -> mx.array:
 
 def gelu(x) -> mx.array:
     """``x`` times the normal distribution function at ``x``"""
-    return _nn.gelu(x)
+    return x * (1 + mx.erf(x / math.sqrt(2))) / 2
 
 
 def gelu_approx(x: mx.array) -> mx.array:
     """:func:`gelu` by a tanh, off by less than 0.0005"""
-    return _nn.gelu_approx(x)
+    return 0.5 * x * (1 + mx.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
 def gelu_fast_approx(x: mx.array) -> mx.array:
     """:func:`gelu` by ``x * sigmoid(1.702 * x)``, off by less than 0.015"""
-    return _nn.gelu_fast_approx(x)
+    return x * mx.sigmoid(1.702 * x)
 
 
 def glu(x: mx.array, axis: int = -1) -> mx.array:
     """The first half of ``x`` along ``axis`` times the sigmoid of the second"""
-    return _nn.glu(x, axis)
+    a, b = mx.split(x, indices_or_sections=2, axis=axis)
+    return a * mx.sigmoid(b)
 
 
 def step(x: mx.array, threshold: float = 0.0):
     """1 from ``threshold`` on, else 0"""
-    return _nn.step(x, threshold)
+    return mx.where(x >= threshold, 1, 0)
 
 
 def softmax(x: mx.array, axis=-1) -> mx.array:
@@ -134,12 +136,12 @@ def softmax(x: mx.array, axis=-1) -> mx.array:
 
 def softmin(x: mx.array, axis=-1) -> mx.array:
     """:func:`softmax` of ``-x``"""
-    return _nn.softmin(x, axis)
+    return mx.softmax(-x, axis=axis)
 
 
 def log_softmax(x: mx.array, axis=-1) -> mx.array:
     """``x - log(sum(exp(x)))`` along ``axis``"""
-    return _nn.log_softmax(x, axis)
+    return x - mx.logsumexp(x, axis=axis, keepdims=True)
 
 
 def _layer(name, function):

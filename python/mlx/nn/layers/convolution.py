@@ -4,7 +4,6 @@ import math
 from typing import Union
 
 import mlx.core as mx
-from mlx.core import _nn
 from mlx.nn.layers.base import Module
 
 
@@ -55,7 +54,8 @@ class Conv1d(Module):
         )
 
     def __call__(self, x: mx.array) -> mx.array:
-        return _nn.conv(x, self["weight"], self.get("bias"), self.stride, self.padding, self.dilation, self.groups)
+        y = mx.conv1d(x, self["weight"], self.stride, self.padding, self.dilation, self.groups)
+        return y + self["bias"] if "bias" in self else y
 
 
 class Conv2d(Module):
@@ -91,7 +91,8 @@ class Conv2d(Module):
         )
 
     def __call__(self, x: mx.array) -> mx.array:
-        return _nn.conv(x, self["weight"], self.get("bias"), self["stride"], self["padding"], self.dilation, self.groups)
+        y = mx.conv2d(x, self["weight"], self["stride"], self["padding"], self.dilation, self.groups)
+        return y + self["bias"] if "bias" in self else y
 
 
 class Conv3d(Module):
@@ -121,4 +122,5 @@ class Conv3d(Module):
         )
 
     def __call__(self, x: mx.array) -> mx.array:
-        return _nn.conv(x, self["weight"], self.get("bias"), self["stride"], self["padding"], self.dilation, 1)
+        y = mx.conv3d(x, self["weight"], self.stride, self.padding, self.dilation)
+        return y + self["bias"] if "bias" in self else y
