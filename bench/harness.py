@@ -6,6 +6,7 @@ A benchmark is a module of this folder with
     CONTESTANTS  name -> (environment, function); the function prepares its work and returns a callable that does it
                  once. A float that the callable returns is the time in seconds instead of its duration.
     ROUNDS       how often each does its work (optional)
+    prepare      makes the files that they read, before any starts (optional)
     AT_MOST      name -> a smaller number of rounds, for the slow (optional)
 
 or, for many small pieces of work by the same opponents, with
@@ -34,10 +35,11 @@ def python_of(environment):
     return HERE / ".venvs" / environment / "bin" / "python"
 
 
-def settings():
-    """Two threads for everybody, whatever they use."""
+def settings(environment):
+    """Two threads for everybody, whatever they use. A path to our package is not for the others: theirs has the same name."""
     names = ["MLX_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]
-    return {**os.environ, **dict.fromkeys(names, str(THREADS)), "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
+    inherited = {k: v for k, v in os.environ.items() if environment == "cmlx" or k != "PYTHONPATH"}
+    return {**inherited, **dict.fromkeys(names, str(THREADS)), "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
 
 
 def two_cpus():
@@ -50,7 +52,7 @@ class Contestant:
 
     def __init__(self, module, name, environment):
         self.process = subprocess.Popen([python_of(environment), HERE / "harness.py", module, name, environment], text=True, cwd=HERE,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=settings(), preexec_fn=two_cpus)
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=settings(environment), preexec_fn=two_cpus)
         self.times = []
         self.answer()          # ready
 
@@ -71,11 +73,14 @@ class Contestant:
         self.process.wait()
 
 
-def compare(module, rounds=None, quiet=False):
-    """name -> its times in seconds; a contestant that cannot run is told and left out."""
+def compare(module, rounds=None, only=""):
+    """name -> its times in seconds, of the contestants with `only` in their name; one that cannot run is told and left out."""
     bench = importlib.import_module(module)
+    getattr(bench, "prepare", lambda: None)()
     contestants = {}
     for name, (environment, _) in bench.CONTESTANTS.items():
+        if only not in name:
+            continue
         if not python_of(environment).exists():
             print(f"  {name}: no bench/.venvs/{environment} (make bench-deps)", file=sys.stderr)
             continue

@@ -12,8 +12,8 @@ import sys
 
 import harness
 
-ALL = ["elementwise", "small_ops", "heavy", "sets", "train_digits", "train_text", "import_time", "build",
-       "sort", "gather", "scan", "reduce", "copies", "draws", "conv", "products", "quant", "fft", "linalg"]
+ALL = ["elementwise", "small_ops", "heavy", "sets", "train_digits", "train_text", "train_steps", "import_time", "build",
+       "sort", "gather", "scan", "reduce", "copies", "draws", "conv", "products", "quant", "fft", "linalg", "llm"]
 
 
 def row(claim, ours, theirs, ratio_min, ratio_median, allowed, unit):
@@ -45,7 +45,7 @@ def print_races(name, races):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=ALL, help=f"some of {', '.join(ALL)}")
-    parser.add_argument("--only", default="", help="races whose name contains this")
+    parser.add_argument("--only", default="", help="races and contestants whose name contains this")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--json", type=pathlib.Path)
     args = parser.parse_args()
@@ -64,10 +64,12 @@ def main():
             results[name] = {race: {who: harness.summary(t) for who, t in times.items()} for race, times in races.items()}
             print_races(name, races)
             continue
-        times = harness.compare(name, args.rounds)
+        times = harness.compare(name, args.rounds, args.only)
         results[name] = {who: harness.summary(t) for who, t in times.items()}
         for ours, theirs, allowed in bench.CLAIMS:
             if ours not in times or theirs not in times:
+                if args.only:
+                    continue
                 print(f"{name}: {ours} / {theirs}: not measured")
                 continue
             a, b = results[name][ours], results[name][theirs]

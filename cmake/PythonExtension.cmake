@@ -14,14 +14,14 @@ endif()
 # Wrappers and stub from ops/python.def; the headers tell which C functions exist.
 file(GLOB cmlx_public_headers CONFIGURE_DEPENDS include/mlx/c/*.h)
 set(cmlx_wrappers ${CMLX_GENERATED_DIR}/pycore.c)
-add_custom_command(OUTPUT ${cmlx_wrappers} ${CMLX_GENERATED_DIR}/px_have.h ${CMLX_GENERATED_DIR}/core.pyi
+add_custom_command(OUTPUT ${cmlx_wrappers} ${CMLX_GENERATED_DIR}/px_have.h ${CMLX_GENERATED_DIR}/core/__init__.pyi
   COMMAND ${Python_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/tools/pygen.py
           --def ${CMAKE_CURRENT_SOURCE_DIR}/ops/python.def --include ${CMAKE_CURRENT_SOURCE_DIR}/include
           --classes ${CMAKE_CURRENT_SOURCE_DIR}/python/ext/classes.pyi --out ${CMLX_GENERATED_DIR}
   DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/tools/pygen.py ${CMAKE_CURRENT_SOURCE_DIR}/ops/python.def
           ${CMAKE_CURRENT_SOURCE_DIR}/python/ext/classes.pyi ${cmlx_public_headers}
   COMMENT "pygen" VERBATIM)
-list(APPEND CMLX_GENERATED_STUBS ${CMLX_GENERATED_DIR}/core.pyi)
+list(APPEND CMLX_GENERATED_STUBS ${CMLX_GENERATED_DIR}/core) # the folder core/ lies beside the module, with stubs only
 
 add_library(cmlx_core MODULE ${cmlx_extension_sources} ${cmlx_wrappers} ${CMLX_GENERATED_EXTENSION})
 set(package_dir ${CMAKE_CURRENT_BINARY_DIR}/pkg/mlx)

@@ -1,4 +1,4 @@
-"""ops/functions.def and ops/extras.def -> the declarations in include/mlx/c and the wrappers of generated/capi_ops.c."""
+"""ops/functions.def, extras.def, optim.def and nn.def -> the declarations in include/mlx/c and the wrappers of generated/capi_ops.c."""
 import os
 import re
 import textwrap
@@ -6,7 +6,7 @@ import textwrap
 # Which types a header needs beside arrays, streams and vectors.
 INCLUDES = ["mlx/c/array.h", "mlx/c/optional.h", "mlx/c/stream.h", "mlx/c/vector.h"]
 WIDTH = 100
-TABLES = ["functions.def", "extras.def"]
+TABLES = {"functions.def": "graph/graph.h", "extras.def": "graph/graph.h", "optim.def": "optim/optim.h", "nn.def": "nn/nn.h"}  # and who declares the mx_ functions
 
 
 class Param:
@@ -63,7 +63,7 @@ def lines(ops):
 
 
 def read(ops):
-    """Both tables -> {header name: [Section, ...]}, the first section of each being the header's own."""
+    """The tables -> {header name: [Section, ...]}, the first section of each being the header's own."""
     headers, sections, fun = {}, None, None
     for path, n, line in lines(ops):
         line, where = line.rstrip("\n"), f"{path}:{n}"
@@ -153,7 +153,7 @@ def pass_on(f, params):
         elif p.handle == "mlx_vector_array":
             checks.append(f"  const mx_list *v_{p.name} = mx_capi_vector(&call, {p.name}, \"{p.name}\");")
             args += [f"v_{p.name}->n", f"v_{p.name}->at"]
-        elif p.type in ("const int*", "const int64_t*") and after is not None and after.name == p.name + "_num":
+        elif p.type in ("const int*", "const int64_t*", "const double*") and after is not None and after.name == p.name + "_num":
             checks.append(f"  mx_capi_need(&call, {p.name} != NULL || {after.name} == 0, \"{p.name}\");")
             args += [p.name, after.name]
             i += 1
@@ -177,7 +177,13 @@ def pass_on(f, params):
     return checks, args
 
 
-def wrapper(f):
+def pairs(ops):
+    """The graph functions of the element-wise ops with two operands."""
+    with open(os.path.join(ops, "elementwise.def"), encoding="utf-8") as rows:
+        return {"mx_" + m.group(1) for m in (re.match(r"BINARY\((\w+),", row) for row in rows) if m}
+
+
+def wrapper(f, pairs):
     taken = {"call", "out", "rc"} & {p.name for p in f.params}
     if taken:
         raise ValueError(f"{f.where}: {f.name} has a parameter named like a variable of the wrapper: {taken}")
@@ -189,6 +195,8 @@ def wrapper(f):
     checks, args = pass_on(f, rest)
     begin = f'mx_capi_begin(&call, "{f.tag}", {stream})' if stream else f'mx_capi_begin_no_stream(&call, "{f.tag}")'
     body = ["  mx_capi call;", f"  {begin};"] + checks
+    if f.internal in pairs:
+        body.insert(0, f"  if (mx_capi_pair(res, OP_{f.internal.removeprefix('mx_')}, {rest[0].name}, {rest[1].name}, {stream})) return 0;")
     call = f"{f.internal}({', '.join(['&call.scope'] + args)})"
     if not results:                                          # acts on state: no node is built
         body += [f"  return mx_capi_end_plain(&call, call.scope.rc ? call.scope.rc : {call.replace('&call.scope, ', '')});"]
@@ -210,9 +218,9 @@ def wrappers(ops):
     live = [(name, f) for name, parts in read(ops).items() for p in parts for f in p.functions if not f.todo]
     out = ["/* Written by tools/opgen.py from the tables in ops: each public function calls the graph function of",
            " * its name. src/capi/handles.h has the few helpers. */",
-           '#include "capi/handles.h"', '#include "graph/graph.h"']
+           '#include "capi/handles.h"'] + [f'#include "{h}"' for h in dict.fromkeys(TABLES.values())]
     out += [f'#include "mlx/c/{n}"' for n in dict.fromkeys(n for n, _ in live)]
-    return {"capi_ops.c": "\n\n".join(["\n".join(out)] + [wrapper(f) for _, f in live]) + "\n"}
+    return {"capi_ops.c": "\n\n".join(["\n".join(out)] + [wrapper(f, pairs(ops)) for _, f in live]) + "\n"}
 
 
 # ---- calls, for tests/c/capi_arguments_test.c --------------------------------------------------------------------
@@ -225,6 +233,8 @@ CHOICES = {"mlx_array": "some_array(g)", "mlx_vector_array": "some_vector(g)", "
            "mlx_optional_float": "(mlx_optional_float){(float)some_double(g), some_int(g) & 1}",
            "mlx_optional_dtype": "(mlx_optional_dtype){some_dtype(g), some_int(g) & 1}"}
 
+LISTS = {"const int*": "some_ints", "const int64_t*": "some_longs", "const double*": "some_doubles"}
+
 
 def call(f):
     """A C function that calls f with chosen arguments and gives its results to the test."""
@@ -235,10 +245,9 @@ def call(f):
             before.append(f"  {p.type[:-1]} {p.name} = {{NULL}};")
             args.append("&" + p.name)
             results.append(p)
-        elif p.type in ("const int*", "const int64_t*"):
-            wide = "int64_t" in p.type
+        elif p.type in LISTS:
             before.append(f"  size_t {p.name}_num;")
-            before.append(f"  {p.type[:-1]} *{p.name} = {'some_longs' if wide else 'some_ints'}(g, &{p.name}_num);")
+            before.append(f"  {p.type[:-1]} *{p.name} = {LISTS[p.type]}(g, &{p.name}_num);")
             args += [p.name, p.name + "_num"]
             i += 1
         else:

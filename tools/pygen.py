@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the functions of mlx.core from ops/python.def: pycore.c (wrappers, tables) and core.pyi (the stub).
+"""Writes the functions of mlx.core from ops/python.def: pycore.c (wrappers, tables) and core/*.pyi (the stubs).
 
     pygen.py --def ops/python.def --include include --classes python/ext/classes.pyi --out DIR
 
@@ -13,7 +13,7 @@ import os
 import re
 import sys
 
-ROOMS = ["core", "linalg", "fft", "random", "fast", "distributed", "metal", "cuda"]
+ROOMS = ["core", "linalg", "fft", "random", "fast", "distributed", "metal", "cuda", "_optim", "_nn"]
 
 
 class Param:
@@ -155,7 +155,7 @@ class Row:
         self.name, self.sig, self.call, self.doc = name, Sig(sig), call, doc
         room, _, self.short = name.rpartition(".")
         self.room = room or "core"
-        self.id = name.replace(".", "_")
+        self.id = (name.lstrip("_") if room else name).replace(".", "_")  # _optim.adam is mlx_optim_adam
 
     def needs(self):
         if self.call == "-":
@@ -268,6 +268,8 @@ def convert(sig, i):
         return [f"  mlx_optional_int {n} = {init};"], when(f"px_to_int_or_none({given}, &{n})"), []
     if t == "float":
         return [f"  double {n} = {lit or 0};"], when(f"px_to_double({given}, &{n})"), []
+    if t == "float|seq[float]":
+        return [f"  px_doubles {n} = {{.n = 0}};"], when(f"px_to_doubles({given}, &{n})"), []
     if t in ("float|None", "None|float"):
         return [f"  mlx_optional_float {n} = {{0, false}};"], when(f"px_to_float_or_none({given}, &{n})"), []
     if t in ("bool", "bool|None"):
@@ -342,7 +344,7 @@ def arguments(sig):
             out.append("S_.h")
         elif "array" in t or p.stars:
             out.append(f"{n}.h")
-        elif "seq[int]" in t or "tuple[int" in t:
+        elif "seq[int]" in t or "tuple[int" in t or "seq[float]" in t:
             out.append(f"{n}.v, (size_t){n}.n")
         else:
             out.append(n)
@@ -463,7 +465,7 @@ def emit(rows, methods, aliases, have):
     protos = [f"int {c}(PyObject **v, PyObject **out);" for c in sorted(custom)]
     out = head + protos + [""] + src
     for r in ROOMS:
-        out += [f"PyMethodDef px_{r}_functions[] = {{"] + tables[r] + ["    {0}};", ""]
+        out += [f"PyMethodDef px_{r.lstrip('_')}_functions[] = {{"] + tables[r] + ["    {0}};", ""]
     out += ["const px_named px_named_results[] = {"]
     for name, (room, fields) in NAMED.items():
         out += [f'    {{"{room}", "{name}", "{" ".join(fields)}"}},']
@@ -520,8 +522,7 @@ def stub_sig(name, sig, method, doc, indent=""):
             parts.append("/")
     parts += late
     if name in OVERLOADS and not method:
-        static = [indent + "@staticmethod"] if indent else []
-        return sum(([indent + "@overload"] + static + [f"{indent}def {name}{form}: ..."] for form in OVERLOADS[name]), []) + [""]
+        return sum(([indent + "@overload", f"{indent}def {name}{form}: ..."] for form in OVERLOADS[name]), []) + [""]
     return [f'{indent}def {name}({", ".join(parts)}) -> {stub_type(sig.result)}:', f'{indent}    """{doc}{sig.also()}"""', ""]
 
 
@@ -543,32 +544,45 @@ def stub(ok, methods, aliases, classes):
     for new, old in aliases:
         if old in ok and "." not in old:
             out.append(f"{new} = {old}")
-    for room in ROOMS[1:]:
-        out += [f"class {room}:"] + IN_ROOM.get(room, [])
-        for name, (where, fields) in NAMED.items():
-            if where == room:
-                out += named_class(name, fields, "    ")
-        inside = [r for r in ok.values() if r.room == room and not r.short.startswith("__")]
-        for r in inside:
-            static = [] if r.short in OVERLOADS else ["    @staticmethod"]
-            out += static + stub_sig(r.short, r.sig, False, r.doc, "    ")
-        if not inside:
-            out += ["    ..."]
-    # the dtype of the name bool hides the type inside the stub
-    return re.sub(r"(?<![\w.'\"])bool(?=[\s,\])|=:]|$)(?!: Dtype)", "builtins.bool", "\n".join(out)) + "\n"
+    out += [f"from mlx.core import {room} as {room}" for room in ROOMS[1:]]
+    return builtin_bool("\n".join(out)) + "\n"
 
 
-def named_class(name, fields, indent=""):
-    return [f"{indent}class {name}(NamedTuple):"] + [f"{indent}    {f}: array" for f in fields] + [""]
+def builtin_bool(text):  # the dtype of the name bool hides the type inside the stub
+    return re.sub(r"(?<![\w.'\"])bool(?=[\s,\])|=:]|$)(?!: Dtype)", "builtins.bool", text)
+
+
+def named_class(name, fields):
+    return [f"class {name}(NamedTuple):"] + [f"    {f}: array" for f in fields] + [""]
+
+
+def stub_of_room(room, ok, classes):
+    """The stub of a submodule: it imports what it names."""
+    out = list(IN_ROOM.get(room, []))
+    for name, (where, fields) in NAMED.items():
+        if where == room:
+            out += named_class(name, fields)
+    for row in ok.values():
+        if row.room == room and not row.short.startswith("__"):
+            out += stub_sig(row.short, row.sig, False, row.doc)
+    text = re.sub(rf"\b{room}\.(?=[A-Z])", "", builtin_bool("\n".join(out)))
+    used = set(re.findall(r"\w+", re.sub(r'""".*?"""', "", text, flags=re.S)))
+    names = {a or b for a, b in re.findall(r"^(?:class (\w+)|(\w+)(?:: \w+)? =)", open(classes).read(), flags=re.M)} & used
+    lines = [f'"""The functions of mlx.core.{room}."""', "# Written by tools/pygen.py from ops/python.def. Do not edit.", "import builtins"]
+    lines += ["from pathlib import Path"] if "Path" in used else []
+    typing = sorted(used & {"Any", "BinaryIO", "Callable", "Literal", "NamedTuple", "Sequence", "overload"})
+    lines += [f"from typing import {', '.join(typing)}"] if typing else []
+    lines += [f"from mlx.core import {', '.join(sorted(names))}"] if names else []
+    return "\n".join(lines) + "\n\n" + text + "\n"
 
 
 IN_ROOM = {  # what is no function
-    "random": ["    state: Sequence[array]", ""],
+    "random": ["state: Sequence[array]", ""],
     "distributed": [
-        "    class Group:",
-        "        def rank(self) -> int: ...",
-        "        def size(self) -> int: ...",
-        "        def split(self, color: int, key: int = -1) -> distributed.Group: ...",
+        "class Group:",
+        "    def rank(self) -> int: ...",
+        "    def size(self) -> int: ...",
+        "    def split(self, color: int, key: int = -1) -> Group: ...",
         "",
     ],
 }
@@ -595,14 +609,16 @@ def main():
                     have |= set(re.findall(r"\b(mlx_\w+)\s*\(", open(os.path.join(folder, f)).read()))
     rows, methods, aliases = read_table(args.table)
     source, ok, skipped = emit(rows, methods, aliases, have)
-    os.makedirs(args.out, exist_ok=True)
+    os.makedirs(os.path.join(args.out, "core"), exist_ok=True)
     write(os.path.join(args.out, "pycore.c"), source)
     write(
         os.path.join(args.out, "px_have.h"),
         "/* Written by tools/pygen.py: which functions the headers declare. */\n"
         + "".join(f"#define PX_HAVE_{f} 1\n" for f in sorted(have)),
     )
-    write(os.path.join(args.out, "core.pyi"), stub(ok, methods, aliases, args.classes))
+    write(os.path.join(args.out, "core", "__init__.pyi"), stub(ok, methods, aliases, args.classes))
+    for room in ROOMS[1:]:
+        write(os.path.join(args.out, "core", f"{room}.pyi"), stub_of_room(room, ok, args.classes))
     if args.missing:
         print(f"{len(ok)} functions; without a C function yet: {' '.join(skipped)}", file=sys.stderr)
 

@@ -2,6 +2,10 @@
 
 The 1,797 images, 8 by 8 pixels, come with scikit-learn. A fifth of them is kept aside for the test. Writes a picture of
 the learning curve and of the worst mistakes to out/digits.png, and fails below 98 % of the test images.
+
+    python digits.py                              train, test, draw
+    python digits.py --export FILE                only write the images, for examples/c/digits.c
+    python digits.py --weights FILE               no training: test what a file holds, say one that examples/c/digits.c wrote
 """
 
 import argparse
@@ -66,6 +70,11 @@ def loss_fn(model: Net, images: mx.array, labels: mx.array) -> mx.array:
     return nn.losses.cross_entropy(model(images), labels, reduction="mean")
 
 
+def share(model: Net, test: Labelled) -> float:
+    """Of the test images that are read right."""
+    return float(mx.mean(mx.argmax(model(test[0]), axis=1) == test[1]).item())
+
+
 def train(
     model: Net, images: mx.array, labels: mx.array, test: Labelled, epochs: int, batch_size: int, learning_rate: float
 ) -> Any:
@@ -87,7 +96,7 @@ def train(
             mx.eval(model.state, optimizer.state, loss)
             losses.append(loss.item())
         model.eval()
-        correct = mx.mean(mx.argmax(model(test[0]), axis=1) == test[1]).item()
+        correct = share(model, test)
         history.append((np.mean(losses), correct))
         progress.show(epoch + 1, f"loss {history[-1][0]:.4f}  test {100 * correct:.2f} %")
     return np.array(history)
@@ -134,15 +143,25 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--goal", type=float, default=0.98, help="share of the test images that must be read right")
     parser.add_argument("--out", type=Path, default=Path("out/digits.png"))
+    parser.add_argument("--export", type=Path, metavar="FILE", help="only write the images into a .safetensors file")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="test these weights, without training")
     args = parser.parse_args()
 
     mx.random.seed(args.seed)
     start = time.perf_counter()
     (images, labels), test = load(args.seed)
+    if args.export:
+        names = ["train.images", "train.labels", "test.images", "test.labels"]
+        return mx.save_safetensors(str(args.export), dict(zip(names, [images, labels, *test])))
     model = Net()
     size = sum(p.size for _, p in tree_flatten(model.parameters()))
     print(f"{len(labels)} images to train on, {len(test[1])} to test on; {size:,} parameters")
-    history = train(model, images, labels, test, args.epochs, args.batch_size, args.learning_rate)
+    if args.weights:
+        model.load_weights(str(args.weights))
+        model.eval()
+        history = np.array([(loss_fn(model, images, labels).item(), share(model, test))])
+    else:
+        history = train(model, images, labels, test, args.epochs, args.batch_size, args.learning_rate)
     accuracy = history[-1, 1]
     draw(history, model, *test, args.out)
     wrong = round((1 - accuracy) * len(test[1]))

@@ -5,6 +5,7 @@ the loss on. The weights go to out/text.safetensors; a second process loads them
 
     python text.py                                train, save, then write as below
     python text.py --sample out/text.safetensors --prompt "The import statement"
+    python text.py --export FILE                  only write the text as numbers, for examples/c/text.c
 """
 
 import argparse
@@ -133,6 +134,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("out/text.safetensors"))
     parser.add_argument("--sample", type=Path, metavar="FILE", help="only load these weights and write")
+    parser.add_argument("--export", type=Path, metavar="FILE", help="only write the text into a .safetensors file")
     parser.add_argument("--prompt", default="The import statement")
     parser.add_argument("--length", type=int, default=400)
     parser.add_argument("--temperature", type=float, default=0.7)
@@ -147,6 +149,9 @@ def main() -> None:
     tokens = encode(text, alphabet)
     kept = len(tokens) // 10
     training, validation = tokens[:-kept], tokens[-kept:]
+    if args.export:
+        parts = {"training": training, "validation": validation}
+        return mx.save_safetensors(str(args.export), parts, {"alphabet": "".join(alphabet)})
     model = Model(len(alphabet))
     size = sum(p.size for _, p in tree_flatten(model.parameters()))
     print(f"{len(training):,} letters to train on, {kept:,} to validate on; {len(alphabet)} kinds; {size:,} parameters")

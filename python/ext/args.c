@@ -280,6 +280,20 @@ int px_to_repeated(PyObject *o, int n, px_ints *v) {
   return 0;
 }
 
+int px_to_doubles(PyObject *o, px_doubles *v) {
+  bool plain = !PyList_Check(o) && !PyTuple_Check(o);
+  Py_ssize_t n = plain ? 1 : px_length(o);
+  if (n < 0 || n > PX_MAX_NDIM) return PX_TYPE;
+  v->n = (int)n;
+  for (Py_ssize_t i = 0; i < n; i++) {
+    PyObject *item = plain ? Py_NewRef(o) : px_element(o, i);
+    int rc = item ? px_to_double(item, &v->v[i]) : PX_ERROR;
+    Py_XDECREF(item);
+    if (rc) return rc;
+  }
+  return 0;
+}
+
 /* ---- arrays ---- */
 
 int px_to_array(PyObject *o, px_arg *a) {

@@ -57,7 +57,7 @@ static int64_t int_limit(mlx_dtype t, bool low) {
   switch (t) {
   case MLX_UINT8:
   case MLX_UINT16:
-  case MLX_UINT32: return low ? INT32_MIN : hi[t];
+  case MLX_UINT32: return low ? 0 : hi[t];
   case MLX_INT8:
   case MLX_INT16:
   case MLX_INT32: return low ? lo[t] : hi[t];
@@ -86,7 +86,7 @@ int px_set_long(mlx_array *res, PyObject *o, int like) {
   if (like < 0)
     like = v >= INT32_MIN && v <= INT32_MAX ? MLX_INT32 : MLX_INT64;
   else if (v < int_limit((mlx_dtype)like, true) || v > int_limit((mlx_dtype)like, false)) {
-    PyErr_Format(PyExc_ValueError, "Converting %lld to %s would change its value: it is out of range.", v,
+    PyErr_Format(PyExc_ValueError, "Converting %lld to %s would result in overflow.", v,
                  px_dtype_name((mlx_dtype)like));
     return PX_ERROR;
   }

@@ -77,14 +77,20 @@ int px_do_linspace(PyObject **v, PyObject **out) {
   PX_RESULT(out, mlx_linspace(&res, start, stop, n, t, s.h));
 }
 
+/* The value of full: a Python int must fit an integer dtype. */
+static int fill_value(PyObject *o, mlx_optional_dtype t, px_arg *a) {
+  bool fit = t.has_value && t.value != MLX_BOOL && PyLong_Check(o) && !PyBool_Check(o);
+  return fit ? px_to_weak(o, t.value, a) : px_to_any(o, a);
+}
+
 int px_do_full(PyObject **v, PyObject **out) {
   px_ints shape;
   mlx_optional_dtype t = {MLX_FLOAT32, false};
   PX_ARG(vals);
   PX_STREAM(s);
   PX_TRY(px_to_size_or_shape(v[0], &shape));
-  PX_TRY(px_to_any(v[1], &vals));
   if (v[2]) PX_TRY(px_to_dtype_or_none(v[2], &t));
+  PX_TRY(fill_value(v[1], t, &vals));
   PX_TRY(px_stream_arg(v[3], &s));
   PX_RESULT(out, mlx_full(&res, shape.v, (size_t)shape.n, vals.h, t.has_value ? t.value : mlx_array_dtype(vals.h), s.h));
 }
@@ -95,25 +101,33 @@ int px_do_full_like(PyObject **v, PyObject **out) {
   PX_ARG(vals);
   PX_STREAM(s);
   PX_TRY(px_to_array(v[0], &a));
-  PX_TRY(px_to_any(v[1], &vals));
   if (v[2]) PX_TRY(px_to_dtype_or_none(v[2], &t));
+  if (!t.has_value) t = (mlx_optional_dtype){mlx_array_dtype(a.h), true};
+  PX_TRY(fill_value(v[1], t, &vals));
   PX_TRY(px_stream_arg(v[3], &s));
-  PX_RESULT(out, mlx_full_like(&res, a.h, vals.h, t.has_value ? t.value : mlx_array_dtype(a.h), s.h));
+  PX_RESULT(out, mlx_full_like(&res, a.h, vals.h, t.value, s.h));
 }
 
-static int constant_like(PyObject **v, PyObject **out, int (*make)(mlx_array *, const int *, size_t, mlx_dtype, mlx_stream)) {
+typedef int (*like_fn)(mlx_array *, const mlx_array, const mlx_stream);
+
+static int constant_like(PyObject **v, PyObject **out, like_fn make) {
   mlx_optional_dtype t = {MLX_FLOAT32, false};
   PX_ARG(a);
   PX_STREAM(s);
   PX_TRY(px_to_array(v[0], &a));
   if (v[1]) PX_TRY(px_to_dtype_or_none(v[1], &t));
   PX_TRY(px_stream_arg(v[2], &s));
-  PX_RESULT(out, make(&res, mlx_array_shape(a.h), mlx_array_ndim(a.h), t.has_value ? t.value : mlx_array_dtype(a.h), s.h));
+  if (!t.has_value || t.value == mlx_array_dtype(a.h)) PX_RESULT(out, make(&res, a.h, s.h));
+  mlx_array value = mlx_array_new_int(make == mlx_ones_like);
+  PyObject *r = px_new();
+  mlx_array res = r ? px_handle(r) : value;
+  int rc = r ? mlx_full_like(&res, a.h, value, t.value, s.h) : 1;
+  mlx_array_free(value);
+  *out = r;
+  return r ? px_finish(out, rc) : PX_ERROR;
 }
-static int zeros(mlx_array *res, const int *shape, size_t n, mlx_dtype t, mlx_stream s) { return mlx_zeros(res, shape, n, t, s); }
-static int ones(mlx_array *res, const int *shape, size_t n, mlx_dtype t, mlx_stream s) { return mlx_ones(res, shape, n, t, s); }
-int px_do_zeros_like(PyObject **v, PyObject **out) { return constant_like(v, out, zeros); }
-int px_do_ones_like(PyObject **v, PyObject **out) { return constant_like(v, out, ones); }
+int px_do_zeros_like(PyObject **v, PyObject **out) { return constant_like(v, out, mlx_zeros_like); }
+int px_do_ones_like(PyObject **v, PyObject **out) { return constant_like(v, out, mlx_ones_like); }
 
 static int no_copy(const char *tag) {
   PyErr_Format(PyExc_ValueError, "[%s] The array cannot be made without a copy.", tag);
@@ -217,13 +231,14 @@ int px_do_as_strided(PyObject **v, PyObject **out) {
     for (shape.n = 0; shape.n < ndim(a.h); shape.n++) shape.v[shape.n] = mlx_array_shape(a.h)[shape.n];
   for (int d = shape.n - 1; d >= 0; d--) strides[d] = step, step *= shape.v[d];
   if (!none(v[2])) {
-    if (!PySequence_Check(v[2])) return PX_TYPE;
-    if (PySequence_Size(v[2]) != shape.n) {
+    Py_ssize_t n = px_length(v[2]);
+    if (n < 0) return PX_TYPE;
+    if (n != shape.n) {
       PyErr_SetString(PyExc_ValueError, "[as_strided] shape and strides must have the same length.");
       return PX_ERROR;
     }
     for (int d = 0; d < shape.n; d++) {
-      PyObject *item = PySequence_GetItem(v[2], d);
+      PyObject *item = px_element(v[2], d);
       int rc = item ? px_to_int64(item, &strides[d]) : PX_ERROR;
       Py_XDECREF(item);
       PX_TRY(rc);
@@ -452,11 +467,12 @@ int px_do_tensordot(PyObject **v, PyObject **out) {
   PX_TRY(px_to_array(v[0], &a));
   PX_TRY(px_to_array(v[1], &b));
   PX_TRY(px_stream_arg(v[3], &s));
-  if (!v[2] || PyLong_Check(v[2])) {
+  bool list = v[2] && PySequence_Check(v[2]) && !(px_is_array(v[2]) && mlx_array_ndim(px_handle(v[2])) == 0);
+  if (!list) {
     PX_TRY(int_or(v[2], 2, &n));
     PX_RESULT(out, mlx_tensordot_axis(&res, a.h, b.h, n, s.h));
   }
-  if (!PySequence_Check(v[2]) || PySequence_Size(v[2]) != 2) {
+  if (PySequence_Size(v[2]) != 2) {
     PyErr_Clear();
     return PX_TYPE;
   }

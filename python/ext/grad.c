@@ -170,6 +170,55 @@ int px_grad_inputs(const px_grad_call *g, px_list *inputs) {
   return 0;
 }
 
+/* Finds leaf *left of a tree, and writes the way to it. */
+static bool find_leaf(PyObject *tree, int *left, char *at, size_t room) {
+  if (!PyList_Check(tree) && !PyTuple_Check(tree) && !PyDict_Check(tree)) return (*left)-- == 0;
+  bool found = false;
+  PyObject *key, *value;
+  if (!room || Py_EnterRecursiveCall(" in a nested container")) return PyErr_Clear(), false;
+  if (PyDict_Check(tree)) {
+    Py_ssize_t pos = 0;
+    while (!found && PyDict_Next(tree, &pos, &key, &value)) {
+      PyObject *repr = PyObject_Repr(key);
+      const char *text = repr ? PyUnicode_AsUTF8AndSize(repr, NULL) : NULL;
+      size_t n = (size_t)PyOS_snprintf(at, room, "[%s]", text ? text : "?");
+      Py_XDECREF(repr);
+      PyErr_Clear();
+      found = n < room && find_leaf(value, left, at + n, room - n);
+    }
+  } else
+    for (Py_ssize_t i = 0, end = PySequence_Size(tree); !found && i < end; i++) {
+      size_t n = (size_t)PyOS_snprintf(at, room, "[%zd]", i);
+      value = PySequence_GetItem(tree, i);
+      found = value && n < room && find_leaf(value, left, at + n, room - n);
+      Py_XDECREF(value);
+    }
+  Py_LeaveRecursiveCall();
+  if (!found) *at = 0;
+  return found;
+}
+
+/* The error of the library says by which input an operation without a gradient was reached: here this input has a name. */
+static void name_input(const px_grad_call *g) {
+  char name[400];
+  int left = mlx_ext_error_input();
+  if (left < 0) return;
+  Py_ssize_t n = PyTuple_Size(g->argnums), all = n + PyTuple_Size(g->argnames);
+  for (Py_ssize_t i = 0; i < all; i++) {
+    size_t used = 0;
+    PyObject *what = PyTuple_GetItem(i < n ? g->argnums : g->argnames, i < n ? i : i - n);
+    if (i < n) used = (size_t)PyOS_snprintf(name, sizeof name, "argument %ld", PyLong_AsLong(what));
+    else {
+      const char *text = PyUnicode_AsUTF8AndSize(what, NULL);
+      used = (size_t)PyOS_snprintf(name, sizeof name, "argument '%.200s'", text ? text : "?");
+    }
+    name[used] = 0;
+    if (!find_leaf(argument(g, i < n ? i : i - n, i >= n), &left, name + used, sizeof name - used)) continue;
+    mlx_ext_error_name_input(name);
+    return;
+  }
+}
+
 static int differentiate(px_grad_call *g, px_list *inputs, mlx_vector_array *values, mlx_vector_array *grads) {
   int *argnums = malloc((inputs->n + 1) * sizeof *argnums), rc;
   mlx_vector_array in = px_list_vector(inputs);
@@ -181,7 +230,10 @@ static int differentiate(px_grad_call *g, px_list *inputs, mlx_vector_array *val
   mlx_closure fun = mlx_closure_new_func_payload(px_grad_run, g, NULL);
   mlx_closure_value_and_grad both = mlx_closure_value_and_grad_new();
   rc = mlx_value_and_grad(&both, fun, argnums, inputs->n) || mlx_closure_value_and_grad_apply(values, grads, both, in);
-  if (rc) px_raise();
+  if (rc) {
+    name_input(g);
+    px_raise();
+  }
   mlx_closure_value_and_grad_free(both);
   mlx_closure_free(fun);
   mlx_vector_array_free(in);

@@ -81,10 +81,32 @@ static int parse_array(px_part *it, PyObject *o) {
   return 0;
 }
 
+/* The dimensions of a NumPy array or scalar of booleans; -1 for what is none. */
+static int numpy_mask_ndim(PyObject *o) {
+  int ndim = -1;
+  PyObject *dtype = PyObject_CheckBuffer(o) ? PyObject_GetAttrString(o, "dtype") : NULL, *kind = dtype ? PyObject_GetAttrString(dtype, "char") : NULL;
+  if (kind && PyUnicode_Check(kind) && PyUnicode_CompareWithASCIIString(kind, "?") == 0) {
+    PyObject *n = PyObject_GetAttrString(o, "ndim");
+    if (n) ndim = (int)PyLong_AsLong(n);
+    Py_XDECREF(n);
+  }
+  Py_XDECREF(kind);
+  Py_XDECREF(dtype);
+  PyErr_Clear();
+  return ndim;
+}
+
+static bool is_foreign_array(PyObject *o) {
+  return PyObject_CheckBuffer(o) && PyObject_HasAttrString(o, "__array__") && (numpy_mask_ndim(o) >= 0 || PySequence_Check(o));
+}
+
 static int consumed(PyObject *o) { /* dimensions that an element of the index stands for */
-  if (o == Py_None || o == Py_Ellipsis) return 0;
-  if (px_is_array(o) && mlx_array_dtype(px_handle(o)) == MLX_BOOL) return (int)mlx_array_ndim(px_handle(o));
-  int depth = 0;
+  if (o == Py_None || o == Py_Ellipsis || PyBool_Check(o)) return 0;
+  if (PyLong_Check(o) || PySlice_Check(o)) return 1;
+  if (px_is_array(o)) return mlx_array_dtype(px_handle(o)) == MLX_BOOL ? (int)mlx_array_ndim(px_handle(o)) : 1;
+  int depth = numpy_mask_ndim(o);
+  if (depth >= 0) return depth;
+  depth = 0;
   for (; PyList_Check(o) && PyList_Size(o) && depth < PX_MAX_NDIM; depth++) o = PyList_GetItem(o, 0);
   return PyBool_Check(o) && depth ? depth : 1;
 }
@@ -115,9 +137,11 @@ static int parse_one(px_index *x, PyObject *o, int *dim) {
   x->n++; /* counted before it may fail, so that its array is dropped */
   if (PySlice_Check(o))
     rc = parse_slice(it, o, x->shape[*dim]);
-  else if (px_is_array(o) || PyList_Check(o))
+  else if (PyLong_Check(o) && !PyBool_Check(o))
+    rc = parse_int(it, o, *dim, x->shape[*dim]);
+  else if (px_is_array(o) || PyList_Check(o) || PyBool_Check(o) || is_foreign_array(o)) /* a bool is a mask of no dimensions */
     rc = parse_array(it, o);
-  else if (PyIndex_Check(o) && !PyBool_Check(o))
+  else if (PyIndex_Check(o))
     rc = parse_int(it, o, *dim, x->shape[*dim]);
   else
     rc = bad_index();

@@ -98,6 +98,11 @@ typedef struct px_ints {
   int v[PX_MAX_NDIM];
 } px_ints;
 
+typedef struct px_doubles {
+  int n;
+  double v[PX_MAX_NDIM];
+} px_doubles;
+
 typedef struct px_stream {
   mlx_stream h;
   bool own;
@@ -137,6 +142,7 @@ int px_to_ints(PyObject *o, px_ints *v);            /* None, an int or a sequenc
 int px_to_shape(PyObject *o, px_ints *v);           /* a sequence */
 int px_to_size_or_shape(PyObject *o, px_ints *v);   /* an int or a sequence */
 int px_to_repeated(PyObject *o, int n, px_ints *v); /* an int (repeated) or n of them */
+int px_to_doubles(PyObject *o, px_doubles *v);      /* a number or a sequence of them */
 int px_to_dtype(PyObject *o, mlx_dtype *v);
 int px_to_dtype_or(PyObject *o, mlx_dtype otherwise, mlx_dtype *v);
 int px_to_stream(PyObject *o, px_stream *s);
@@ -241,7 +247,7 @@ bool px_is_random_state(PyObject *o);
 
 /* The generated tables (tools/pygen.py from ops/python.def). */
 extern PyMethodDef px_core_functions[], px_linalg_functions[], px_fft_functions[], px_random_functions[], px_fast_functions[],
-    px_distributed_functions[], px_metal_functions[], px_cuda_functions[];
+    px_distributed_functions[], px_metal_functions[], px_cuda_functions[], px_optim_functions[], px_nn_functions[];
 extern PyMethodDef px_array_generated[];
 typedef struct px_named {
   const char *room, *name, *fields;

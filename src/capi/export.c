@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "capi/callback.h"
-#include "capi/map.h"
+#include "core/map.h"
 #include "io/io.h"
 #include "mlx/c/export_extras.h"
 #include "transforms/export.h"

@@ -13,6 +13,8 @@
 int mlx_ext_error_kind(void) { return mx_error_kind(); }
 const char *mlx_ext_error_python(void) { return mx_error_python(mx_error_kind()); }
 const char *mlx_ext_error_message(void) { return mx_error_message(); }
+int mlx_ext_error_input(void) { return mx_error_input(); }
+void mlx_ext_error_name_input(const char *name) { mx_error_name_input(name); }
 int mlx_ext_callback_failed(void) { return mx_fail(MX_ECALLBACK, "A callback failed."); }
 
 void mlx_ext_fail(const char *python, const char *message) {
@@ -59,9 +61,7 @@ int mlx_ext_foreign(mlx_array *res, void *data, size_t nbytes, int ndim, const i
 }
 
 mlx_stream mlx_ext_default_stream(void) {
-  static _Thread_local mx_stream current;
-  current = mx_default_stream();
-  return (mlx_stream){&current};
+  return (mlx_stream){(void *)mx_default_stream_place()};
 }
 
 mlx_dtype mlx_ext_promote(mlx_dtype a, mlx_dtype b) { return (mlx_dtype)mx_promote((mx_dtype)a, (mx_dtype)b); }

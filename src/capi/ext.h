@@ -24,6 +24,9 @@ extern "C" {
 int mlx_ext_error_kind(void);
 const char *mlx_ext_error_python(void);
 const char *mlx_ext_error_message(void);
+/* Which input of a differentiated function led to it (-1: none), and what to call that in the text. */
+int mlx_ext_error_input(void);
+void mlx_ext_error_name_input(const char *name);
 /* Records a failed callback, whose own error the caller keeps (a pending Python exception); returns non-zero. */
 int mlx_ext_callback_failed(void);
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "capi/files.h"
-#include "capi/map.h"
+#include "core/map.h"
 #include "mlx/c/gguf.h"
 #include "mlx/c/io.h"
 

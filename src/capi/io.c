@@ -7,7 +7,7 @@
 
 #include "capi/files.h"
 #include "capi/handles.h"
-#include "capi/map.h"
+#include "core/map.h"
 #include "mlx/c/io.h"
 #include "mlx/c/io_types.h"
 

@@ -9,9 +9,9 @@
 #include "core/alloc.h"
 #include "core/error.h"
 
-/* ---- blocks: one allocation an array, in steps of 32 bytes, kept in per-thread free lists ---- */
+/* ---- blocks: one allocation an array, in steps of 16 bytes, kept in per-thread free lists ---- */
 
-enum { STEP = 32, BLOCK_CLASSES = 24, KEEP = MX_KEEP_FREED * 4096 };
+enum { STEP = 16, BLOCK_CLASSES = 48, KEEP = MX_KEEP_FREED * 4096 };
 
 typedef struct free_block {
   struct free_block *next;
@@ -65,23 +65,16 @@ static void block_free(void *p, uint16_t class) {
   mine->count++;
 }
 
-mx_array *mx_array_alloc(mx_dtype t, int ndim, const int32_t *shape, int nin, int np) {
-  if (ndim > MX_MAX_NDIM) {
-    mx_fail(MX_EVALUE, "[array] At most %d dimensions are supported, got %d.", MX_MAX_NDIM, ndim);
-    return NULL;
-  }
-  size_t dims = ((size_t)ndim * sizeof(int32_t) + 7) & ~(size_t)7;
-  size_t bytes = sizeof(mx_array) + dims + 8 * ((size_t)ndim + (size_t)nin + (size_t)np);
+/* A block with all but shape, strides and size filled in; few inputs and dimensions have their place in the header. */
+static mx_array *header_new(mx_dtype t, int ndim, int nin, int np) {
+  size_t far_in = nin > 2 ? (size_t)nin : 0, far_dims = ndim > 1 ? (size_t)ndim : 0;
   uint16_t class;
-  mx_array *a = block_new(bytes, &class);
+  mx_array *a = block_new(sizeof(mx_array) + 8 * (far_dims + far_in + (size_t)np) + ((far_dims * sizeof(int32_t) + 7) & ~(size_t)7), &class);
   if (!a) {
     mx_fail_memory();
     return NULL;
   }
-  char *tail = (char *)(a + 1);
-  int64_t *strides = (int64_t *)tail;
-  mx_array **in = (mx_array **)(strides + ndim);
-  int64_t *p = (int64_t *)(in + nin);
+  int64_t *tail = (int64_t *)(a + 1);
   /* field by field: clearing the whole block first costs more than all of these together */
   atomic_init(&a->refs, 1);
   a->dtype = (uint8_t)t;
@@ -92,21 +85,30 @@ mx_array *mx_array_alloc(mx_dtype t, int ndim, const int32_t *shape, int nin, in
   a->stream = 0;
   a->nin = (uint16_t)nin;
   a->np = (uint16_t)np;
-  a->nout = 1;
-  a->block = class;
-  a->shape = (int32_t *)(p + np);
-  a->strides = strides;
-  a->data = NULL;
-  a->buf = NULL;
-  a->in = in;
-  a->p = p;
-  a->object = NULL;
-  a->outs = NULL;
-  a->event = NULL;
-  a->walk_next = NULL;
   a->walk_mark = 0;
   a->walk_index = 0;
-  for (int i = 0; i < nin; i++) a->in[i] = NULL;
+  a->own_in[0] = a->own_in[1] = NULL;
+  a->nout = 1;
+  a->block = class;
+  a->data = NULL;
+  a->buf = NULL;
+  a->object = NULL;
+  a->outs = NULL;
+  a->p = tail;
+  a->strides = far_dims ? tail + np : &a->own_stride;
+  a->in = far_in ? (mx_array **)(tail + np + far_dims) : a->own_in;
+  for (size_t i = 0; i < far_in; i++) a->in[i] = NULL;
+  a->shape = far_dims ? (int32_t *)(tail + (size_t)np + far_dims + far_in) : &a->own_dim;
+  return a;
+}
+
+mx_array *mx_array_alloc(mx_dtype t, int ndim, const int32_t *shape, int nin, int np) {
+  if (ndim > MX_MAX_NDIM) {
+    mx_fail(MX_EVALUE, "[array] At most %d dimensions are supported, got %d.", MX_MAX_NDIM, ndim);
+    return NULL;
+  }
+  mx_array *a = header_new(t, ndim, nin, np);
+  if (!a) return NULL;
   int64_t size = 1;
   bool overflow = false;
   for (int i = ndim - 1; i >= 0; i--) {
@@ -120,14 +122,23 @@ mx_array *mx_array_alloc(mx_dtype t, int ndim, const int32_t *shape, int nin, in
   a->size = size;
   if (overflow || size > INT64_MAX / 16) {
     mx_fail(MX_EVALUE, "[array] The shape %s has too many elements.", mx_shape_str(ndim, shape));
-    block_free(a, class);
+    block_free(a, a->block);
     return NULL;
   }
   return a;
 }
 
-static void free_event(mx_array *a) {
-  if (atomic_load_explicit(&a->status, memory_order_relaxed) == MX_FAILED) mx_free(a->event);
+mx_array *mx_array_alloc_like(mx_dtype t, const mx_array *x, int nin) {
+  mx_array *a = header_new(t, x->ndim, nin, 0);
+  if (!a) return NULL;
+  int64_t step = 1;
+  for (int i = x->ndim - 1; i >= 0; i--) {
+    a->shape[i] = x->shape[i];
+    a->strides[i] = step;
+    step = (int64_t)((uint64_t)step * (uint64_t)x->shape[i]); /* huge ones beside an empty one */
+  }
+  a->size = x->size;
+  return a;
 }
 
 static void free_outs(mx_array *a) {
@@ -150,15 +161,9 @@ void mx_array_destroy(mx_array *a) {
     mx_buffer_release(n->buf);
     if (n->outs) free_outs(n);
     if (n->object) mx_object_release(n->object);
-    if (n->event) free_event(n);
+    if (atomic_load_explicit(&n->status, memory_order_relaxed) == MX_FAILED) mx_free(n->event);
     block_free(n, n->block);
   }
-}
-
-void mx_set(mx_array **slot, mx_array *a) {
-  mx_array *old = *slot;
-  *slot = a;
-  mx_release(old);
 }
 
 /* ---- leaves ---- */

@@ -57,32 +57,37 @@ typedef struct mx_result {
 } mx_result;
 
 struct mx_array {
-  /* what the walks of eval read comes first: one cache line */
+  /* what the walks of eval read comes first: one cache line, with the inputs of most ops and the shape of a vector */
   _Atomic int32_t refs;
   uint8_t dtype;
   uint8_t ndim;
   uint8_t flags;
   _Atomic uint8_t status;
-  uint32_t walk_mark, walk_index; /* scratch of a walk under the graph lock */
-  uint16_t op;                    /* mx_opcode; OP_none for leaves */
+  uint16_t op; /* mx_opcode; OP_none for leaves */
   mx_stream stream;
   uint16_t nin, np;
+  union {
+    struct { uint32_t walk_mark, walk_index; }; /* scratch of a walk under the graph lock */
+    mx_array *walk_next;                        /* scratch of mx_array_destroy */
+    uintptr_t last;                             /* MX_BOUND: the step that reads it last */
+  };
   mx_array **in;       /* [nin] */
-  int64_t size;        /* number of elements */
+  mx_array *own_in[2]; /* where they are when there are no more */
   int32_t *shape;      /* [ndim] */
+  int64_t size;        /* number of elements */
   int64_t *strides;    /* [ndim], counted in elements, may be 0 or negative */
-  void *data;          /* the first element; NULL until available */
+  union {
+    void *data;  /* the first element; NULL until available */
+    void *event; /* once FAILED: the error (runtime/) */
+  };
   mx_buffer *buf;      /* what keeps data alive; NULL for data inside the block */
   int64_t *p;          /* [np] parameters: integers, or the bits of doubles (mx_bits, mx_unbits) */
   mx_object *object;   /* counted companion, or NULL */
   mx_result *outs;     /* [nout] of a tuple node, else NULL */
-  void *event;         /* once FAILED: the error (runtime/) */
-  union {
-    mx_array *walk_next; /* scratch of mx_array_destroy */
-    uintptr_t last;      /* MX_BOUND: the step that reads it last */
-  };
   uint16_t nout;
-  uint16_t block; /* size class of this block */
+  uint16_t block;      /* size class of this block */
+  int32_t own_dim;     /* where the shape of a vector is */
+  int64_t own_stride;
 };
 
 static inline int64_t mx_bits(double v) {
@@ -105,11 +110,17 @@ static inline void mx_release(mx_array *a) {
   if (a && mx_ref_drop(&a->refs)) mx_array_destroy(a);
 }
 /* *slot = a, releasing what was there; takes the reference to a. */
-void mx_set(mx_array **slot, mx_array *a);
+static inline void mx_set(mx_array **slot, mx_array *a) {
+  mx_array *old = *slot;
+  *slot = a;
+  mx_release(old);
+}
 
 /* A fresh array with one reference: header, shape (copied), row-contiguous strides, room for nin inputs and np parameters
  * (both left for the caller to fill; inputs are NULL). NULL and an error: out of memory, too many dimensions or elements. */
 mx_array *mx_array_alloc(mx_dtype t, int ndim, const int32_t *shape, int nin, int np);
+/* The same with x's shape and no parameters. */
+mx_array *mx_array_alloc_like(mx_dtype t, const mx_array *x, int nin);
 
 /* Available arrays. The data is copied. */
 mx_array *mx_array_scalar(mx_dtype t, const void *value);

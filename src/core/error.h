@@ -14,6 +14,11 @@ enum mx_error_kind {
 int mx_fail(int kind, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Out of memory; needs no memory itself. */
 int mx_fail_memory(void);
+/* Adds to the message of the last error by which input of a differentiated function it was reached; gives the kind. A face that has names for
+ * inputs asks which it was (-1: none) and gives its name instead. */
+int mx_error_reached_from(int input);
+int mx_error_input(void);
+void mx_error_name_input(const char *name);
 /* The last error of this thread; kind 0 and "" when there was none since mx_error_clear. */
 int mx_error_kind(void);
 const char *mx_error_message(void);

@@ -11,4 +11,9 @@
 void mx_parallel(int64_t n, int64_t grain, void (*fn)(void *ctx, int64_t begin, int64_t end), void *ctx);
 int mx_num_threads(void);
 
+/* The calling thread works for other threads: while none of them waits, it uses one CPU less. */
+void mx_parallel_background(void);
+/* by 1: the calling thread begins to wait for such work; by -1: it ends. */
+void mx_parallel_waiting(int by);
+
 #endif

@@ -29,6 +29,7 @@ int mx_set_default_device(mx_device d) {
 }
 
 mx_stream mx_default_stream(void) { return thread_stream; }
+const mx_stream *mx_default_stream_place(void) { return &thread_stream; }
 
 int mx_default_stream_of(mx_stream *s, mx_device d) {
   int rc = check_device("default_stream", d);

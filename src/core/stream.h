@@ -12,6 +12,7 @@ mx_device mx_default_device(void);
 int mx_set_default_device(mx_device d);           /* an error for a device that is not there */
 int mx_device_count(mx_device_type t);
 mx_stream mx_default_stream(void);                /* of this thread and the default device */
+const mx_stream *mx_default_stream_place(void);   /* where that stands */
 int mx_default_stream_of(mx_stream *s, mx_device d);
 int mx_set_default_stream(mx_stream s);
 int mx_stream_new(mx_stream *s, mx_device d);

@@ -24,6 +24,19 @@ static int checked(const mx_array *x, const mx_array *w, int want, int *k) {
   return 0;
 }
 
+/* Negative padding takes places off x, before it is dilated, as in MLX: x without them, and the padding 0. */
+static mx_array *cropped(mx_scope *s, mx_array *x, int k, int64_t *lo, int64_t *hi) {
+  for (int i = 0; i < k; i++) {
+    int64_t size = x->shape[1 + i], start = lo[i] < 0 ? -lo[i] : 0, stop = hi[i] < 0 ? size + hi[i] : size;
+    if (start > size) start = size;
+    if (stop < start) stop = start;
+    if (lo[i] < 0) lo[i] = 0;
+    if (hi[i] < 0) hi[i] = 0;
+    if (stop - start < size && !(x = mx_slice_axis(s, x, 1 + i, start, stop))) return NULL;
+  }
+  return x;
+}
+
 static mx_array *conv(mx_scope *s, mx_array *x, mx_array *w, int want, const int *stride, size_t ns, const int *lo, size_t nlo,
                       const int *hi, size_t nhi, const int *kd, size_t nkd, const int *id, size_t nid, int groups, bool flip) {
   if (!x || !w) return NULL;
@@ -39,6 +52,7 @@ static mx_array *conv(mx_scope *s, mx_array *x, mx_array *w, int want, const int
   p[1 + 5 * k] = groups;
   p[2 + 5 * k] = flip;
   mx_dtype t = mx_promote(x->dtype, w->dtype);
+  if (!(x = cropped(s, x, k, p + 1 + k, p + 1 + 2 * k))) return NULL;
   return mx_node2(s, OP_conv, mx_astype(s, x, t), mx_astype(s, w, t), 3 + 5 * k, p);
 }
 
@@ -49,24 +63,13 @@ mx_array *mx_conv_general(mx_scope *s, mx_array *input, mx_array *weight, const 
               groups, flip);
 }
 
-static bool not_negative(mx_scope *s, const char *tag, const int *padding, int n) {
-  for (int i = 0; i < n; i++)
-    if (padding[i] < 0) {
-      mx_scope_fail(s, MX_EVALUE, "[%s] Invalid padding %d: it must not be negative.", tag, padding[i]);
-      return false;
-    }
-  return true;
-}
-
 mx_array *mx_conv1d(mx_scope *s, mx_array *input, mx_array *weight, int stride, int padding, int dilation, int groups) {
-  if (!not_negative(s, "conv", &padding, 1)) return NULL;
   return conv(s, input, weight, 1, &stride, 1, &padding, 1, &padding, 1, &dilation, 1, NULL, 0, groups, false);
 }
 
 mx_array *mx_conv2d(mx_scope *s, mx_array *input, mx_array *weight, int stride_0, int stride_1, int padding_0, int padding_1,
                     int dilation_0, int dilation_1, int groups) {
   int stride[] = {stride_0, stride_1}, padding[] = {padding_0, padding_1}, dilation[] = {dilation_0, dilation_1};
-  if (!not_negative(s, "conv", padding, 2)) return NULL;
   return conv(s, input, weight, 2, stride, 2, padding, 2, padding, 2, dilation, 2, NULL, 0, groups, false);
 }
 
@@ -74,7 +77,6 @@ mx_array *mx_conv3d(mx_scope *s, mx_array *input, mx_array *weight, int stride_0
                     int padding_1, int padding_2, int dilation_0, int dilation_1, int dilation_2, int groups) {
   int stride[] = {stride_0, stride_1, stride_2}, padding[] = {padding_0, padding_1, padding_2},
       dilation[] = {dilation_0, dilation_1, dilation_2};
-  if (!not_negative(s, "conv", padding, 3)) return NULL;
   return conv(s, input, weight, 3, stride, 3, padding, 3, padding, 3, dilation, 3, NULL, 0, groups, false);
 }
 
@@ -94,8 +96,7 @@ static mx_array *exchanged(mx_scope *s, mx_array *w, int groups) {
 
 static mx_array *conv_transpose(mx_scope *s, mx_array *x, mx_array *w, int k, const int *stride, const int *padding,
                                 const int *dilation, const int *output_padding, int groups) {
-  if (!x || !w || !not_negative(s, "conv_transpose", padding, k) || !not_negative(s, "conv_transpose", output_padding, k))
-    return NULL;
+  if (!x || !w) return NULL;
   int n, rc = checked(x, w, k, &n);
   if (rc) return mx_scope_error(s, rc);
   int lo[3], hi[3], ones[3] = {1, 1, 1};
@@ -114,7 +115,7 @@ static mx_array *conv_transpose(mx_scope *s, mx_array *x, mx_array *w, int k, co
             size = ((int64_t)x->shape[1 + i] - 1) * stride[i] + reach + 1 - 2 * (int64_t)padding[i] + output_padding[i];
     lo[i] = (int)(reach - padding[i]);
     hi[i] = (int)(reach - padding[i] + output_padding[i]);
-    transpose = transpose && output_padding[i] < stride[i] && size > 0 && x->shape[1 + i] > 0 && w->shape[1 + i] > 0;
+    transpose = transpose && output_padding[i] >= 0 && output_padding[i] < stride[i] && size > 0 && x->shape[1 + i] > 0 && w->shape[1 + i] > 0;
     p[1 + i] = stride[i];
     p[1 + k + i] = p[1 + 2 * k + i] = padding[i];
     p[1 + 3 * k + i] = dilation[i];

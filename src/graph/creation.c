@@ -17,7 +17,10 @@ mx_array *mx_full(mx_scope *s, const int *shape, size_t n, mx_array *vals, mx_dt
   return mx_broadcast_to(s, mx_astype(s, vals, dtype), shape, n);
 }
 mx_array *mx_full_like(mx_scope *s, mx_array *a, mx_array *vals, mx_dtype dtype) {
-  return a ? mx_full(s, a->shape, a->ndim, vals, dtype) : NULL;
+  if (!a || !vals) return NULL;
+  if (mx_any_shape_wanted && (a->flags & MX_PLACEHOLDER) && !vals->ndim)
+    return mx_where(s, mx_int(s, MX_BOOL, 0), mx_astype(s, a, dtype), mx_astype(s, vals, dtype));
+  return mx_full(s, a->shape, a->ndim, vals, dtype);
 }
 mx_array *mx_zeros(mx_scope *s, const int *shape, size_t n, mx_dtype dtype) {
   return mx_full(s, shape, n, mx_int(s, dtype, 0), dtype);
@@ -25,8 +28,8 @@ mx_array *mx_zeros(mx_scope *s, const int *shape, size_t n, mx_dtype dtype) {
 mx_array *mx_ones(mx_scope *s, const int *shape, size_t n, mx_dtype dtype) {
   return mx_full(s, shape, n, mx_int(s, dtype, 1), dtype);
 }
-mx_array *mx_zeros_like(mx_scope *s, mx_array *x) { return x ? mx_zeros(s, x->shape, x->ndim, x->dtype) : NULL; }
-mx_array *mx_ones_like(mx_scope *s, mx_array *x) { return x ? mx_ones(s, x->shape, x->ndim, x->dtype) : NULL; }
+mx_array *mx_zeros_like(mx_scope *s, mx_array *x) { return x ? mx_full_like(s, x, mx_int(s, x->dtype, 0), x->dtype) : NULL; }
+mx_array *mx_ones_like(mx_scope *s, mx_array *x) { return x ? mx_full_like(s, x, mx_int(s, x->dtype, 1), x->dtype) : NULL; }
 
 /* A double as the 64 bits of an integer, signed or unsigned; what is out of both ranges is cut to them. */
 static int64_t whole(double v) {
@@ -203,8 +206,8 @@ static mx_array *shifted(mx_scope *s, mx_array *a, const int *axes, size_t n, bo
   if (n == 0 && !axes)
     for (; n < a->ndim; n++) ax[n] = (int)n;
   else {
-    int rc = n > MX_MAX_NDIM ? mx_fail(MX_EVALUE, "[fftshift] Too many axes: %zu.", n)
-                             : mx_norm_axes("fftshift", axes, n, a->ndim, ax);
+    int rc = n > MX_MAX_NDIM ? mx_fail(MX_EVALUE, "[fftshift] Too many axes: %zu.", n) : 0;
+    for (size_t i = 0; i < n && !rc; i++) rc = mx_norm_axes("fftshift", axes + i, 1, a->ndim, ax + i); /* one given twice shifts twice */
     if (rc) return mx_scope_error(s, rc);
   }
   for (size_t i = 0; i < n; i++) by[i] = back ? -(a->shape[ax[i]] / 2) : a->shape[ax[i]] / 2;

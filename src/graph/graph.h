@@ -21,12 +21,22 @@ typedef struct mx_scope {
   mx_array *small[12];
 } mx_scope;
 
-void mx_scope_begin(mx_scope *s, mx_stream stream);
+static inline void mx_scope_begin(mx_scope *s, mx_stream stream) {
+  s->stream = stream;
+  s->rc = 0;
+  s->n = 0;
+  s->cap = (int)(sizeof s->small / sizeof *s->small);
+  s->own = s->small;
+}
 /* Releases all that the scope owns; returns rc. */
 int mx_scope_end(mx_scope *s);
 /* Ends the scope with a as the result: a reference for the caller. NULL when the scope failed. */
 mx_array *mx_scope_result(mx_scope *s, mx_array *a);
-mx_array *mx_own(mx_scope *s, mx_array *a);  /* takes the reference to a (NULL is passed on); on failure releases it */
+mx_array *mx_own_slowly(mx_scope *s, mx_array *a);
+/* Takes the reference to a (NULL is passed on); on failure releases it. */
+static inline mx_array *mx_own(mx_scope *s, mx_array *a) {
+  return a && s->n < s->cap ? s->own[s->n++] = a : mx_own_slowly(s, a);
+}
 /* Records an error and marks the scope; always NULL. */
 mx_array *mx_scope_fail(mx_scope *s, int kind, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Marks the scope with rc, an error that is already recorded. */
@@ -43,6 +53,9 @@ typedef struct mx_aval {
 
 /* A node of op with the given inputs and parameters; infer checks them and gives the shape. */
 mx_array *mx_node(mx_scope *s, mx_opcode op, int nin, mx_array *const *in, int np, const int64_t *p);
+/* An element-wise node over two operands of one dtype and one shape (or a single element), without a scope and without a check left out:
+ * a reference for the caller, or NULL when mx_node has to look at it. */
+mx_array *mx_pair_node(mx_stream stream, mx_opcode op, mx_array *x, mx_array *y);
 /* The same for several results: fills res[nout] with pick nodes (owned by the scope). object is retained. */
 int mx_node_multi(mx_scope *s, mx_opcode op, int nin, mx_array *const *in, int np, const int64_t *p, mx_object *object, int nout,
                   mx_array **res);
@@ -112,6 +125,8 @@ int mx_async_eval(int n, mx_array *const *a);
 /* Set by functions that put a number made from a shape into the graph as a constant, as mean its divisor: what a shapeless compile
  * traces then holds for these shapes only. */
 extern _Thread_local bool mx_shape_used;
+/* While a graph is traced that shall serve all shapes: what takes its shape from an argument is then made of that argument. */
+extern _Thread_local bool mx_any_shape_wanted;
 /* While a branch of cond is traced, what it builds is told from what it captures: nodes carry the level at which they were built (15: or more). */
 extern _Thread_local uint8_t mx_level;
 extern _Atomic int mx_levels_open; /* of all threads */

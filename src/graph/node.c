@@ -4,6 +4,7 @@
 #include "graph/graph.h"
 
 _Thread_local bool mx_shape_used;
+_Thread_local bool mx_any_shape_wanted;
 _Thread_local uint8_t mx_level;
 _Atomic int mx_levels_open;
 
@@ -46,15 +47,21 @@ static mx_array *single(mx_scope *s, mx_stream stream, int op, int nin, mx_array
   return mx_own(s, a);
 }
 
-/* The common case without infer: an element-wise op on operands of one shape, or single elements beside them. */
-static mx_array *same_shapes(mx_scope *s, int op, int nin, mx_array *const *in) {
-  const mx_array *shaped = in[0], *typed = in[nin - 1];
+/* The operand whose shape an element-wise op over operands of one shape, or single elements beside them, has; NULL: it is not so simple. */
+static const mx_array *one_shape(int nin, mx_array *const *in) {
+  const mx_array *shaped = in[0];
   for (int i = 1; i < nin; i++)
     if (in[i]->ndim > shaped->ndim) shaped = in[i];
   for (int i = 0; i < nin; i++)
     if (in[i]->ndim && in[i] != shaped && !mx_same_shape(in[i], shaped)) return NULL;
-  if (!(mx_ops[op].dtypes & MX_BIT(typed->dtype))) return NULL;
-  mx_array *a = mx_array_alloc(mx_result_dtype(op, typed->dtype), shaped->ndim, shaped->shape, nin, 0);
+  return shaped;
+}
+
+/* The common case without infer. */
+static mx_array *same_shapes(mx_scope *s, int op, int nin, mx_array *const *in) {
+  const mx_array *shaped = one_shape(nin, in), *typed = in[nin - 1];
+  if (!shaped || !(mx_ops[op].dtypes & MX_BIT(typed->dtype))) return NULL;
+  mx_array *a = mx_array_alloc_like(mx_result_dtype(op, typed->dtype), shaped, nin);
   if (!a) return NULL;
   fill(a, s->stream, op, nin, in, 0, NULL);
   return mx_own(s, a);
@@ -64,6 +71,15 @@ mx_array *mx_node(mx_scope *s, mx_opcode op, int nin, mx_array *const *in, int n
   if (!all_given(s, nin, in)) return NULL;
   mx_array *a = mx_is_elementwise(op) && op != OP_astype ? same_shapes(s, op, nin, in) : NULL;
   return a ? a : single(s, s->stream, op, nin, in, np, p, NULL);
+}
+
+mx_array *mx_pair_node(mx_stream stream, mx_opcode op, mx_array *x, mx_array *y) {
+  const mx_array *shaped = y->ndim > x->ndim ? y : x, *other = shaped == x ? y : x;
+  if (x->dtype != y->dtype || !(mx_ops[op].dtypes & MX_BIT(x->dtype)) || (other->ndim && !mx_same_shape(x, y))) return NULL;
+  mx_array *a = mx_array_alloc_like(mx_result_dtype(op, x->dtype), shaped, 2);
+  if (a) fill(a, stream, op, 2, (mx_array *[]){x, y}, 0, NULL);
+  else mx_error_clear(); /* the long way tells */
+  return a;
 }
 
 /* The results of a tuple: one block for the records, strides and shapes. */

@@ -5,14 +5,6 @@
 
 #include "graph/graph.h"
 
-void mx_scope_begin(mx_scope *s, mx_stream stream) {
-  s->stream = stream;
-  s->rc = 0;
-  s->n = 0;
-  s->cap = (int)(sizeof s->small / sizeof *s->small);
-  s->own = s->small;
-}
-
 int mx_scope_end(mx_scope *s) {
   for (int i = 0; i < s->n; i++) mx_release(s->own[i]);
   if (s->own != s->small) mx_free(s->own);
@@ -40,7 +32,7 @@ static int grow(mx_scope *s) {
   return 0;
 }
 
-mx_array *mx_own(mx_scope *s, mx_array *a) {
+mx_array *mx_own_slowly(mx_scope *s, mx_array *a) {
   if (!a) return mx_scope_error(s, mx_error_kind());
   int rc = s->n == s->cap ? grow(s) : 0;
   if (rc) {

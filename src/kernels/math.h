@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/half.h"
+#include "kernels/erfinv.h"
 
 #define MX_CAT_(a, b) a##_##b
 #define MX_CAT(a, b) MX_CAT_(a, b)

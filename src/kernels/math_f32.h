@@ -154,8 +154,14 @@ static inline bool mx_isinf_f32(float x) { return __builtin_fabsf(x) == INFINITY
 static inline bool mx_isfinite_f32(float x) { return __builtin_fabsf(x) < INFINITY; }
 static inline bool mx_less_f32(float x, float y) { return x < y; }
 static inline bool mx_less_equal_f32(float x, float y) { return x <= y; }
-static inline float mx_maximum_f32(float x, float y) { return ((x > y) | (x != x)) ? x : y; }
-static inline float mx_minimum_f32(float x, float y) { return ((x < y) | (x != x)) ? x : y; }
+static inline float mx_maximum_f32(float x, float y) { /* one instruction, and a NaN of x put right; one of y stays */
+  float m = x > y ? x : y;
+  return x != x ? x : m;
+}
+static inline float mx_minimum_f32(float x, float y) { /* one instruction, and a NaN of x put right; one of y stays */
+  float m = x < y ? x : y;
+  return x != x ? x : m;
+}
 static inline bool mx_signbit_f32(float x) { return mx_bits_f32(x) >> 31; }
 static inline float mx_copysign_f32(float x, float y) { return __builtin_copysignf(x, y); }
 static inline float mx_hypot_f32(float x, float y) {

@@ -20,8 +20,14 @@ static inline bool mx_isinf_f64(double x) { return __builtin_fabs(x) == INFINITY
 static inline bool mx_isfinite_f64(double x) { return __builtin_fabs(x) < INFINITY; }
 static inline bool mx_less_f64(double x, double y) { return x < y; }
 static inline bool mx_less_equal_f64(double x, double y) { return x <= y; }
-static inline double mx_maximum_f64(double x, double y) { return ((x > y) | (x != x)) ? x : y; }
-static inline double mx_minimum_f64(double x, double y) { return ((x < y) | (x != x)) ? x : y; }
+static inline double mx_maximum_f64(double x, double y) { /* one instruction, and a NaN of x put right; one of y stays */
+  double m = x > y ? x : y;
+  return x != x ? x : m;
+}
+static inline double mx_minimum_f64(double x, double y) { /* one instruction, and a NaN of x put right; one of y stays */
+  double m = x < y ? x : y;
+  return x != x ? x : m;
+}
 static inline bool mx_signbit_f64(double x) { return mx_bits_f64(x) >> 63; }
 static inline double mx_copysign_f64(double x, double y) { return __builtin_copysign(x, y); }
 static inline double mx_hypot_f64(double x, double y) { return hypot(x, y); }
@@ -62,7 +68,7 @@ static inline double mx_arccosh_f64(double x) { return acosh(x); }
 static inline double mx_arctanh_f64(double x) { return atanh(x); }
 static inline double mx_erf_f64(double x) { return erf(x); }
 
-/* Three steps of Halley from a rational start (Giles, "Approximating the erfinv function", 2010). */
+/* Three steps of Halley from mx_erfinv_ratio. */
 static inline double mx_erfinv_f64(double x) {
   double a = __builtin_fabs(x);
   if (!(a < 1)) return a == 1 ? x * INFINITY : NAN;
@@ -70,28 +76,8 @@ static inline double mx_erfinv_f64(double x) {
   double w = -log((1 - a) * (1 + a)), r;
   if (w > 15) { /* erfc(r) is about exp(-r r) / (r sqrt(pi)) */
     r = sqrt(w + 0.12078223763524522 - 0.5 * log(w)) / a; /* log 2 - log(pi) / 2 */
-  } else if (w < 5) {
-    w -= 2.5;
-    r = 2.81022636e-08;
-    r = 3.43273939e-07 + r * w;
-    r = -3.5233877e-06 + r * w;
-    r = -4.39150654e-06 + r * w;
-    r = 0.00021858087 + r * w;
-    r = -0.00125372503 + r * w;
-    r = -0.00417768164 + r * w;
-    r = 0.246640727 + r * w;
-    r = 1.50140941 + r * w;
   } else {
-    w = sqrt(w) - 3;
-    r = -0.000200214257;
-    r = 0.000100950558 + r * w;
-    r = 0.00134934322 + r * w;
-    r = -0.00367342844 + r * w;
-    r = 0.00573950773 + r * w;
-    r = -0.0076224613 + r * w;
-    r = 0.00943887047 + r * w;
-    r = 1.00167406 + r * w;
-    r = 2.83297682 + r * w;
+    r = mx_erfinv_ratio(w);
   }
   r *= a;
   for (int i = 0; i < 3; i++) { /* near 1 the complement keeps the digits */

@@ -2,19 +2,25 @@
  *
  * The graph lock guards the walk (walk_mark, walk_index), the planner and the claim: nodes that will be computed are SCHEDULED when it is
  * left, so no other thread enters them; it waits for them instead. Work is done outside the lock. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "core/alloc.h"
 #include "core/error.h"
+#include "core/parallel.h"
 #include "graph/graph.h"
+#include "runtime/key.h"
 #include "runtime/plan.h"
 #include "runtime/queue.h"
 #include "runtime/runtime.h"
 #include "runtime/profile.h"
-
-enum { PIECE = 1024 }; /* nodes planned together */
 
 _Thread_local int mx_tracing;
 
@@ -41,23 +47,60 @@ void mx_wait_end(void *state) {
   if (state) after_wait(state);
 }
 
+/* A thread that waits. Woken on the CPU of the one that wakes it, it would stand behind that one's next work: so it is kept off that CPU until
+ * it is awake. Under done_lock. */
+typedef struct sleeper {
+  struct sleeper *next;
+  const mx_array *a;
+  int tid;
+  bool called;    /* a is computed */
+  bool moved;
+  cpu_set_t cpus; /* its own set */
+} sleeper;
+static sleeper *sleepers;
+
+static void keep_off(sleeper *s, int cpu) {
+  cpu_set_t others;
+  if (s->moved || sched_getaffinity(s->tid, sizeof s->cpus, &s->cpus) || !CPU_ISSET(cpu, &s->cpus)) return;
+  others = s->cpus;
+  CPU_CLR(cpu, &others);
+  s->moved = CPU_COUNT(&others) && !sched_setaffinity(s->tid, sizeof others, &others);
+}
+
 static void wait_computed(mx_array *a) {
   if (status_of(a) != MX_SCHEDULED) return;
   void *state = mx_wait_begin();
+  sleeper me = {.a = a, .tid = (int)syscall(SYS_gettid)};
   atomic_fetch_add(&waiters, 1);
+  mx_parallel_waiting(1);
   pthread_mutex_lock(&done_lock);
+  me.next = sleepers;
+  sleepers = &me;
   while (atomic_load(&a->status) == MX_SCHEDULED) pthread_cond_wait(&done_cond, &done_lock);
+  sleeper **at = &sleepers;
+  while (*at != &me) at = &(*at)->next;
+  *at = me.next;
+  if (!me.called) mx_parallel_waiting(-1);
   pthread_mutex_unlock(&done_lock);
+  if (me.moved) sched_setaffinity(0, sizeof me.cpus, &me.cpus);
   atomic_fetch_sub(&waiters, 1);
   mx_wait_end(state);
 }
 
 static void announce(void) {
+  enum { FEW = 4 };
   atomic_thread_fence(memory_order_seq_cst);
-  if (!atomic_load(&waiters)) return;
+  int n = atomic_load(&waiters), cpu = sched_getcpu();
+  if (!n) return;
   pthread_mutex_lock(&done_lock);
-  pthread_cond_broadcast(&done_cond);
+  for (sleeper *s = sleepers; s; s = s->next) {
+    if (s->called || status_of(s->a) == MX_SCHEDULED) continue;
+    s->called = true;
+    mx_parallel_waiting(-1); /* from now on it needs a CPU */
+    if (n <= FEW && cpu >= 0) keep_off(s, cpu);
+  }
   pthread_mutex_unlock(&done_lock);
+  pthread_cond_broadcast(&done_cond);
 }
 
 static int failure_of(const mx_array *a) {
@@ -68,50 +111,59 @@ static int failure_of(const mx_array *a) {
 
 /* ---- pieces ---- */
 
-static int piece_push(mx_array ***at, int *n, int *cap, mx_array *a) {
-  if (*n == *cap) {
-    int c = *cap ? 2 * *cap : 64;
-    mx_array **p = mx_realloc(*at, (size_t)c * sizeof *p);
-    if (!p) return mx_fail_memory();
-    *at = p;
-    *cap = c;
+int mx_more_places(mx_array ***at, int n, int *cap, mx_array **few) {
+  if (!*cap) {
+    *at = few;
+    *cap = 8;
+    return 0;
   }
-  (*at)[(*n)++] = a;
+  int c = *cap < 64 ? 64 : 2 * *cap;
+  mx_array **p = mx_realloc(*at == few ? NULL : *at, (size_t)c * sizeof *p);
+  if (!p) return mx_fail_memory();
+  if (*at == few) memcpy(p, few, (size_t)n * sizeof *p);
+  *at = p;
+  *cap = c;
   return 0;
 }
 
-static void piece_free(mx_piece *p) {
-  mx_free(p->node);
-  mx_free(p->leaf);
-  *p = (mx_piece){0};
+static void planned_free(mx_planned *q) {
+  if (q->part.leaf != q->part.few_leaves) mx_free(q->part.leaf);
+  mx_plan_release(q->plan);
 }
 
 void mx_work_free(mx_work *j) {
-  for (int i = 0; i < j->npieces; i++) {
-    mx_plan_release(j->pieces[i].plan);
-    mx_free(j->pieces[i].part.leaf);
+  for (mx_planned *q = j->first.next, *next; q; q = next) {
+    next = q->next;
+    planned_free(q);
+    mx_free(q);
   }
-  mx_free(j->pieces);
-  piece_free(&j->all);
-  j->pieces = NULL;
-  j->npieces = 0;
+  planned_free(&j->first);
+  if (j->node != j->few_nodes) mx_free(j->node);
+  j->node = NULL;
+  j->nnode = 0;
+  j->first = (mx_planned){0};
 }
 
-/* ---- collecting ---- */
+/* ---- collecting and planning ---- */
 
 typedef struct frame { mx_array *a; int next; } frame;
 static struct { frame *f; int n, cap; } stack; /* reused; under the graph lock */
+static mx_key key;                             /* the same */
 
-static int enter(mx_array *a) {
-  if (stack.n == stack.cap) {
-    int cap = stack.cap ? 2 * stack.cap : 256;
-    frame *f = mx_realloc(stack.f, (size_t)cap * sizeof *f);
-    if (!f) return mx_fail_memory();
-    stack.f = f;
-    stack.cap = cap;
-  }
-  a->walk_mark = mark;
-  stack.f[stack.n++] = (frame){a, 0};
+/* A walk. Every piece has a mark of its own; what has one of first ... mark was seen. */
+typedef struct walk {
+  mx_work *w;
+  mx_planned *piece;
+  uint32_t first;
+  int start; /* of the piece, in w->node */
+} walk;
+
+static int grow_stack(void) {
+  int cap = stack.cap ? 2 * stack.cap : 256;
+  frame *f = mx_realloc(stack.f, (size_t)cap * sizeof *f);
+  if (!f) return mx_fail_memory();
+  stack.f = f;
+  stack.cap = cap;
   return 0;
 }
 
@@ -120,80 +172,83 @@ static int refuse_placeholder(void) {
                             "The array depends on an argument that has no value while the function is traced.");
 }
 
-/* All unscheduled nodes below the roots, each after its inputs. */
-static int collect(int n, mx_array *const *roots, mx_piece *all) {
-  mark++;
-  for (int r = 0; r < n; r++) {
-    if (!roots[r] || status_of(roots[r]) != MX_UNSCHEDULED || roots[r]->walk_mark == mark) continue;
-    if (roots[r]->flags & MX_PLACEHOLDER) return refuse_placeholder();
-    stack.n = 0;
-    int rc = enter(roots[r]);
-    while (!rc && stack.n) {
-      frame *f = &stack.f[stack.n - 1];
-      if (f->next < f->a->nin) {
-        mx_array *x = f->a->in[f->next++];
-        if (x->walk_mark != mark && status_of(x) == MX_UNSCHEDULED) rc = x->flags & MX_PLACEHOLDER ? refuse_placeholder() : enter(x);
-      } else {
-        rc = piece_push(&all->node, &all->nnode, &all->node_cap, f->a);
-        stack.n--;
-      }
-    }
-    if (rc) return rc;
-  }
+static int enter(mx_array *a) {
+  if (a->flags & MX_PLACEHOLDER) return refuse_placeholder();
+  int rc = stack.n == stack.cap ? grow_stack() : 0;
+  if (rc) return rc;
+  a->walk_mark = mark;
+  stack.f[stack.n++] = (frame){a, 0};
   return 0;
 }
 
-/* ---- planning ---- */
+static bool to_enter(const walk *k, const mx_array *x) { return x->walk_mark - k->first > mark - k->first && status_of(x) == MX_UNSCHEDULED; }
 
-/* Numbers the values of a piece. A node's uses by the piece's other nodes are counted: who has more references is held by someone else. */
-static int number_piece(mx_piece *p, uint8_t *held, int *uses, bool keep) {
+static int end_piece(walk *k) {
+  mx_piece *p = &k->piece->part;
+  p->node = k->w->node + k->start;
+  p->nnode = key.nnode;
+  mx_key_end(&key, p->node, k->w->keep);
+  k->piece->plan = mx_plan_get(p, &key, k->w->backend);
+  return k->piece->plan ? 0 : mx_error_kind();
+}
+
+static int next_piece(walk *k) {
+  int rc = end_piece(k);
+  if (rc) return rc;
+  mx_planned *q = mx_calloc(1, sizeof *q);
+  if (!q) return mx_fail_memory();
+  k->piece->next = q;
+  k->piece = q;
+  k->start = k->w->nnode;
   mark++;
-  for (int i = 0; i < p->nnode; i++) {
-    mx_array *n = p->node[i];
-    uses[i] = 0;
-    for (int k = 0; k < n->nin; k++) {
-      mx_array *x = n->in[k];
-      if (x->walk_mark != mark) {
-        x->walk_mark = mark;
-        x->walk_index = MX_LEAF | (uint32_t)p->nleaf;
-        int rc = piece_push(&p->leaf, &p->nleaf, &p->leaf_cap, x);
-        if (rc) return rc;
-      } else if (!(x->walk_index & MX_LEAF)) {
-        uses[x->walk_index]++;
-      }
-    }
-    n->walk_mark = mark;
-    n->walk_index = (uint32_t)i;
-  }
-  for (int i = 0; i < p->nnode; i++) {
-    mx_array *n = p->node[i];
-    held[i] = atomic_load_explicit(&n->refs, memory_order_relaxed) > uses[i] || (keep && (n->flags & MX_TRACER));
-  }
+  mx_key_begin(&key, key.alone);
   return 0;
 }
 
-static int plan_pieces(mx_work *j) {
-  uint8_t held[PIECE];
-  int uses[PIECE];
-  int npieces = (j->all.nnode + PIECE - 1) / PIECE;
-  if (!(j->pieces = mx_calloc((size_t)npieces, sizeof *j->pieces))) return mx_fail_memory();
-  j->npieces = npieces;
-  for (int i = 0; i < npieces; i++) {
-    mx_piece *p = &j->pieces[i].part;
-    p->node = j->all.node + i * PIECE;
-    p->nnode = j->all.nnode - i * PIECE < PIECE ? j->all.nnode - i * PIECE : PIECE;
-    int rc = number_piece(p, held, uses, j->keep);
-    if (rc) return rc;
-    if (!(j->pieces[i].plan = mx_plan_get(p, held, j->backend))) return mx_error_kind();
+/* All inputs of a have been left, or are leaves. */
+static int leave(walk *k, mx_array *a) {
+  int rc = key.nnode == MX_PIECE ? next_piece(k) : 0;
+  if (!rc) rc = mx_piece_push(&k->w->node, &k->w->nnode, &k->w->node_cap, k->w->few_nodes, a);
+  return rc ? rc : mx_key_node(&key, &k->piece->part, a, mark);
+}
+
+/* All unscheduled nodes below a root, each after its inputs. */
+static int collect(walk *k, mx_array *root) {
+  stack.n = 0;
+  int rc = enter(root);
+  while (!rc && stack.n) {
+    frame *f = &stack.f[stack.n - 1];
+    mx_array *a = f->a, *deeper = NULL;
+    while (f->next < a->nin && !deeper) {
+      mx_array *x = a->in[f->next++];
+      if (to_enter(k, x)) deeper = x;
+    }
+    if (deeper) rc = enter(deeper);
+    else {
+      stack.n--;
+      rc = leave(k, a);
+    }
   }
-  return 0;
+  return rc;
+}
+
+static int plan_all(mx_work *w, int n, mx_array *const *roots) {
+  walk k = {.w = w, .piece = &w->first, .first = ++mark};
+  mx_key_begin(&key, mx_watched() & MX_WATCH_NAN);
+  int rc = 0;
+  for (int r = 0; r < n && !rc; r++)
+    if (roots[r] && to_enter(&k, roots[r])) rc = collect(&k, roots[r]);
+  if (!rc && key.nnode) rc = end_piece(&k);
+  mx_array **at = w->node; /* the list may have moved */
+  for (mx_planned *q = &w->first; q && !rc; at += q->part.nnode, q = q->next) q->part.node = at;
+  return rc;
 }
 
 /* What the plans will compute becomes SCHEDULED. */
 static void claim_all(mx_work *j) {
-  for (int i = 0; i < j->npieces; i++) {
-    const mx_plan *plan = j->pieces[i].plan;
-    mx_array **node = j->pieces[i].part.node;
+  for (const mx_planned *q = &j->first; q; q = q->next) {
+    const mx_plan *plan = q->plan;
+    mx_array **node = q->part.node;
     for (int s = 0; s < plan->nsteps; s++) {
       const mx_step *st = &plan->steps[s];
       int n = st->kind == MX_STEP_GROUP ? st->group->n_out : 1;
@@ -204,24 +259,30 @@ static void claim_all(mx_work *j) {
 }
 
 static void run_work(mx_work *j) {
-  for (int i = 0; i < j->npieces; i++) {
-    mx_piece *p = &j->pieces[i].part;
+  for (mx_planned *q = &j->first; q && q->plan; q = q->next) {
+    mx_piece *p = &q->part;
     for (int k = 0; k < p->nleaf; k++) wait_computed(p->leaf[k]); /* somebody else computes them */
-    mx_run(j->pieces[i].plan, p, j->backend, j->keep);
+    mx_run(q->plan, p, j->backend, j->keep);
   }
   announce();
 }
 
-/* Collects and claims under the lock. all is empty when there is nothing to do. then: called before the lock is left, if there is
+/* Collects and claims under the lock. There are no nodes when there is nothing to do. then: called before the lock is left, if there is
  * something; it may hand the work to a thread that ends it. */
 static int plan(mx_work *w, int n, mx_array *const *roots, bool keep, bool claim, void (*then)(void *), void *arg) {
   uint32_t watching = mx_watched();
   mx_watch_start start;
   if (watching) mx_watch_begin(&start);
-  *w = (mx_work){.backend = &mx_cpu_backend, .keep = keep};
+  w->node = NULL;
+  w->nnode = w->node_cap = 0;
+  w->backend = &mx_cpu_backend;
+  w->keep = keep;
+  memset(&w->first, 0, offsetof(mx_planned, part.few_leaves));
+  w->first.plan = NULL;
+  w->first.next = NULL;
   pthread_mutex_lock(&graph_lock);
-  int rc = collect(n, roots, &w->all), nodes = w->all.nnode;
-  if (!rc && nodes && !(rc = plan_pieces(w)) && claim) claim_all(w);
+  int rc = plan_all(w, n, roots), nodes = w->nnode;
+  if (!rc && nodes && claim) claim_all(w);
   if (!rc && nodes && then) then(arg);
   pthread_mutex_unlock(&graph_lock);
   if (watching & MX_WATCH_TIMES) mx_watch_planned(&start, nodes);
@@ -280,7 +341,7 @@ typedef struct queueing {
 static void push_job(void *arg) {
   queueing *q = arg;
   job *j = q->j;
-  mx_stream stream = j->w.all.node[j->w.all.nnode - 1]->stream;
+  mx_stream stream = j->w.node[j->w.nnode - 1]->stream;
   for (int i = 0; i < j->nroots; i++) j->roots[i] = mx_retain(q->roots[i]);
   q->some = true;
   q->refused = mx_queue_push(stream, run_queued, j);

@@ -1,7 +1,4 @@
-/* Making plans and keeping them.
- *
- * The key holds what decides the code: ops, dtypes, which shapes are equal, which values are single elements, who reads what, what is
- * held, the axes of reductions. Sizes, strides and parameters are bound at each run.
+/* Making plans and keeping them, by the keys that key.c writes.
  *
  * Grouping: steps are made in order. A node may join the group at step g when all it reads is ready by then: a value computed in the
  * group itself (ready 2g) or by an earlier step (2k + 1 <= 2g). So no cycle can arise, and no search is needed. */
@@ -13,7 +10,9 @@
 #include "core/alloc.h"
 #include "core/error.h"
 #include "graph/graph.h"
+#include "runtime/key.h"
 #include "runtime/profile.h"
+#include "runtime/run.h"
 
 enum { BUCKETS = 4096, CACHE_BYTES = 64 << 20, MAX_GROUP_INPUTS = 14, MAX_GROUP_OUTPUTS = 10 };
 
@@ -21,109 +20,15 @@ static mx_plan *buckets[BUCKETS];
 static size_t cache_bytes;
 static uint64_t made_count, hit_count;
 
-/* ---- the key ---- */
-
-static struct {
-  uint64_t *w;
-  int n, cap;
-} key; /* reused; under the graph lock */
-
-static int key_room(int words) {
-  if (key.n + words <= key.cap) return 0;
-  int cap = (key.n + words) * 2;
-  uint64_t *w = mx_realloc(key.w, (size_t)cap * sizeof *w);
-  if (!w) return mx_fail_memory();
-  key.w = w;
-  key.cap = cap;
-  return 0;
-}
-
-/* Shapes of a piece get numbers in the order in which they are first seen: a hash table of representatives. */
-enum { SHAPE_SLOTS = 8192, SHAPE_ONE = 1 };
-static struct {
-  const mx_array *shape;
-  uint32_t stamp, number;
-} shapes[SHAPE_SLOTS];
-static uint32_t shape_stamp, shape_count;
-
-static const mx_array *last_shape; /* the latest answer, which is most often right again */
-static uint32_t last_number;
-
-static uint32_t shape_class(const mx_array *a) {
-  if (last_shape && mx_same_shape(last_shape, a)) return last_number;
-  last_shape = a;
-  uint32_t h = a->ndim;
-  for (int i = 0; i < a->ndim; i++) h = (h ^ (uint32_t)a->shape[i]) * 0x9E3779B1u;
-  for (uint32_t k = h >> 19;; k = (k + 1) & (SHAPE_SLOTS - 1)) {
-    if (shapes[k].stamp != shape_stamp) {
-      shapes[k].shape = a;
-      shapes[k].stamp = shape_stamp;
-      return last_number = shapes[k].number = ++shape_count << 1 | (a->size == 1 ? SHAPE_ONE : 0);
-    }
-    if (mx_same_shape(shapes[k].shape, a)) return last_number = shapes[k].number;
-  }
-}
-
-static uint32_t axes_mask(const mx_array *n) {
-  uint32_t m = 0;
-  for (int i = 0; i < n->np; i++) m |= 1u << n->p[i];
-  return m;
-}
-
-/* Of an input: the number of its shape; known already when it is a shaped node of the piece. */
-static uint32_t input_class(const mx_array *x, const uint32_t *class_of) {
-  uint32_t known = x->walk_index & MX_LEAF ? 0 : class_of[x->walk_index];
-  return known ? known : shape_class(x);
-}
-
-/* First whether every op stands alone. Per node: op, dtype, held, stream, number of inputs; then each input's reference and dtype; element-wise ops and reductions also
- * the shapes' numbers, reductions their axes. */
-static int make_key(const mx_piece *p, const uint8_t *held, uint32_t *class_of, bool alone) {
-  shape_stamp++;
-  shape_count = 0;
-  last_shape = NULL;
-  if (key_room(1)) return MX_EMEMORY;
-  key.w[0] = alone;
-  key.n = 1;
-  for (int i = 0; i < p->nnode; i++) {
-    const mx_array *n = p->node[i];
-    if (key_room(3 + n->nin)) return MX_EMEMORY;
-    uint64_t *w = key.w + key.n;
-    bool shaped = mx_is_elementwise(n->op) || mx_is_reduction(n->op);
-    *w++ =
-        n->op | (uint64_t)n->dtype << 16 | (uint64_t)held[i] << 24 | (uint64_t)(uint16_t)n->stream << 32 | (uint64_t)n->nin << 48;
-    for (int k = 0; k < n->nin; k++) {
-      const mx_array *x = n->in[k];
-      *w++ = x->walk_index | (shaped ? (uint64_t)input_class(x, class_of) << 32 | (uint64_t)x->dtype << 56 : 0);
-    }
-    class_of[i] = 0;
-    if (shaped) {
-      const mx_array *x = n->in[0];
-      class_of[i] = mx_same_shape(n, x) ? input_class(x, class_of) : shape_class(n);
-      *w++ = class_of[i] | (mx_is_reduction(n->op) ? (uint64_t)axes_mask(n) << 32 : 0);
-    }
-    key.n = (int)(w - key.w);
-  }
-  return 0;
-}
-
-/* Two words a step, by a multiplication whose halves are folded. */
-static uint64_t hash_key(void) {
-  uint64_t h = 0x9E3779B97F4A7C15u ^ (uint64_t)key.n;
-  int i = 0;
-  for (; i + 1 < key.n; i += 2) {
-    unsigned __int128 m = (unsigned __int128)(h ^ key.w[i]) * (key.w[i + 1] ^ 0xD6E8FEB86659FD93u);
-    h = (uint64_t)m ^ (uint64_t)(m >> 64) ^ h << 1;
-  }
-  if (i < key.n) h = (h ^ key.w[i]) * 0xD6E8FEB86659FD93u;
-  return h ^ h >> 32;
-}
-
 /* ---- making a plan ---- */
+
+enum { NOBODY = -1, SEVERAL = -2 };
 
 typedef struct draft { /* a group while nodes are added */
   uint32_t class;
   int step, n_node, n_in, n_out;
+  int seen_by; /* what else reads its values: another draft, NOBODY, or SEVERAL */
+  int into;    /* the draft that it was merged into, or NOBODY */
   uint32_t axes; /* of its reductions; 0: none yet */
   mx_stream stream;
   uint32_t node[MX_PROGRAM_MAX];
@@ -150,6 +55,7 @@ typedef struct maker {
   } * steps;
   int nsteps, max_ins;
   bool alone; /* no fusion: the values of every op are to be seen */
+  bool merge; /* drafts may be merged */
 } maker;
 
 static int ready_of(const maker *m, const mx_array *x) { return x->walk_index & MX_LEAF ? -1 : m->ready[x->walk_index]; }
@@ -164,6 +70,18 @@ static int find_input(const draft *d, mx_ref r) {
   for (int i = 0; i < d->n_in; i++)
     if (d->in[i] == r) return i;
   return -1;
+}
+
+static int standing(const maker *m, int di) {
+  while (di >= 0 && m->drafts[di].into >= 0) di = m->drafts[di].into;
+  return di;
+}
+
+/* Something outside of x's draft reads x: draft `by`, or another step. */
+static void see(maker *m, const mx_array *x, int by) {
+  if (x->walk_index & MX_LEAF || m->group_of[x->walk_index] < 0) return;
+  int *seen = &m->drafts[m->group_of[x->walk_index]].seen_by;
+  *seen = *seen == NOBODY || (*seen >= 0 && standing(m, *seen) == by) ? by : SEVERAL;
 }
 
 static bool can_join(const maker *m, int di, const mx_array *n, uint32_t class) {
@@ -199,6 +117,7 @@ static int new_draft(maker *m, uint32_t class, mx_stream stream) {
   draft *d = &m->drafts[m->ndraft];
   memset(d, 0, offsetof(draft, node));
   d->n_red = 0;
+  d->seen_by = d->into = NOBODY;
   d->class = class;
   d->stream = stream;
   d->step = new_step(m, MX_STEP_GROUP, 0, m->ndraft);
@@ -217,23 +136,79 @@ static void join(maker *m, int di, uint32_t i, const mx_array *n) {
     }
     d->uses[at]++;
     *reader_of(m, n->in[k]) = di;
+    see(m, n->in[k], di);
   }
   d->node[d->n_node++] = i;
   m->group_of[i] = di;
   m->ready[i] = 2 * d->step;
 }
 
+/* Whether draft `from` may be done as late as draft `to`, and both fit one program with room for a node. */
+static bool can_merge(const maker *m, int from, int to) {
+  const draft *f = &m->drafts[from], *t = &m->drafts[to];
+  if (f->class != t->class || f->stream != t->stream || f->n_red || f->n_node + t->n_node >= m->max_ins) return false;
+  if (f->seen_by != NOBODY && (f->seen_by == SEVERAL || standing(m, f->seen_by) != to)) return false;
+  int n = f->n_in;
+  for (int i = 0; i < t->n_in; i++) {
+    bool inner = !(t->in[i] & MX_LEAF) && m->group_of[t->in[i]] == from;
+    n += !inner && find_input(f, t->in[i]) < 0;
+  }
+  return n <= MAX_GROUP_INPUTS;
+}
+
+/* The inputs of `to`, but for what is computed in `from`, after those of `from`. */
+static void merge_inputs(const maker *m, draft *f, const draft *t, int from) {
+  for (int i = 0; i < t->n_in; i++) {
+    if (!(t->in[i] & MX_LEAF) && m->group_of[t->in[i]] == from) continue;
+    int at = find_input(f, t->in[i]);
+    if (at < 0) {
+      at = f->n_in++;
+      f->in[at] = t->in[i];
+      f->uses[at] = 0;
+    }
+    f->uses[at] = (uint16_t)(f->uses[at] + t->uses[i]);
+  }
+}
+
+static void merge(maker *m, int from, int to) {
+  draft *f = &m->drafts[from], *t = &m->drafts[to];
+  uint32_t node[MX_PROGRAM_MAX];
+  int n = 0, i = 0, j = 0;
+  while (i < f->n_node || j < t->n_node) node[n++] = j == t->n_node || (i < f->n_node && f->node[i] < t->node[j]) ? f->node[i++] : t->node[j++];
+  merge_inputs(m, f, t, from);
+  memcpy(t->in, f->in, (size_t)f->n_in * sizeof *f->in);
+  memcpy(t->uses, f->uses, (size_t)f->n_in * sizeof *f->uses);
+  t->n_in = f->n_in;
+  for (i = 0; i < f->n_node; i++) {
+    m->group_of[f->node[i]] = to;
+    m->ready[f->node[i]] = 2 * t->step;
+  }
+  memcpy(t->node, node, (size_t)n * sizeof *node);
+  t->n_node = n;
+  f->into = to;
+  m->steps[f->step].draft = NOBODY;
+}
+
+/* The latest of the groups of the inputs that n can join; the others come to it, where they may. */
+static int group_of_inputs(maker *m, const mx_array *n, uint32_t class) {
+  int best = -1;
+  for (int k = 0; k < n->nin; k++) {
+    int d = n->in[k]->walk_index & MX_LEAF ? -1 : m->group_of[n->in[k]->walk_index];
+    if ((best < 0 || m->drafts[d < 0 ? best : d].step > m->drafts[best].step) && can_join(m, d, n, class)) best = d;
+  }
+  for (int k = 0; k < n->nin && best >= 0 && m->merge; k++) {
+    int d = n->in[k]->walk_index & MX_LEAF ? -1 : m->group_of[n->in[k]->walk_index];
+    if (d >= 0 && d != best && m->drafts[d].step < m->drafts[best].step && can_merge(m, d, best)) merge(m, d, best);
+  }
+  return best;
+}
+
 static int place_elementwise(maker *m, uint32_t i) {
   const mx_array *n = m->p->node[i];
   uint32_t class = m->class_of[i];
-  int best = -1;
-  for (int k = 0; k < n->nin && best < 0; k++) /* the group of an input */
-    if (!(n->in[k]->walk_index & MX_LEAF)) {
-      int d = m->group_of[n->in[k]->walk_index];
-      if (can_join(m, d, n, class)) best = d;
-    }
+  int best = group_of_inputs(m, n, class);
   for (int k = 0; k < n->nin && best < 0; k++) { /* a group that reads the same value */
-    int d = *reader_of(m, n->in[k]);
+    int d = standing(m, *reader_of(m, n->in[k]));
     if (can_join(m, d, n, class)) best = d;
   }
   if (best < 0 && (best = new_draft(m, class, n->stream)) < 0) return MX_EMEMORY;
@@ -246,10 +221,10 @@ static bool place_reduction(maker *m, uint32_t i) {
   const mx_array *n = m->p->node[i], *x = n->in[0];
   if (m->alone || !m->backend->fuses_reductions || !mx_is_float(x->dtype) || (x->walk_index & MX_LEAF)) return false;
   int di = m->group_of[x->walk_index];
-  uint32_t axes = axes_mask(n);
+  uint32_t axes = mx_axes_mask(n);
   if (di < 0 || !in_draft(m, x, di)) return false;
   draft *d = &m->drafts[di];
-  if (d->n_red >= 4 || (d->axes && d->axes != axes) || d->stream != n->stream || (d->class & SHAPE_ONE)) return false;
+  if (d->n_red >= 4 || (d->axes && d->axes != axes) || d->stream != n->stream || (d->class & MX_SHAPE_ONE)) return false;
   d->axes = axes;
   d->reduction[d->n_red++] = i;
   m->group_of[i] = di;
@@ -266,6 +241,7 @@ static int place_all(maker *m) {
       if (rc) return rc;
     } else if (!mx_is_reduction(n->op) || !place_reduction(m, i)) {
       uint8_t kind = mx_ops[n->op].kind;
+      for (int k = 0; k < n->nin; k++) see(m, n->in[k], SEVERAL);
       m->ready[i] = 2 * new_step(m, kind == MX_VIEW || kind == MX_ALIAS ? MX_STEP_VIEW : MX_STEP_KERNEL, i, -1) + 1;
     }
   }
@@ -296,7 +272,7 @@ static bool emit(const maker *m, const draft *d, const uint8_t *stored, mx_group
     const mx_array *x = d->in[i] & MX_LEAF ? m->p->leaf[d->in[i] & ~MX_LEAF] : m->p->node[d->in[i]];
     g->in[i] = d->in[i];
     g->in_uses[i] = d->uses[i];
-    pr->in[i] = (mx_port){.dtype = x->dtype, .reg = (uint8_t)i, .scalar = x->size == 1 && !(d->class & SHAPE_ONE)};
+    pr->in[i] = (mx_port){.dtype = x->dtype, .reg = (uint8_t)i, .scalar = x->size == 1 && !(d->class & MX_SHAPE_ONE)};
   }
   for (int i = 0; i < d->n_node; i++) {
     const mx_array *n = m->p->node[d->node[i]];
@@ -353,6 +329,7 @@ static bool emit(const maker *m, const draft *d, const uint8_t *stored, mx_group
 static void plan_free(mx_plan *p) {
   for (int i = 0; i < p->nsteps; i++) mx_free(p->steps[i].group);
   mx_free(p->steps);
+  mx_free(p->last_read);
   mx_free(p->key);
   mx_free(p);
 }
@@ -365,10 +342,10 @@ void mx_plan_release(mx_plan *p) {
 static int write_plan(maker *m, mx_plan *plan, int *reg, int *last, uint8_t *stored) {
   mark_stored(m, stored);
   if (!(plan->steps = mx_calloc((size_t)m->nsteps, sizeof *plan->steps))) return mx_fail_memory();
-  plan->nsteps = m->nsteps;
   plan->bytes = sizeof *plan + (size_t)m->nsteps * sizeof *plan->steps;
   for (int i = 0; i < m->nsteps; i++) {
-    mx_step *s = &plan->steps[i];
+    if (m->steps[i].kind == MX_STEP_GROUP && m->steps[i].draft == NOBODY) continue; /* merged into another */
+    mx_step *s = &plan->steps[plan->nsteps++];
     s->kind = m->steps[i].kind;
     s->node = m->steps[i].node;
     if (s->kind != MX_STEP_GROUP) continue;
@@ -380,14 +357,14 @@ static int write_plan(maker *m, mx_plan *plan, int *reg, int *last, uint8_t *sto
     memcpy(s->group, &g, bytes);
     plan->bytes += bytes;
   }
-  return 0;
+  return m->alone ? 0 : mx_band_prepare(plan, m->p, m->held);
 }
 
 static mx_plan *try_make(const mx_piece *p, const uint8_t *held, const mx_backend *b, const uint32_t *class_of, int max_ins,
-                         bool alone, int *rc) {
+                         bool alone, bool merge, int *rc) {
   size_t n = (size_t)p->nnode, all = n + (size_t)p->nleaf;
   mx_plan *plan = mx_calloc(1, sizeof *plan);
-  maker m = {.p = p, .held = held, .backend = b, .class_of = class_of, .max_ins = max_ins, .alone = alone};
+  maker m = {.p = p, .held = held, .backend = b, .class_of = class_of, .max_ins = max_ins, .alone = alone, .merge = merge && !alone};
   int *ints = mx_malloc((4 * n + all) * sizeof *ints);
   uint8_t *stored = mx_malloc(n);
   m.steps = mx_malloc(n * sizeof *m.steps);
@@ -414,8 +391,8 @@ static mx_plan *try_make(const mx_piece *p, const uint8_t *held, const mx_backen
 
 static mx_plan *make(const mx_piece *p, const uint8_t *held, const mx_backend *b, const uint32_t *class_of, bool alone) {
   int rc = -1;
-  mx_plan *plan = NULL;
-  for (int max = alone ? 1 : MX_PROGRAM_MAX; rc == -1 && max >= 1; max /= 4) plan = try_make(p, held, b, class_of, max, alone, &rc);
+  mx_plan *plan = try_make(p, held, b, class_of, alone ? 1 : MX_PROGRAM_MAX, alone, true, &rc);
+  for (int max = alone ? 1 : MX_PROGRAM_MAX; rc == -1 && max >= 1; max /= 4) plan = try_make(p, held, b, class_of, max, alone, false, &rc);
   if (!plan) return NULL;
   plan->refs = 1;
   return plan;
@@ -433,35 +410,23 @@ void mx_plan_clear(void) {
   cache_bytes = 0;
 }
 
-mx_plan *mx_plan_get(const mx_piece *p, const uint8_t *held, const mx_backend *b) {
-  static uint32_t *class_of; /* scratch, under the graph lock */
-  static int cap;
-  if (p->nnode > cap) {
-    uint32_t *c = mx_realloc(class_of, (size_t)p->nnode * 2 * sizeof *c);
-    if (!c) {
-      mx_fail_memory();
-      return NULL;
-    }
-    class_of = c;
-    cap = p->nnode * 2;
-  }
-  bool alone = mx_watched() & MX_WATCH_NAN;
-  if (make_key(p, held, class_of, alone)) return NULL;
-  uint64_t h = hash_key();
+mx_plan *mx_plan_get(const mx_piece *p, const mx_key *key, const mx_backend *b) {
+  uint64_t h = mx_key_hash(key);
+  size_t bytes = (size_t)key->n * sizeof *key->w;
   for (mx_plan *q = buckets[h % BUCKETS]; q; q = q->next)
-    if (q->hash == h && q->key_words == key.n && !memcmp(q->key, key.w, (size_t)key.n * sizeof *key.w)) {
+    if (q->hash == h && q->key_words == key->n && !memcmp(q->key, key->w, bytes)) {
       hit_count++;
       mx_ref_take(&q->refs);
       return q;
     }
-  mx_plan *plan = make(p, held, b, class_of, alone);
+  mx_plan *plan = make(p, key->held, b, key->class_of, key->alone);
   if (!plan) return NULL;
   made_count++;
   plan->hash = h;
-  plan->key_words = key.n;
-  if (!(plan->key = mx_malloc((size_t)key.n * sizeof *key.w))) return plan; /* runs, but is not kept */
-  memcpy(plan->key, key.w, (size_t)key.n * sizeof *key.w);
-  plan->bytes += (size_t)key.n * sizeof *key.w;
+  plan->key_words = key->n;
+  if (!(plan->key = mx_malloc(bytes))) return plan; /* runs, but is not kept */
+  memcpy(plan->key, key->w, bytes);
+  plan->bytes += bytes;
   if (cache_bytes + plan->bytes > CACHE_BYTES) mx_plan_clear();
   if (plan->bytes <= CACHE_BYTES) {
     plan->next = buckets[h % BUCKETS];

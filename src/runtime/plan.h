@@ -13,8 +13,16 @@ typedef uint32_t mx_ref;
 typedef struct mx_piece {
   mx_array **node;
   mx_array **leaf;
-  int nnode, nleaf, node_cap, leaf_cap;
+  int nnode, nleaf, leaf_cap;
+  mx_array *few_leaves[8]; /* where they are when there are no more */
 } mx_piece;
+/* Adds to a list whose first place is `few`, an array of 8. */
+int mx_more_places(mx_array ***at, int n, int *cap, mx_array **few);
+static inline int mx_piece_push(mx_array ***at, int *n, int *cap, mx_array **few, mx_array *a) {
+  int rc = *n == *cap ? mx_more_places(at, *n, cap, few) : 0;
+  if (!rc) (*at)[(*n)++] = a;
+  return rc;
+}
 
 enum mx_step_kind { MX_STEP_GROUP, MX_STEP_KERNEL, MX_STEP_VIEW };
 
@@ -36,16 +44,18 @@ typedef struct mx_step {
 typedef struct mx_plan {
   _Atomic int refs;
   uint64_t hash;
-  uint64_t *key;
+  uint32_t *key;
   int key_words, nsteps;
   size_t bytes;
   mx_step *steps;
+  int32_t *last_read;                  /* for bands (run.h): [nodes] the step that reads a value last, INT32_MAX: held; NULL: there are none */
   struct mx_plan *next;                /* in its bucket */
 } mx_plan;
 
-/* The plan of a piece, from the cache or made; a reference for the caller. Under the graph lock; every node's walk_index is its place in the
- * piece and walk_mark the mark (leaves: MX_LEAF | place). held[i]: someone outside needs node i. NULL and an error: no memory. */
-mx_plan *mx_plan_get(const mx_piece *p, const uint8_t *held, const mx_backend *b);
+struct mx_key;
+/* The plan of a piece with this key, from the cache or made; a reference for the caller. Under the graph lock; every node's walk_index is its
+ * place in the piece (leaves: MX_LEAF | place). NULL and an error: no memory. */
+mx_plan *mx_plan_get(const mx_piece *p, const struct mx_key *key, const mx_backend *b);
 void mx_plan_release(mx_plan *p);
 void mx_plan_made_stats(uint64_t *made, uint64_t *hits, size_t *bytes);
 void mx_plan_clear(void);
@@ -58,13 +68,20 @@ int mx_run_again(const mx_plan *plan, const mx_piece *piece, const mx_backend *b
 void mx_drop_data(mx_array *a);
 void mx_run_stats(uint64_t *programs, uint64_t *kernels, uint64_t *donations);
 
-/* What is unevaluated below some roots, in pieces with their plans. */
+typedef struct mx_planned {
+  mx_piece part;
+  mx_plan *plan; /* NULL: nothing to do, only of the first */
+  struct mx_planned *next;
+} mx_planned;
+
+/* What is unevaluated below some roots, in pieces with their plans. It must not be moved: what is small stands in it. */
 typedef struct mx_work {
-  mx_piece all;
-  struct { mx_piece part; mx_plan *plan; } *pieces;
-  int npieces;
+  mx_array **node;
+  int nnode, node_cap;
   bool keep;
   const mx_backend *backend;
+  mx_planned first;
+  mx_array *few_nodes[8];
 } mx_work;
 /* claim: the nodes become SCHEDULED. An error leaves nothing to be freed. */
 int mx_work_plan(mx_work *w, int n, mx_array *const *roots, bool keep, bool claim);

@@ -2,7 +2,10 @@
  *
  * One job runs at a time; its chunks are taken by compare-and-swap on `ticket` (epoch << 32 | next chunk), so that a worker that
  * wakes late takes nothing from a later job. The caller takes chunks too and leaves when all are done. A call made while the
- * pool is busy, or from inside a job, runs its chunks in order on its own thread: same ranges, same bits. */
+ * pool is busy, or from inside a job, runs its chunks in order on its own thread: same ranges, same bits.
+ *
+ * A thread that is woken often lands on the CPU of the one that wakes it, and waits there behind it for milliseconds. So before sleepers
+ * are woken, the caller's CPU is taken from the set that they may run on; once awake they take the whole set back. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -20,7 +23,7 @@
 
 #include "core/parallel.h"
 
-enum { MAX_THREADS = 256, SPINS = 4000 };
+enum { MAX_THREADS = 256, SPINS = 4000, KEPT_OFF = 8 /* more workers find idle CPUs by themselves */ };
 
 typedef void (*range_fn)(void *, int64_t, int64_t);
 
@@ -28,14 +31,24 @@ static struct {
   pthread_mutex_t busy;         /* held by the caller whose job runs */
   _Atomic int threads;          /* workers + 1; 0: not yet started */
   _Alignas(64) _Atomic uint64_t ticket;
-  _Atomic uint32_t epoch;       /* the futex word: low half of the job's number */
+  _Atomic uint32_t epoch;       /* the futex word: the number of the latest job that workers were called to */
+  _Atomic uint32_t helpers;     /* the first so many workers */
+  _Atomic int cpu;              /* where its caller runs */
   _Alignas(64) _Atomic int64_t done;
   _Atomic(range_fn) fn;
   _Atomic(void *) ctx;
   _Atomic int64_t n, grain;
   _Atomic uint32_t chunks;
   _Alignas(64) _Atomic int sleepers;
+  _Atomic int tid[KEPT_OFF];    /* of the first workers while they sleep, else 0 */
+  _Atomic bool moved[KEPT_OFF]; /* its set of CPUs was made smaller; it takes this one back: */
+  cpu_set_t cpus[KEPT_OFF];
 } pool = {.busy = PTHREAD_MUTEX_INITIALIZER};
+
+/* Threads that wait for work of streams. While there is none, the one that gave a stream its work is likely to be busy with the next: then
+ * the stream's thread leaves it a CPU. Its job is published all the same, and whoever begins to wait calls the worker that was left out. */
+static _Atomic int waiting;
+static _Thread_local bool background;
 
 static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local bool inside;
@@ -68,8 +81,43 @@ static void take_chunks(uint32_t epoch) {
   }
 }
 
-static void *worker(void *unused) {
-  (void)unused;
+/* Keeps worker i, which sleeps, off the CPU of the caller. It may wake meanwhile: then it takes its set back before it sleeps again. */
+static void keep_off(int i, int cpu) {
+  int tid = atomic_load(&pool.tid[i]);
+  if (!tid || atomic_load(&pool.moved[i]) || sched_getaffinity(tid, sizeof pool.cpus[i], &pool.cpus[i]) || !CPU_ISSET(cpu, &pool.cpus[i])) return;
+  cpu_set_t others = pool.cpus[i];
+  CPU_CLR(cpu, &others);
+  if (CPU_COUNT(&others) && !sched_setaffinity(tid, sizeof others, &others)) atomic_store(&pool.moved[i], true);
+}
+static void take_back(int i) {
+  if (i < KEPT_OFF && atomic_load(&pool.moved[i])) {
+    sched_setaffinity(0, sizeof pool.cpus[i], &pool.cpus[i]);
+    atomic_store(&pool.moved[i], false);
+  }
+}
+
+/* Calls the workers to job `epoch`, whose caller runs on `cpu`. */
+static void call_workers(uint32_t epoch, int cpu) {
+  atomic_store(&pool.epoch, epoch);
+  if (!atomic_load(&pool.sleepers)) return;
+  int n = atomic_load_explicit(&pool.threads, memory_order_relaxed) - 1;
+  for (int i = 0; cpu >= 0 && i < n && n <= KEPT_OFF; i++) keep_off(i, cpu);
+  wake_all(&pool.epoch);
+}
+
+void mx_parallel_background(void) { background = true; }
+
+void mx_parallel_waiting(int by) {
+  atomic_fetch_add(&waiting, by);
+  uint32_t all = (uint32_t)atomic_load(&pool.threads) - 1;
+  if (by < 0 || (int32_t)all <= 0 || atomic_load(&pool.helpers) == all) return;
+  /* Should the next job begin meanwhile, its call may be lost: its caller does it all. */
+  atomic_store(&pool.helpers, all);
+  call_workers((uint32_t)(atomic_load(&pool.ticket) >> 32), atomic_load(&pool.cpu));
+}
+
+static void *worker(void *at) {
+  int me = (int)(intptr_t)at, tid = (int)syscall(SYS_gettid);
   inside = true;
   uint32_t seen = 0;
   for (;;) {
@@ -79,12 +127,16 @@ static void *worker(void *unused) {
       now = atomic_load_explicit(&pool.epoch, memory_order_acquire);
     }
     if (now == seen) {
+      take_back(me);
+      if (me < KEPT_OFF) atomic_store(&pool.tid[me], tid);
       atomic_fetch_add(&pool.sleepers, 1);
       while ((now = atomic_load(&pool.epoch)) == seen) sleep_on(&pool.epoch, seen);
       atomic_fetch_sub(&pool.sleepers, 1);
+      if (me < KEPT_OFF) atomic_store(&pool.tid[me], 0);
+      take_back(me);
     }
     seen = now;
-    take_chunks(now);
+    if ((uint32_t)me < atomic_load(&pool.helpers)) take_chunks(now);
   }
   return NULL;
 }
@@ -125,6 +177,10 @@ static void after_fork(void) {
   pthread_mutex_init(&start_lock, NULL);
   pool.threads = 0;
   pool.sleepers = 0;
+  for (int i = 0; i < KEPT_OFF; i++) {
+    pool.tid[i] = 0;
+    pool.moved[i] = false;
+  }
 }
 
 static int start(void) {
@@ -138,7 +194,7 @@ static int start(void) {
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     int made = 1;
-    for (pthread_t t; made < n && pthread_create(&t, &attr, worker, NULL) == 0; made++) {}
+    for (pthread_t t; made < n && pthread_create(&t, &attr, worker, (void *)(intptr_t)(made - 1)) == 0; made++) {}
     pthread_attr_destroy(&attr);
     atomic_store(&pool.threads, n = made);
   }
@@ -169,10 +225,13 @@ void mx_parallel(int64_t n, int64_t grain, range_fn fn, void *ctx) {
   atomic_store_explicit(&pool.grain, grain, memory_order_relaxed);
   atomic_store_explicit(&pool.chunks, (uint32_t)chunks, memory_order_relaxed);
   atomic_store_explicit(&pool.done, 0, memory_order_relaxed);
-  uint32_t epoch = atomic_load_explicit(&pool.epoch, memory_order_relaxed) + 1;
-  atomic_store_explicit(&pool.ticket, (uint64_t)epoch << 32, memory_order_release);
-  atomic_store(&pool.epoch, epoch);
-  if (atomic_load(&pool.sleepers)) wake_all(&pool.epoch);
+  uint32_t epoch = (uint32_t)(atomic_load_explicit(&pool.ticket, memory_order_relaxed) >> 32) + 1;
+  uint32_t helpers = (uint32_t)pool.threads - 1 - (background && !atomic_load(&waiting));
+  int cpu = sched_getcpu();
+  atomic_store_explicit(&pool.cpu, cpu, memory_order_relaxed);
+  atomic_store(&pool.helpers, helpers);
+  atomic_store(&pool.ticket, (uint64_t)epoch << 32);
+  if (helpers) call_workers(epoch, cpu);
   inside = true;
   take_chunks(epoch);
   inside = false;

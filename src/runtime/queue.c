@@ -7,6 +7,7 @@
 
 #include "core/alloc.h"
 #include "core/error.h"
+#include "core/parallel.h"
 #include "runtime/runtime.h"
 
 typedef struct item { struct item *next; void (*fn)(void *); void *arg; } item;
@@ -44,6 +45,7 @@ static queue *queue_of(mx_stream s, bool make) {
 
 static void *worker(void *arg) {
   queue *q = arg;
+  mx_parallel_background();
   pthread_mutex_lock(&lock);
   for (;;) {
     while (!q->first) pthread_cond_wait(&q->work, &lock);
@@ -89,11 +91,13 @@ int mx_queue_push(mx_stream s, void (*fn)(void *), void *arg) {
 
 int mx_queue_wait(mx_stream s) {
   void *state = mx_wait_begin();
+  mx_parallel_waiting(1);
   pthread_mutex_lock(&lock);
   queue *q = queue_of(s, false);
   uint64_t until = q ? q->pushed : 0;
   while (q && q->done < until) pthread_cond_wait(&q->idle, &lock);
   pthread_mutex_unlock(&lock);
+  mx_parallel_waiting(-1);
   mx_wait_end(state);
   return 0;
 }

@@ -47,8 +47,8 @@ static void read_by(const mx_step *s, const mx_piece *p, uintptr_t now, visit *f
 
 static void read_all(const mx_work *w, visit *f, void *ctx) {
   uintptr_t now = FIRST;
-  for (int i = 0; i < w->npieces; i++)
-    for (int k = 0; k < w->pieces[i].plan->nsteps; k++) read_by(&w->pieces[i].plan->steps[k], &w->pieces[i].part, now++, f, ctx);
+  for (const mx_planned *q = &w->first; q && q->plan; q = q->next)
+    for (int k = 0; k < q->plan->nsteps; k++) read_by(&q->plan->steps[k], &q->part, now++, f, ctx);
 }
 
 static void set_last(mx_array *x, uintptr_t now, void *unused) {
@@ -76,17 +76,17 @@ static void list_dead(mx_array *x, uintptr_t now, void *ctx) {
 static int find_lifetimes(mx_routine *r, int fresh) {
   size_t steps = 0;
   mx_work *w = &r->work;
-  for (int i = 0; i < w->npieces; i++) steps += (size_t)w->pieces[i].plan->nsteps;
-  for (int i = 0; i < w->all.nnode; i++) {
-    w->all.node[i]->flags |= MX_BOUND;
-    w->all.node[i]->last = NEVER;
+  for (const mx_planned *q = &w->first; q && q->plan; q = q->next) steps += (size_t)q->plan->nsteps;
+  for (int i = 0; i < w->nnode; i++) {
+    w->node[i]->flags |= MX_BOUND;
+    w->node[i]->last = NEVER;
   }
   for (int i = 0; i < r->nin; i++) r->in[i]->last = i < fresh ? NEVER : ALWAYS;
   for (int i = 0; i < r->nout; i++)
     if (r->out[i]->flags & MX_BOUND) r->out[i]->last = ALWAYS;
   read_all(w, set_last, NULL);
   r->ndead = mx_calloc(steps + 1, sizeof *r->ndead);
-  r->dead = mx_malloc(((size_t)w->all.nnode + (size_t)r->nin + 1) * sizeof *r->dead);
+  r->dead = mx_malloc(((size_t)w->nnode + (size_t)r->nin + 1) * sizeof *r->dead);
   if (!r->ndead || !r->dead) return mx_fail_memory();
   read_all(w, list_dead, &(listing){.dead = r->dead, .ndead = r->ndead});
   return 0;
@@ -181,10 +181,10 @@ int mx_routine_run(mx_routine *r) {
   uintptr_t now = FIRST;
   mx_array **dead = r->dead;
   int rc = 0;
-  for (int i = 0; i < r->work.npieces && !rc; i++) {
-    const mx_plan *plan = r->work.pieces[i].plan;
+  for (const mx_planned *q = &r->work.first; q && q->plan && !rc; q = q->next) {
+    const mx_plan *plan = q->plan;
     const uint32_t *ndead = r->ndead + (now - FIRST);
-    rc = mx_run_again(plan, &r->work.pieces[i].part, r->work.backend, now, dead, ndead);
+    rc = mx_run_again(plan, &q->part, r->work.backend, now, dead, ndead);
     for (int k = 0; k < plan->nsteps; k++) dead += ndead[k];
     now += (uintptr_t)plan->nsteps;
   }
@@ -224,5 +224,5 @@ void mx_routine_feed(mx_routine *r, int n) {
 
 void mx_routine_rest(mx_routine *r) {
   for (int i = 0; i < r->nin; i++) mx_drop_data(r->in[i]);
-  for (int i = 0; i < r->work.all.nnode; i++) mx_drop_data(r->work.all.node[i]);
+  for (int i = 0; i < r->work.nnode; i++) mx_drop_data(r->work.node[i]);
 }

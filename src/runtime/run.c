@@ -6,6 +6,7 @@
 #include "graph/graph.h"
 #include "runtime/plan.h"
 #include "runtime/profile.h"
+#include "runtime/run.h"
 
 static _Atomic uint64_t programs_run, kernels_run, donations;
 
@@ -15,14 +16,9 @@ void mx_run_stats(uint64_t *programs, uint64_t *kernels, uint64_t *donated) {
   *donated = donations;
 }
 
-/* A run of a plan over a piece. */
-typedef struct runner {
-  const mx_piece *p;
-  const mx_backend *b;
-  bool keep;     /* a trace is open, or somebody reads what was computed from: nothing is overwritten */
-  bool again;    /* the graph is run again: lifetimes are known, results may have their place */
-  uintptr_t now; /* then: the number of the step */
-} runner;
+void mx_count_run(bool program) { atomic_fetch_add_explicit(program ? &programs_run : &kernels_run, 1, memory_order_relaxed); }
+
+typedef mx_runner runner;
 
 /* ---- results ---- */
 
@@ -41,8 +37,7 @@ void mx_set_failed(mx_array *a, int kind, const char *text) {
 
 static void fail_with(mx_array *a, int kind) { mx_set_failed(a, kind, mx_error_message()); }
 
-/* The first failed input's error becomes this thread's; 0 when there is none. */
-static int input_failure(const mx_array *x) {
+int mx_input_failure(const mx_array *x) {
   if (atomic_load_explicit(&x->status, memory_order_acquire) != MX_FAILED) return 0;
   const mx_failure *f = x->event;
   return f ? mx_fail(f->kind, "%s", f->text) : mx_fail_memory();
@@ -66,7 +61,7 @@ static void detach(mx_array *n, bool keep) {
 
 /* ---- memory ---- */
 
-static bool may_take(const runner *r, const mx_array *x, int uses) {
+bool mx_may_take(const mx_runner *r, const mx_array *x, int uses) {
   if (r->again) {
     if (!(x->flags & MX_BOUND) || x->last != r->now) return false;
     uses = atomic_load_explicit(&x->refs, memory_order_relaxed);
@@ -75,14 +70,14 @@ static bool may_take(const runner *r, const mx_array *x, int uses) {
          atomic_load_explicit(&x->buf->refs, memory_order_acquire) == 1;
 }
 
-static int give_buffer(mx_array *a) {
+int mx_give_buffer(mx_array *a) {
   if (a->buf) return 0; /* it has its place */
   if (!(a->buf = mx_buffer_new(mx_nbytes(a)))) return mx_error_kind();
   a->data = a->buf->ptr;
   return 0;
 }
 
-static void take_buffer(mx_array *a, mx_array *from) {
+void mx_take_buffer(mx_array *a, mx_array *from) {
   a->buf = mx_buffer_retain(from->buf);
   a->data = from->data;
   atomic_fetch_add_explicit(&donations, 1, memory_order_relaxed);
@@ -177,8 +172,8 @@ static int allocate_results(const runner *r, mx_array *n, mx_view *out) {
   int k = mx_ops[n->op].inplace;
   mx_array *x = k >= 0 && k < n->nin ? n->in[k] : NULL;
   int rc = 0;
-  if (x && !n->buf && !r->keep && x->dtype == n->dtype && may_take(r, x, 1) && mx_same_shape(x, n) && mx_is_row_contiguous(x)) take_buffer(n, x);
-  else rc = give_buffer(n);
+  if (x && !n->buf && !r->keep && x->dtype == n->dtype && mx_may_take(r, x, 1) && mx_same_shape(x, n) && mx_is_row_contiguous(x)) mx_take_buffer(n, x);
+  else rc = mx_give_buffer(n);
   if (!rc) out[0] = view_of(n);
   return rc;
 }
@@ -201,7 +196,7 @@ static int run_kernel(const runner *r, mx_array *n) {
     mx_call call = {.op = (mx_opcode)n->op, .nin = n->nin, .nout = n->nout, .np = n->np, .in = v, .out = v + n->nin, .p = n->p,
                     .object = n->object};
     rc = kernel(&call);
-    atomic_fetch_add_explicit(&kernels_run, 1, memory_order_relaxed);
+    mx_count_run(false);
   }
   if (v != few) mx_free(v);
   return rc;
@@ -209,7 +204,7 @@ static int run_kernel(const runner *r, mx_array *n) {
 
 static int single_failure(const mx_array *n) {
   for (int i = 0; i < n->nin; i++) {
-    int rc = input_failure(n->in[i]);
+    int rc = mx_input_failure(n->in[i]);
     if (rc) return rc;
   }
   return 0;
@@ -224,20 +219,18 @@ static int run_single(const runner *r, const mx_step *s) {
 
 /* ---- groups ---- */
 
-static mx_array *resolve(const mx_piece *p, mx_ref r) { return r & MX_LEAF ? p->leaf[r & ~MX_LEAF] : p->node[r]; }
-
 /* An output may take the memory of an input that dies with this group: same item size and full shape, read where it is written. */
 static int group_output(const runner *r, mx_array *o, const mx_group *g, bool *taken) {
   if (!r->keep && !o->buf)
     for (int i = 0; i < g->n_in; i++) {
-      mx_array *x = resolve(r->p, g->in[i]);
+      mx_array *x = mx_resolve(r->p, g->in[i]);
       if (taken[i] || x->size != o->size || mx_dtype_sizes[x->dtype] != mx_dtype_sizes[o->dtype]) continue;
-      if (!may_take(r, x, g->in_uses[i]) || !mx_same_shape(x, o) || !mx_is_row_contiguous(x)) continue;
+      if (!mx_may_take(r, x, g->in_uses[i]) || !mx_same_shape(x, o) || !mx_is_row_contiguous(x)) continue;
       taken[i] = true;
-      take_buffer(o, x);
+      mx_take_buffer(o, x);
       return 0;
     }
-  return give_buffer(o);
+  return mx_give_buffer(o);
 }
 
 typedef struct group_io {
@@ -258,18 +251,18 @@ static int run_program(const runner *r, const mx_group *g) {
   bool taken[MX_PROGRAM_IO] = {false};
   const mx_array *domain = p->node[g->domain];
   for (int i = 0; i < g->n_in; i++) {
-    mx_array *x = resolve(p, g->in[i]);
-    int rc = input_failure(x);
+    mx_array *x = mx_resolve(p, g->in[i]);
+    int rc = mx_input_failure(x);
     if (rc) return rc;
     io.in[i] = broadcast_view(x, domain, io.strides[i]);
   }
   for (int i = 0; i < g->n_out; i++) {
     mx_array *o = p->node[g->out[i]];
-    int rc = g->program.out[i].reduce ? give_buffer(o) : group_output(r, o, g, taken);
+    int rc = g->program.out[i].reduce ? mx_give_buffer(o) : group_output(r, o, g, taken);
     if (rc) return rc;
     io.out[i] = view_of(o);
   }
-  atomic_fetch_add_explicit(&programs_run, 1, memory_order_relaxed);
+  mx_count_run(true);
   return r->b->run(&g->program, domain->ndim, domain->shape, io.in, io.out);
 }
 
@@ -315,24 +308,39 @@ static int run_step_watched(const runner *run, const mx_step *s, uint32_t watchi
   return !rc && (watching & MX_WATCH_NAN) ? mx_watch_values(s, r.p) : rc;
 }
 
+/* A band is seen as its last step. */
+static int run_steps(const runner *r, const mx_plan *plan, int i, uint32_t watching, int *rc) {
+  const mx_step *s = &plan->steps[i];
+  if (plan->last_read && !(watching & MX_WATCH_NAN)) {
+    mx_watch_start start;
+    if (watching) mx_watch_begin(&start);
+    int n = mx_band_run(r, plan, i, rc);
+    if (n && !*rc && (watching & MX_WATCH_TIMES)) mx_watch_step(&start, s + n - 1, r->p);
+    if (n) return n;
+  }
+  *rc = watching ? run_step_watched(r, s, watching) : run_step(r, s);
+  return 1;
+}
+
 void mx_run(const mx_plan *plan, const mx_piece *p, const mx_backend *b, bool keep) {
   uint32_t watching = mx_watched();
   runner r = {.p = p, .b = b, .keep = keep};
-  for (int i = 0; i < plan->nsteps; i++) {
-    const mx_step *s = &plan->steps[i];
-    finish_step(s, p, keep, watching ? run_step_watched(&r, s, watching) : run_step(&r, s));
+  for (int i = 0; i < plan->nsteps;) {
+    int rc;
+    for (int end = i + run_steps(&r, plan, i, watching, &rc); i < end; i++) finish_step(&plan->steps[i], p, keep, rc);
   }
 }
 
 int mx_run_again(const mx_plan *plan, const mx_piece *p, const mx_backend *b, uintptr_t first, mx_array *const *dead, const uint32_t *ndead) {
   uint32_t watching = mx_watched();
   runner r = {.p = p, .b = b, .again = true};
-  for (int i = 0; i < plan->nsteps; i++) {
-    const mx_step *s = &plan->steps[i];
+  for (int i = 0; i < plan->nsteps;) {
+    int rc;
     r.now = first + (uintptr_t)i;
-    int rc = watching ? run_step_watched(&r, s, watching) : run_step(&r, s);
+    int end = i + run_steps(&r, plan, i, watching, &rc);
     if (rc) return rc;
-    for (uint32_t k = 0; k < ndead[i]; k++) mx_drop_data(*dead++);
+    for (; i < end; i++)
+      for (uint32_t k = 0; k < ndead[i]; k++) mx_drop_data(*dead++);
   }
   return 0;
 }

@@ -76,7 +76,8 @@ static int back_through(const mx_tape *t, const mx_tape_node *e, mx_array **cot,
   return mx_scope_end(&s);
 }
 
-int mx_sweep_back(const mx_tape *t, mx_array **cot) {
+/* failed: the number of the node whose rule gave an error. */
+static int sweep_back(const mx_tape *t, mx_array **cot, int *failed) {
   scratch w;
   int rc = scratch_new(&w, t);
   if (rc) return rc;
@@ -85,9 +86,41 @@ int mx_sweep_back(const mx_tape *t, mx_array **cot) {
     int nres = mx_results(e->a);
     if (!any_given(nres, cot + e->slot)) continue;
     rc = back_through(t, e, cot, &w);
+    *failed = i;
     for (int k = 0; k < nres; k++) mx_set(&cot[e->slot + k], NULL);
   }
   mx_free(w.x);
+  return rc;
+}
+
+int mx_sweep_back(const mx_tape *t, mx_array **cot) {
+  int failed;
+  return sweep_back(t, cot, &failed);
+}
+
+/* Tells in the error of a node's rule which source led there: the way back goes by its integer inputs if it has any, as those are what rules
+ * refuse. which: numbers of the sources. */
+static int tell_source(int rc, const mx_tape *t, int failed, const int *which) {
+  bool *seen = failed >= 0 && rc != MX_ECALLBACK ? mx_calloc((size_t)t->nslot + 1, sizeof *seen) : NULL;
+  if (!seen) return rc;
+  const mx_tape_node *e = &t->node[failed];
+  bool any = false;
+  for (int pass = 0; pass < 2 && !any; pass++)
+    for (int k = 0; k < e->a->nin; k++) {
+      int32_t slot = t->in[e->in + (uint32_t)k];
+      if (slot >= 0 && (pass || !mx_is_inexact((mx_dtype)e->a->in[k]->dtype))) any = seen[slot] = true;
+    }
+  for (int i = failed - 1; i >= 0; i--) {
+    bool read = false;
+    e = &t->node[i];
+    for (int k = 0; k < mx_results(e->a); k++) read |= seen[e->slot + k];
+    for (int k = 0; read && k < e->a->nin; k++)
+      if (t->in[e->in + (uint32_t)k] >= 0) seen[t->in[e->in + (uint32_t)k]] = true;
+  }
+  int from = 0;
+  while (from < t->nsrc && !seen[from]) from++;
+  if (from < t->nsrc) mx_error_reached_from(which ? which[from] : from);
+  mx_free(seen);
   return rc;
 }
 
@@ -111,13 +144,21 @@ static int forward_through(const mx_tape *t, const mx_tape_node *e, mx_array **t
   return mx_scope_end(&s);
 }
 
-int mx_sweep_forward(const mx_tape *t, mx_array **tan) {
+static int sweep_forward(const mx_tape *t, mx_array **tan, int *failed) {
   scratch w;
   int rc = scratch_new(&w, t);
   if (rc) return rc;
-  for (int i = 0; i < t->n && !rc; i++) rc = forward_through(t, &t->node[i], tan, &w);
+  for (int i = 0; i < t->n && !rc; i++) {
+    rc = forward_through(t, &t->node[i], tan, &w);
+    *failed = i;
+  }
   mx_free(w.x);
   return rc;
+}
+
+int mx_sweep_forward(const mx_tape *t, mx_array **tan) {
+  int failed;
+  return sweep_forward(t, tan, &failed);
 }
 
 /* ---- traces ---- */
@@ -135,7 +176,7 @@ static int push_all(mx_list *to, const mx_list *from) {
 }
 
 int mx_diff_open(mx_diff_trace *t, mx_closure *f, int nsrc, const int *which, int n, mx_array *const *in) {
-  *t = (mx_diff_trace){.n = n, .nsrc = nsrc};
+  *t = (mx_diff_trace){.n = n, .nsrc = nsrc, .which = which};
   mx_tracing++;
   mx_scope_begin(&t->s, mx_default_stream());
   t->args = mx_malloc((size_t)(n + nsrc + 1) * sizeof *t->args);
@@ -159,6 +200,7 @@ int mx_diff_close(mx_diff_trace *t, int rc) {
 
 static int sweep_trace(mx_diff_trace *t, mx_array *const *cot, mx_list *grads) {
   mx_tape tape;
+  int failed = -1;
   int rc = mx_tape_build(&tape, t->nsrc, t->src, t->out.n, t->out.at, MX_TRACER, mx_custom_follow_vjp, 0, NULL);
   if (rc) return rc;
   mx_array **table = mx_slots_new(tape.nslot);
@@ -168,7 +210,7 @@ static int sweep_trace(mx_diff_trace *t, mx_array *const *cot, mx_list *grads) {
     if (slot >= 0 && cot[i]) accumulate(&t->s, &table[slot], mx_astype(&t->s, cot[i], t->out.at[i]->dtype));
     rc = t->s.rc;
   }
-  if (!rc) rc = mx_sweep_back(&tape, table);
+  if (!rc && (rc = sweep_back(&tape, table, &failed))) tell_source(rc, &tape, failed, t->which);
   for (int i = 0; i < t->nsrc && !rc; i++) {
     mx_array *g = table[i] ? table[i] : mx_zeros_like(&t->s, t->src[i]);
     rc = g ? mx_list_push(grads, g) : t->s.rc;
@@ -251,6 +293,7 @@ int mx_value_and_grad(mx_closure *f, int nargnums, const int *argnums, int n, mx
 
 int mx_diff_forward(mx_diff_trace *t, mx_array *const *tangents, mx_list *res) {
   mx_tape tape;
+  int failed = -1;
   int rc = mx_tape_build(&tape, t->nsrc, t->src, t->out.n, t->out.at, MX_TRACER, mx_custom_follow_jvp, 0, NULL);
   if (rc) return rc;
   mx_array **table = mx_slots_new(tape.nslot);
@@ -259,7 +302,7 @@ int mx_diff_forward(mx_diff_trace *t, mx_array *const *tangents, mx_list *res) {
     if (tangents[i]) table[i] = mx_retain(mx_astype(&t->s, tangents[i], t->src[i]->dtype));
     rc = t->s.rc;
   }
-  if (!rc) rc = mx_sweep_forward(&tape, table);
+  if (!rc && (rc = sweep_forward(&tape, table, &failed))) tell_source(rc, &tape, failed, t->which);
   for (int i = 0; i < t->out.n && !rc; i++) {
     int32_t slot = mx_tape_slot(&tape, t->out.at[i]);
     mx_array *d = slot >= 0 && table[slot] ? table[slot] : mx_zeros_like(&t->s, t->out.at[i]);
@@ -302,7 +345,7 @@ int jvp_derived(mx_scope *s, const mx_array *node, mx_array *const *out, mx_arra
   }
   int nroots = 0;
   for (int i = 0; i < nin; i++) {
-    want[i] = tan[i] != NULL;
+    want[i] = tan[i] && (mx_is_inexact((mx_dtype)node->in[i]->dtype) || !mx_is_inexact((mx_dtype)out[0]->dtype)); /* not of indices */
     g[i] = NULL;
     stop[i] = node->in[i];
   }

@@ -73,6 +73,38 @@ int mx_body_trace(mx_body **res, mx_closure *f, int n, mx_array *const *like, mx
   return rc ? rc : end;
 }
 
+static bool takes(const mx_body *b, mx_array *const *like) {
+  for (int i = 0; i < b->nin; i++)
+    if (b->like[i]->dtype != like[i]->dtype || !mx_same_shape(b->like[i], like[i])) return false;
+  return true;
+}
+
+mx_body *mx_body_refit(mx_body *b, mx_array *const *like, const char *tag) {
+  if (takes(b, like)) return mx_body_retain(b);
+  const mx_array *bound = mx_replay_shape_bound(b->f);
+  if (bound) {
+    mx_fail(MX_EVALUE, "[%s] The shapes of its inputs have changed, but %s in its function was built for those that it was traced with.", tag,
+            mx_ops[bound->op].label);
+    return NULL;
+  }
+  mx_body *res = NULL;
+  mx_list out = {0}, lifted = {0};
+  mx_scope s;
+  mx_scope_begin(&s, mx_default_stream());
+  mx_array **in = mx_slots_new(b->nin);
+  int rc = in ? 0 : MX_EMEMORY;
+  for (int i = 0; i < b->nin && !rc; i++)
+    if (!(in[i] = mx_body_stand_in(&s, like[i]))) rc = s.rc;
+  if (!rc) rc = mx_body_build(b, in, &out);
+  if (!rc) rc = mx_body_new(&res, b->nin, in, out.n, out.at, &lifted);
+  if (!rc && lifted.n) mx_body_release(res), res = NULL, mx_fail(MX_ERUNTIME, "[%s] A function reads more when it is built again.", tag);
+  mx_list_clear(&out);
+  mx_list_clear(&lifted);
+  mx_free(in);
+  mx_scope_end(&s);
+  return res;
+}
+
 /* ---- running ---- */
 
 enum { DEEPEST = 200 };

@@ -19,6 +19,8 @@ typedef struct mx_body {
 int mx_body_new(mx_body **res, int nsrc, mx_array *const *src, int nout, mx_array *const *out, mx_list *lifted);
 /* The graph that f builds over arrays like these. tag names the function in errors. */
 int mx_body_trace(mx_body **res, mx_closure *f, int n, mx_array *const *like, mx_list *lifted);
+/* The same graph over inputs like these, where the body serves all shapes; b itself, retained, where they are as before. NULL: an error. */
+mx_body *mx_body_refit(mx_body *b, mx_array *const *like, const char *tag);
 static inline void mx_body_release(mx_body *b) {
   if (b) mx_object_release(&b->base);
 }

@@ -10,8 +10,9 @@
 
 #include "runtime/profile.h"
 #include "runtime/runtime.h"
+#include "transforms/control.h"
+#include "transforms/custom.h"
 #include "transforms/replay.h"
-#include "transforms/transforms.h"
 
 enum { BUCKETS = 1024, MAX_ENTRIES = 1024, MAX_NODES = 1 << 18 };
 
@@ -286,8 +287,13 @@ static bool any_shape(int op) {
 }
 
 const mx_array *mx_replay_shape_bound(const mx_replay *r) {
-  for (int i = 0; i < r->n; i++) /* rules of gradients use shapes freely */
-    if (!any_shape(r->node[i].proto->op) || (r->node[i].proto->flags & MX_TRACER)) return r->node[i].proto;
+  for (int i = 0; i < r->n; i++) {
+    const mx_array *a = r->node[i].proto, *inner;
+    if (a->flags & MX_TRACER) return a; /* rules of gradients use shapes freely */
+    if (mx_ops[a->op].kind == MX_CONTROL) {
+      if ((inner = mx_control_shape_bound(a))) return inner;
+    } else if (a->op == OP_custom ? mx_custom_is_transparent(a) : !any_shape(a->op)) return a;
+  }
   return NULL;
 }
 
@@ -329,7 +335,7 @@ void mx_set_compile_mode(int mode) { compile_mode = mode; }
 
 /* Traces, and keeps the trace under k, or, if it serves all shapes, under `general` (NULL: no such wish). */
 static int trace_and_keep(const compiled *c, int n, mx_array *const *in, int mode, const key *k, const key *general, mx_replay **r) {
-  bool outer = mx_shape_used, watched = mx_watched() & MX_WATCH_TIMES;
+  bool outer = mx_shape_used, wanted = mx_any_shape_wanted, watched = mx_watched() & MX_WATCH_TIMES;
   mx_watch_start start;
   char why[512];
   function_name around = {""};
@@ -340,8 +346,10 @@ static int trace_and_keep(const compiled *c, int n, mx_array *const *in, int mod
     mx_watch_begin(&start);
   }
   mx_shape_used = false;
+  mx_any_shape_wanted = general != NULL;
   int rc = trace(c, n, in, mode != MX_COMPILE_NO_SIMPLIFY, r);
   if (!rc && keepable(*r)) cache_put(general && !mx_shape_used && fits_all_shapes(*r) ? general : k, *r);
+  mx_any_shape_wanted = wanted;
   mx_shape_used |= outer;
   if (watched) {
     mx_watch_compiled(&start, traced_name.text, why);

@@ -34,10 +34,12 @@ static int branch_run(mx_control *c, mx_array *node, bool may_take) {
   return rc;
 }
 
+static mx_array *branch_over(mx_scope *s, mx_body *const *body, int nin, mx_array *const *in);
+
 static mx_array *branch_again(mx_control *c, mx_scope *s, const mx_array *node, mx_array *const *in) {
   mx_stream outer = s->stream;
   s->stream = node->stream;
-  mx_array *t = mx_tuple_node(s, OP_cond, node->nin, in, node->np, node->p, &c->base, node->nout);
+  mx_array *t = branch_over(s, ((mx_branch *)c)->body, node->nin, in);
   s->stream = outer;
   return t;
 }
@@ -53,15 +55,14 @@ static void made_clear(made *m) {
   mx_list_clear(&m->out[1]);
 }
 
-static int check_results(const made *m) {
-  const mx_list *f = &m->out[0], *t = &m->out[1];
-  if (t->n != f->n) return mx_fail(MX_EVALUE, "[cond] The functions gave %d and %d arrays: they must give alike.", t->n, f->n);
-  if (!t->n) return mx_fail(MX_EVALUE, "[cond] The functions gave no arrays.");
-  for (int i = 0; i < t->n; i++)
-    if (t->at[i]->dtype != f->at[i]->dtype || !mx_same_shape(t->at[i], f->at[i]))
+static int check_results(int nt, mx_array *const *t, int nf, mx_array *const *f) {
+  if (nt != nf) return mx_fail(MX_EVALUE, "[cond] The functions gave %d and %d arrays: they must give alike.", nt, nf);
+  if (!nt) return mx_fail(MX_EVALUE, "[cond] The functions gave no arrays.");
+  for (int i = 0; i < nt; i++)
+    if (t[i]->dtype != f[i]->dtype || !mx_same_shape(t[i], f[i]))
       return mx_fail(MX_EVALUE, "[cond] Both functions must give the same shapes and dtypes: their array %d has shape %s and dtype %s if true, shape %s and "
-                                "dtype %s if false.", i, mx_shape_of(t->at[i]), mx_dtype_name((mx_dtype)t->at[i]->dtype),
-                     mx_shape_of(f->at[i]), mx_dtype_name((mx_dtype)f->at[i]->dtype));
+                                "dtype %s if false.", i, mx_shape_of(t[i]), mx_dtype_name((mx_dtype)t[i]->dtype), mx_shape_of(f[i]),
+                     mx_dtype_name((mx_dtype)f[i]->dtype));
   return 0;
 }
 
@@ -125,6 +126,37 @@ static mx_array *branch_node(mx_scope *s, mx_branch *b, mx_array *const *in) {
   mx_free(all);
   mx_object_release(&b->control.base);
   return t;
+}
+
+/* Over all inputs of the node, of the shapes of the bodies or, where these serve all, of others. */
+static mx_array *branch_over(mx_scope *s, mx_body *const *body, int nin, mx_array *const *in) {
+  mx_branch *b = mx_calloc(1, sizeof *b);
+  if (!b) return mx_scope_error(s, mx_fail_memory());
+  b->control = (mx_control){{1, branch_destroy}, branch_run, branch_again};
+  int rc = 0;
+  for (int k = 0; k < 2 && !rc; k++)
+    if (!(b->body[k] = mx_body_refit(body[k], in + 1, "cond"))) rc = mx_error_kind();
+  if (!rc) rc = check_results(b->body[1]->nout, b->body[1]->like + nin - 1, b->body[0]->nout, b->body[0]->like + nin - 1);
+  for (int k = 0; k < 2 && !rc; k++) /* written once: other threads may read it */
+    if (b->body[k]->fresh != b->body[k]->nin) b->body[k]->fresh = b->body[k]->nin;
+  mx_array *t = rc ? mx_scope_error(s, rc)
+                   : mx_control_node(s, OP_cond, nin, in, b->body[0]->nout, b->body[0]->like + nin - 1, 0, -1, &b->control);
+  mx_object_release(&b->control.base);
+  return t;
+}
+
+/* ---- as data ---- */
+
+void mx_cond_take_apart(const mx_array *node, mx_control_parts *parts) {
+  for (int k = 0; k < 2; k++) parts->body[k] = ((mx_branch *)node->object)->body[k];
+}
+
+mx_array *mx_cond_put_together(mx_scope *s, const mx_control_parts *p, int nin, mx_array *const *in) {
+  if (nin < 1 || p->body[0]->nin != nin - 1 || p->body[1]->nin != nin - 1)
+    return mx_scope_fail(s, MX_EVALUE, "[cond] %d inputs and functions of %d and %d: these do not go together.", nin, p->body[0]->nin, p->body[1]->nin);
+  if (in[0]->dtype != MX_BOOL || in[0]->ndim)
+    return mx_scope_fail(s, MX_EVALUE, "[cond] The predicate has shape %s, expected one boolean.", mx_shape_of(in[0]));
+  return branch_over(s, p->body, nin, in);
 }
 
 /* ---- rules ---- */
@@ -325,7 +357,7 @@ static int trace_both(mx_scope *s, mx_closure *const *f, int n, mx_array *const 
     rc = x ? mx_list_push(&m->src, x) : s->rc;
   }
   for (int k = 1; k >= 0 && !rc; k--) rc = trace_branch(f[k], n, m->src.at, &m->out[k]);
-  if (!rc) rc = check_results(m);
+  if (!rc) rc = check_results(m->out[1].n, m->out[1].at, m->out[0].n, m->out[0].at);
   for (int k = 1; k >= 0 && !rc; k--) rc = find_captured(&m->out[k], &m->src);
   return rc;
 }

@@ -8,6 +8,7 @@
 typedef struct mx_diff_trace {
   mx_scope s;
   mx_array **args, **src;
+  const int *which; /* as given: for errors */
   int n, nsrc;
   mx_list out;
 } mx_diff_trace;

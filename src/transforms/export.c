@@ -40,6 +40,9 @@ const char *mx_export_layout(int op, size_t *len) {
   const char *doc = mx_ops[op].doc;
   *len = 0;
   if (op == OP_astype) doc = "p: dtype";
+  else if (op == OP_custom) doc = "p: rules, then their graphs";
+  else if (op == OP_loop) doc = "p: carry, elements, length, flags, then the graph";
+  else if (mx_ops[op].kind == MX_CONTROL) doc = "p: none, then the graphs";
   else if (mx_is_reduction(op)) doc = "p: axes";
   else if (mx_is_elementwise(op)) doc = "p: none";
   while (doc[*len] && doc[*len] != ';') ++*len;
@@ -48,32 +51,27 @@ const char *mx_export_layout(int op, size_t *len) {
 
 /* ---- tracing ---- */
 
-/* A custom function's results are those of its own graph. Its rules would be lost, which only checkpoint's may be. */
+/* Where rules give what the graph does, as those of checkpoint, the graph alone is kept. */
 static int unwrap_customs(mx_replay *r) {
   int32_t *rep = mx_malloc(((size_t)r->nslot + 1) * sizeof *rep);
   if (!rep) return mx_fail_memory();
-  int kept = 0, rc = 0;
+  int kept = 0;
   for (int i = 0; i < r->nslot; i++) rep[i] = i;
   for (int i = 0; i < r->n; i++) {
     mx_replay_node e = r->node[i];
     int32_t *in = r->in + e.in;
     for (int k = 0; k < e.proto->nin; k++) in[k] = rep[in[k]];
-    if (mx_ops[e.proto->op].kind == MX_CONTROL && !rc)
-      rc = mx_fail(MX_ENOTIMPL, "[export_function] %s runs functions of its own, which a file cannot hold yet.", mx_ops[e.proto->op].label);
-    if (e.proto->op != OP_custom) {
+    if (e.proto->op != OP_custom || !mx_custom_is_transparent(e.proto)) {
       r->node[kept++] = e;
       continue;
     }
-    if (!mx_custom_is_transparent(e.proto) && !rc)
-      rc = mx_fail(MX_EVALUE, "[export_function] Unable to get state for primitive CustomTransforms: rules of a custom function are code, "
-                              "which a file cannot hold.");
     for (int k = 0; k < e.proto->nout; k++) rep[e.slot + k] = in[e.proto->nin - e.proto->nout + k];
     mx_release(e.proto);
   }
   r->n = kept;
   for (int i = 0; i < r->nout; i++) r->out[i] = rep[r->out[i]];
   mx_free(rep);
-  return rc;
+  return 0;
 }
 
 static int trace(mx_replay **r, mx_closure *f, int n, mx_array *const *in) {
@@ -100,6 +98,19 @@ static int serves_all_shapes(const mx_replay *r, bool shape_used) {
   if (!bound && !shape_used) return 0;
   return mx_fail(MX_EVALUE, "[export_function] The function cannot be exported for all shapes (shapeless): %s%s.",
                  bound ? mx_ops[bound->op].label : "a number made from a shape", bound ? " was built for the shapes of this trace" : " is part of it");
+}
+
+static int to_nowhere(void *to, const void *bytes, size_t n) {
+  (void)to, (void)bytes, (void)n;
+  return 0;
+}
+
+/* Rules are code until they are traced, which is when they are written: what cannot be written is refused now. */
+static int rules_can_be_written(const mx_exported *x, bool shapeless) {
+  bool any = false;
+  for (int i = 0; i < x->replay->n; i++) any |= x->replay->node[i].proto->op == OP_custom || mx_ops[x->replay->node[i].proto->op].kind == MX_CONTROL;
+  if (!any) return 0;
+  return mx_exports_write(&(mx_exports){.at = (mx_exported *)x, .n = 1, .shapeless = shapeless}, &(mx_sink){to_nowhere, NULL});
 }
 
 /* Constants are stored as data, so they are computed now. */
@@ -143,13 +154,16 @@ int mx_exports_trace(mx_exports *e, mx_closure *f, int npos, int nkw, const char
       return mx_fail(MX_ERUNTIME, "[export_function] Attempting to export a function twice with the same signature is not allowed.");
   }
   mx_exported x = {0};
-  bool outer = mx_shape_used;
+  bool outer = mx_shape_used, wanted = mx_any_shape_wanted;
   mx_shape_used = false;
+  mx_any_shape_wanted = e->shapeless;
   int rc = trace(&x.replay, f, npos + nkw, in);
+  mx_any_shape_wanted = wanted;
   if (!rc && e->shapeless) rc = serves_all_shapes(x.replay, mx_shape_used);
   mx_shape_used = outer;
   if (!rc) rc = settle(x.replay);
   if (!rc) rc = describe(&x, npos, nkw, keyword, in);
+  if (!rc) rc = rules_can_be_written(&x, e->shapeless);
   if (!rc) return mx_exports_push(e, &x);
   mx_exported_clear(&x);
   return rc;

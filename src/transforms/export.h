@@ -1,12 +1,15 @@
 /* Functions as data: what a function does with arrays of certain shapes and dtypes, as a replay that can be written, read and called.
  *
  * A file holds ops by name, so opcodes may be renumbered; with each name goes the layout of its parameters (the first clause of its row's
- * doc in ops/structured.def), and a file whose layout is not today's is refused instead of misread. Constants are stored as data. */
+ * doc in ops/structured.def), and a file whose layout is not today's is refused instead of misread. Constants are stored as data. Nodes of
+ * control flow carry the graphs that they run. So do custom functions: their vjp and jvp rules are traced; a vmap rule, which depends on the
+ * axes that it is called for, is not kept: vmap then goes by the function's own graph. */
 #ifndef MX_EXPORT_H
 #define MX_EXPORT_H
 
+#include "transforms/control.h"
+#include "transforms/custom.h"
 #include "transforms/replay.h"
-#include "transforms/transforms.h"
 
 /* One trace: inputs are the positional ones, then those with a keyword, in rising order of these. */
 typedef struct mx_exported {
@@ -51,13 +54,34 @@ int mx_exports_write(const mx_exports *e, const mx_sink *sink);
 /* Trusts nothing: any bytes give traces or an error. */
 int mx_exports_read(mx_exports *e, const mx_source *source);
 
-enum { MX_EXPORT_VERSION = 1, MX_EXPORT_SHAPELESS = 1 };
+/* Version 2 added graphs inside graphs. */
+enum { MX_EXPORT_VERSION = 2, MX_EXPORT_OLDEST = 1, MX_EXPORT_SHAPELESS = 1 };
+enum { MX_EXPORT_DEEPEST = 64 }; /* graphs inside graphs */
+enum { MX_EXPORT_BACK = 1, MX_EXPORT_FORWARD = 2 }; /* which rules a custom function has */
 static const char mx_export_made[] = "primitive:"; /* before the name of a registered primitive */
 static const char mx_export_magic[8] = {'C', 'M', 'L', 'X', 'F', 'U', 'N', '\n'};
 /* A replay's slots without those that nobody reads: number[slot], -1 for a constant that is not needed. Gives how many constants are. */
 int mx_export_number(const mx_replay *r, int32_t *number);
 /* The layout of an op's parameters: where it begins, and its length. */
 const char *mx_export_layout(int op, size_t *len);
+
+/* ---- rules of custom functions ---- */
+
+/* A rule as a graph. vjp: (primals, cotangents, outputs) -> cotangents; jvp: (primals, tangents of the inexact ones) -> tangents. */
+typedef struct mx_export_rule {
+  mx_replay *f;
+  int nin, nres;
+  mx_aval *like;  /* [nin] */
+  int32_t *at;    /* [nres] which output of f is the result, -1: zero */
+} mx_export_rule;
+/* Room for a rule of a function of np primals and nout outputs, and its inputs. */
+int mx_export_rule_new(mx_export_rule *r, int np, int nout, bool forward);
+void mx_export_rule_inputs(mx_export_rule *r, int np, mx_array *const *primals, int nout, mx_array *const *outputs, bool forward);
+void mx_export_rule_clear(mx_export_rule *r);
+/* By calling the rule of the OP_custom node. */
+int mx_export_rule_trace(mx_export_rule *r, const mx_array *node, bool forward);
+/* Takes what the rules hold, also when it fails; one whose f is NULL is none. */
+mx_custom *mx_export_rules_new(mx_export_rule *back, mx_export_rule *forward, bool any_shape);
 
 /* ---- seeing a trace ---- */
 

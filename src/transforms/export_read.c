@@ -3,12 +3,15 @@
 #include <string.h>
 
 #include "graph/primitive.h"
+#include "transforms/body.h"
 #include "transforms/export.h"
 
 typedef struct in {
   const mx_source *source;
   uint64_t at;
   int rc;
+  bool shapeless;
+  int depth; /* of graphs inside graphs */
 } in;
 
 static int bad(in *i, const char *what) {
@@ -92,7 +95,19 @@ typedef struct reading {
   int nops;
   int16_t *op;          /* [nops] of the file's list */
   mx_registered **made; /* [nops] retained; NULL but for registered primitives */
+  mx_list out;          /* the outputs of the graph */
 } reading;
+
+static void reading_clear(reading *r) {
+  int end = mx_scope_end(&r->s);
+  if (!r->i->rc) r->i->rc = end;
+  mx_list_clear(&r->value);
+  mx_list_clear(&r->out);
+  for (int k = 0; k < r->nops; k++)
+    if (r->made[k]) mx_object_release(&r->made[k]->base.base);
+  mx_free(r->op);
+  mx_free(r->made);
+}
 
 static void add_value(reading *r, mx_array *a) {
   if (!a) r->i->rc = r->i->rc ? r->i->rc : r->s.rc ? r->s.rc : mx_error_kind();
@@ -139,7 +154,7 @@ static void get_op(reading *r) {
   size_t len = 0;
   const char *ours = op ? mx_export_layout(op, &len) : NULL;
   if (i->rc) layout = NULL;
-  if (layout && (!op || op == OP_custom || op == OP_pick || mx_ops[op].kind == MX_CONTROL))
+  if (layout && (!op || op == OP_pick))
     i->rc = mx_fail(MX_ERUNTIME, "[import_function] %.300s uses the operation '%.100s', which this version does not know.", i->source->label, name);
   else if (layout && (strlen(layout) != len || memcmp(layout, ours, len)))
     i->rc = mx_fail(MX_ERUNTIME, "[import_function] %.300s was written by another version: it gives the parameters of %.100s as '%.200s', here they are '%.*s'.",
@@ -185,7 +200,10 @@ static mx_array *get_constant(reading *r) {
   mx_array *c = mx_own(&r->s, mx_array_empty(a.dtype, a.ndim, a.shape));
   if (!c) return NULL;
   get(i, c->data, given);
-  return i->rc || !repeated ? c : mx_broadcast_to(&r->s, c, full, (size_t)a.ndim);
+  if (i->rc || !repeated) return c;
+  c = mx_broadcast_to(&r->s, c, full, (size_t)a.ndim);
+  if (c && i->depth) i->rc = mx_eval(1, &c); /* a view; graphs inside graphs read what is there */
+  return c;
 }
 
 /* What the ops' rules take for granted because builders see to it. */
@@ -204,6 +222,107 @@ static int check_elementwise(int op, int nin, mx_array *const *x, int np, const 
   return mx_is_elementwise(op) ? mx_ops[op].infer(op, nin, x, np, p, 1, &out) : 0;
 }
 
+/* ---- nodes with graphs of their own ---- */
+
+static void get_graph(reading *r);
+
+/* Opens `inner`, which the caller clears: a graph over inputs of its own. */
+static void get_inner(reading *inner, in *i) {
+  *inner = (reading){.i = i};
+  mx_scope_begin(&inner->s, mx_default_stream());
+  if (++i->depth > MX_EXPORT_DEEPEST) bad(i, "graphs inside graphs are nested too deep");
+  int n = inner->x.npos = get_count(i, 2);
+  if (!i->rc && !(inner->x.input = mx_calloc((size_t)n + 1, sizeof *inner->x.input))) i->rc = mx_fail_memory();
+  for (int k = 0; k < n && !i->rc; k++) {
+    mx_aval *a = &inner->x.input[k];
+    get_aval(i, a);
+    if (!i->rc) add_value(inner, mx_placeholder(&inner->s, a->dtype, a->ndim, a->shape));
+  }
+  if (!i->rc) get_graph(inner);
+}
+
+static void inner_clear(reading *inner) {
+  inner->i->depth--;
+  reading_clear(inner);
+  mx_exported_clear(&inner->x);
+}
+
+static mx_body *get_body(in *i) {
+  mx_body *b = NULL;
+  mx_list lifted = {0};
+  reading r;
+  get_inner(&r, i);
+  if (!i->rc) i->rc = mx_body_new(&b, r.x.npos, r.value.at, r.out.n, r.out.at, &lifted);
+  if (!i->rc && lifted.n) {
+    bad(i, "a graph reads what is none of its inputs");
+    mx_body_release(b);
+  }
+  mx_list_clear(&lifted);
+  inner_clear(&r);
+  return i->rc ? NULL : b;
+}
+
+static void get_control(reading *r, int op, int nin, mx_array **x, int nout, int np, const int64_t *p) {
+  in *i = r->i;
+  mx_control_parts parts = {0};
+  mx_control_count(op, &parts);
+  if (np != parts.nnumber) bad(i, "control flow with a wrong number of parameters");
+  else if (np) memcpy(parts.number, p, (size_t)np * sizeof *p);
+  for (int k = 0; k < parts.nbody && !i->rc; k++) parts.body[k] = get_body(i);
+  mx_array *t = i->rc ? NULL : mx_control_put_together(&r->s, op, &parts, nin, x);
+  if (!i->rc && !t) i->rc = r->s.rc;
+  if (t && t->nout != nout) bad(i, "control flow with a wrong number of results");
+  for (int k = 0; k < nout && !i->rc; k++) add_value(r, mx_pick(&r->s, t, k));
+  for (int k = 0; k < parts.nbody; k++) mx_body_release(parts.body[k]);
+}
+
+static bool same_aval(const mx_aval *a, const mx_aval *b) {
+  return a->dtype == b->dtype && a->ndim == b->ndim && !memcmp(a->shape, b->shape, (size_t)a->ndim * sizeof *a->shape);
+}
+
+/* A rule of a function whose primals, then outputs, are x. */
+static void get_rule(in *i, mx_export_rule *rule, int np, int nout, mx_array **x, bool forward) {
+  reading r;
+  if ((i->rc = mx_export_rule_new(rule, np, nout, forward))) return;
+  mx_export_rule_inputs(rule, np, x, nout, x + np, forward);
+  get_inner(&r, i);
+  if (!i->rc && r.x.npos != rule->nin) bad(i, "a rule with a wrong number of inputs");
+  for (int k = 0; k < rule->nin && !i->rc; k++)
+    if (!same_aval(&rule->like[k], &r.x.input[k])) bad(i, "a rule for other shapes or dtypes than its function has");
+  if (!i->rc) i->rc = mx_replay_new(&rule->f, rule->nin, r.value.at, r.out.n, r.out.at, MX_PLACEHOLDER, false);
+  for (int k = 0; k < rule->nres && !i->rc; k++) {
+    rule->at[k] = (int32_t)get_u32(i);
+    if (rule->at[k] < -1 || rule->at[k] >= r.out.n) bad(i, "a rule's result that is none of its outputs");
+  }
+  inner_clear(&r);
+}
+
+/* Without rules the results are the outputs themselves. */
+static void get_custom(reading *r, int nin, mx_array **x, int nout, int np, const int64_t *p) {
+  in *i = r->i;
+  mx_export_rule back = {0}, forward = {0};
+  int has = np == 1 ? (int)(p[0] & (MX_EXPORT_BACK | MX_EXPORT_FORWARD)) : 0, primals = nin - nout;
+  if (np != 1 || p[0] != has || nout < 1 || primals < 0) {
+    bad(i, "a custom function that is none");
+    return;
+  }
+  for (int k = 0; k < nout && !has; k++) add_value(r, x[primals + k]);
+  if (has & MX_EXPORT_BACK) get_rule(i, &back, primals, nout, x, false);
+  if (has & MX_EXPORT_FORWARD && !i->rc) get_rule(i, &forward, primals, nout, x, true);
+  mx_array **res = mx_slots_new(nout);
+  if (!i->rc && !res) i->rc = MX_EMEMORY;
+  if (!has || i->rc) {
+    mx_export_rule_clear(&back);
+    mx_export_rule_clear(&forward);
+  } else {
+    mx_custom *c = mx_export_rules_new(&back, &forward, i->shapeless);
+    i->rc = c ? mx_node_multi(&r->s, OP_custom, nin, x, 1, (int64_t[]){nout}, &c->base, nout, res) : MX_EMEMORY;
+    for (int k = 0; k < nout && !i->rc; k++) add_value(r, res[k]);
+    if (c) mx_object_release(&c->base);
+  }
+  mx_free(res);
+}
+
 static void get_node(reading *r, mx_array **x, int64_t *p) {
   in *i = r->i;
   int at = get_u16(i), nin = get_u16(i), nout = get_u16(i), np = get_u16(i);
@@ -216,7 +335,16 @@ static void get_node(reading *r, mx_array **x, int64_t *p) {
     x[k] = r->value.at[from];
   }
   get(i, p, (size_t)np * sizeof *p);
+  if (i->rc) return;
   int op = r->op[at];
+  if (mx_ops[op].kind == MX_CONTROL) {
+    get_control(r, op, nin, x, nout, np, p);
+    return;
+  }
+  if (op == OP_custom) {
+    get_custom(r, nin, x, nout, np, p);
+    return;
+  }
   if (!i->rc && !fits_op(op, r->made[at], nin, nout)) bad(i, "operands that do not fit the operation");
   if (!i->rc) i->rc = check_elementwise(op, nin, x, np, p);
   if (i->rc) return;
@@ -252,47 +380,44 @@ static void get_nodes(reading *r) {
 static void get_outputs(reading *r) {
   in *i = r->i;
   int n = get_count(i, 4);
-  mx_list out = {0};
   for (int k = 0; k < n && !i->rc; k++) {
     uint32_t from = get_u32(i);
     if (from >= (uint32_t)r->value.n) bad(i, "an output that is no value");
-    if (!i->rc) i->rc = mx_list_push(&out, r->value.at[from]);
+    if (!i->rc) i->rc = mx_list_push(&r->out, r->value.at[from]);
   }
-  int nin = r->x.npos + r->x.nkw;
-  if (!i->rc) i->rc = mx_replay_new(&r->x.replay, nin, r->value.at, out.n, out.at, MX_PLACEHOLDER, false);
-  mx_list_clear(&out);
+}
+
+static void get_graph(reading *r) {
+  in *i = r->i;
+  get_ops(r);
+  int nconst = i->rc ? 0 : get_count(i, 14);
+  for (int k = 0; k < nconst && !i->rc; k++) add_value(r, get_constant(r));
+  if (!i->rc) get_nodes(r);
+  if (!i->rc) get_outputs(r);
 }
 
 static void get_trace(in *i, mx_exports *e) {
   reading r = {.i = i};
   mx_scope_begin(&r.s, mx_default_stream());
   get_inputs(&r);
-  if (!i->rc) get_ops(&r);
-  int nconst = i->rc ? 0 : get_count(i, 14);
-  for (int k = 0; k < nconst && !i->rc; k++) add_value(&r, get_constant(&r));
-  if (!i->rc) get_nodes(&r);
-  if (!i->rc) get_outputs(&r);
-  int end = mx_scope_end(&r.s);
-  if (!i->rc) i->rc = end;
-  mx_list_clear(&r.value);
-  for (int k = 0; k < r.nops; k++)
-    if (r.made[k]) mx_object_release(&r.made[k]->base.base);
-  mx_free(r.op);
-  mx_free(r.made);
+  if (!i->rc) get_graph(&r);
+  if (!i->rc) i->rc = mx_replay_new(&r.x.replay, r.x.npos + r.x.nkw, r.value.at, r.out.n, r.out.at, MX_PLACEHOLDER, false);
+  reading_clear(&r);
   if (!i->rc) i->rc = mx_exports_push(e, &r.x);
   else mx_exported_clear(&r.x);
 }
 
 int mx_exports_read(mx_exports *e, const mx_source *source) {
-  in i = {source, 0, 0};
+  in i = {.source = source};
   char magic[sizeof mx_export_magic];
   get(&i, magic, sizeof magic);
   if (!i.rc && memcmp(magic, mx_export_magic, sizeof magic)) bad(&i, "it does not begin as one");
   uint32_t version = get_u32(&i), flags = get_u32(&i);
-  if (!i.rc && version != MX_EXPORT_VERSION)
-    i.rc = mx_fail(MX_ERUNTIME, "[import_function] %.300s has version %u of the format, this library reads version %d.", source->label, version, MX_EXPORT_VERSION);
+  if (!i.rc && (version < MX_EXPORT_OLDEST || version > MX_EXPORT_VERSION))
+    i.rc = mx_fail(MX_ERUNTIME, "[import_function] %.300s has version %u of the format, this library reads versions %d to %d.", source->label, version,
+                  MX_EXPORT_OLDEST, MX_EXPORT_VERSION);
   if (!i.rc && flags & ~(uint32_t)MX_EXPORT_SHAPELESS) bad(&i, "unknown flags");
-  e->shapeless = flags & MX_EXPORT_SHAPELESS;
+  i.shapeless = e->shapeless = flags & MX_EXPORT_SHAPELESS;
   if (!i.rc) e->metadata = get_text(&i);
   int n = get_count(&i, 24);
   for (int k = 0; k < n && !i.rc; k++) get_trace(&i, e);

@@ -1,21 +1,30 @@
 /* Exported functions as bytes. All numbers are little-endian; the file, with text as u32 length and bytes:
  *
  *   magic[8] u32 version u32 flags text metadata u32 traces, then for each trace
- *     u32 npos u32 nkw text keyword[nkw]; aval input[npos + nkw] (u8 dtype u8 ndim i32 shape[ndim])
+ *     u32 npos u32 nkw text keyword[nkw]; aval input[npos + nkw] (u8 dtype u8 ndim i32 shape[ndim]); graph
+ *
+ * where a graph is
+ *
  *     u32 nops, for each: text name ("primitive:NAME" for a registered one), text layout of its parameters
  *     u32 nconst, for each: aval, u32 mask of the dimensions along which one element is stored for all; u64 nbytes, data
  *     u32 nodes, for each: u16 op (of the list) u16 nin u16 nout u16 np i32 in[nin] i64 p[np]
  *     u32 nout, i32 out[nout]
  *
- * Values are numbered: inputs, constants, then the results of the nodes. */
+ * Values are numbered: inputs, constants, then the results of the nodes. After the parameters of a node of control flow, which are its
+ * numbers (transforms/control.h), come the graphs that it runs, each as u32 nin, aval input[nin], graph. The parameter of a custom function
+ * tells which rules it has; of each follow a graph like those and, for each result of the rule, an i32: which output of the graph, -1 for a
+ * zero. */
 #include <string.h>
 
 #include "graph/primitive.h"
+#include "transforms/body.h"
 #include "transforms/export.h"
 
 typedef struct out {
   const mx_sink *sink;
   int rc;
+  bool shapeless;
+  int depth; /* of graphs inside graphs */
 } out;
 
 static void put(out *o, const void *bytes, size_t n) {
@@ -128,28 +137,88 @@ int mx_export_number(const mx_replay *r, int32_t *number) {
   return nconst;
 }
 
+static void put_graph(out *o, const mx_replay *r);
+
+/* A graph inside a node. */
+static void put_inner(out *o, const mx_replay *r, const mx_aval *like) {
+  if (o->depth == MX_EXPORT_DEEPEST && !o->rc)
+    o->rc = mx_fail(MX_EVALUE, "[export_function] Functions inside functions (control flow, rules) are nested more than %d deep.", MX_EXPORT_DEEPEST);
+  const mx_array *bound = o->shapeless && !o->rc ? mx_replay_shape_bound(r) : NULL;
+  if (bound)
+    o->rc = mx_fail(MX_EVALUE, "[export_function] The function cannot be exported for all shapes (shapeless): %s was built for the shapes of this trace.",
+                    mx_ops[bound->op].label);
+  put_u32(o, (size_t)r->nin);
+  for (int i = 0; i < r->nin; i++) put_aval(o, like[i].dtype, like[i].ndim, like[i].shape);
+  o->depth++;
+  if (!o->rc) put_graph(o, r);
+  o->depth--;
+}
+
+static void put_body(out *o, const mx_body *b) {
+  mx_aval *like = mx_calloc((size_t)b->nin + 1, sizeof *like);
+  if (!like && !o->rc) o->rc = mx_fail_memory();
+  for (int i = 0; i < b->nin && like; i++) {
+    const mx_array *x = mx_body_in(b, i);
+    like[i].dtype = (mx_dtype)x->dtype;
+    like[i].ndim = x->ndim;
+    memcpy(like[i].shape, x->shape, (size_t)x->ndim * sizeof *x->shape);
+  }
+  if (like) put_inner(o, b->f, like);
+  mx_free(like);
+}
+
+static void put_rule(out *o, const mx_array *node, bool forward) {
+  mx_export_rule r = {0};
+  bool outer = mx_shape_used;
+  mx_shape_used = false;
+  if (!o->rc) o->rc = mx_export_rule_trace(&r, node, forward);
+  if (!o->rc && o->shapeless && mx_shape_used)
+    o->rc = mx_fail(MX_EVALUE, "[export_function] The function cannot be exported for all shapes (shapeless): a number made from a shape is part of a rule.");
+  mx_shape_used = outer;
+  if (!o->rc) put_inner(o, r.f, r.like);
+  for (int i = 0; i < r.nres && !o->rc; i++) put_u32(o, (uint32_t)r.at[i]);
+  mx_export_rule_clear(&r);
+}
+
+/* What stands in place of the parameters of a node with graphs of its own, and these. */
+static void put_node_with_graphs(out *o, const mx_array *a, const int32_t *number, const int32_t *in) {
+  mx_control_parts parts = {0};
+  const mx_custom_rules *rules = a->op == OP_custom && !mx_custom_is_transparent(a) ? &((const mx_custom *)a->object)->rules : NULL;
+  if (a->op == OP_custom) {
+    parts.nnumber = 1;
+    if (rules) parts.number[0] = (rules->vjp ? MX_EXPORT_BACK : 0) + (rules->jvp ? MX_EXPORT_FORWARD : 0);
+  } else if (a->object) mx_control_take_apart(a, &parts);
+  else if (!o->rc) o->rc = mx_fail(MX_ERUNTIME, "[export_function] %s has been computed and let its graphs go.", mx_ops[a->op].label);
+  put_u16(o, (unsigned)parts.nnumber);
+  for (int k = 0; k < a->nin; k++) put_u32(o, (uint32_t)number[in[k]]);
+  put(o, parts.number, (size_t)parts.nnumber * sizeof *parts.number);
+  for (int k = 0; k < parts.nbody && !o->rc; k++) put_body(o, parts.body[k]);
+  if (rules && rules->vjp) put_rule(o, a, false);
+  if (rules && rules->jvp) put_rule(o, a, true);
+}
+
 static void put_nodes(out *o, const mx_replay *r, const vocabulary *v, const int32_t *number) {
   put_u32(o, (size_t)r->n);
-  for (int i = 0; i < r->n; i++) {
+  for (int i = 0; i < r->n && !o->rc; i++) {
     const mx_array *a = r->node[i].proto;
+    const int32_t *in = r->in + r->node[i].in;
     int own = a->op == OP_primitive; /* the number in this process is not written */
     put_u16(o, (unsigned)number_of(v, a));
     put_u16(o, a->nin);
     put_u16(o, (unsigned)(a->outs ? a->nout : 1));
+    if (a->op == OP_custom || mx_ops[a->op].kind == MX_CONTROL) {
+      put_node_with_graphs(o, a, number, in);
+      continue;
+    }
     put_u16(o, (unsigned)(a->np - own));
-    for (int k = 0; k < a->nin; k++) put_u32(o, (uint32_t)number[r->in[r->node[i].in + (uint32_t)k]]);
+    for (int k = 0; k < a->nin; k++) put_u32(o, (uint32_t)number[in[k]]);
     put(o, a->p + own, (size_t)(a->np - own) * sizeof *a->p);
   }
   put_u32(o, (size_t)r->nout);
   for (int i = 0; i < r->nout; i++) put_u32(o, (uint32_t)number[r->out[i]]);
 }
 
-static void put_trace(out *o, const mx_exported *x) {
-  const mx_replay *r = x->replay;
-  put_u32(o, (size_t)x->npos);
-  put_u32(o, (size_t)x->nkw);
-  for (int i = 0; i < x->nkw; i++) put_text(o, x->keyword[i], strlen(x->keyword[i]));
-  for (int i = 0; i < x->npos + x->nkw; i++) put_aval(o, x->input[i].dtype, x->input[i].ndim, x->input[i].shape);
+static void put_graph(out *o, const mx_replay *r) {
   int32_t *number = mx_malloc(((size_t)r->nslot + 1) * sizeof *number);
   if (!number) {
     o->rc = mx_fail_memory();
@@ -166,8 +235,16 @@ static void put_trace(out *o, const mx_exported *x) {
   mx_free(number);
 }
 
+static void put_trace(out *o, const mx_exported *x) {
+  put_u32(o, (size_t)x->npos);
+  put_u32(o, (size_t)x->nkw);
+  for (int i = 0; i < x->nkw; i++) put_text(o, x->keyword[i], strlen(x->keyword[i]));
+  for (int i = 0; i < x->npos + x->nkw; i++) put_aval(o, x->input[i].dtype, x->input[i].ndim, x->input[i].shape);
+  put_graph(o, x->replay);
+}
+
 int mx_exports_write(const mx_exports *e, const mx_sink *sink) {
-  out o = {sink, 0};
+  out o = {.sink = sink, .shapeless = e->shapeless};
   put(&o, mx_export_magic, sizeof mx_export_magic);
   put_u32(&o, MX_EXPORT_VERSION);
   put_u32(&o, e->shapeless ? MX_EXPORT_SHAPELESS : 0);

@@ -380,10 +380,46 @@ static mx_array *loop_node(mx_scope *s, mx_loop *l, int n, mx_array *const *in) 
   return t;
 }
 
+static int check_carry(const mx_body *b, int ncarry);
+
+/* The loop for inputs of other shapes, retained. What it had for its way back is made anew. */
+static mx_loop *loop_for(mx_loop *l, mx_scope *s, mx_array *const *in) {
+  int n = l->body->nin, from = l->ncarry, to = from + l->nx;
+  bool same = true;
+  for (int i = 0; i < n && same; i++) {
+    const mx_array *x = in[i], *e = mx_body_in(l->body, i);
+    same = x->dtype == e->dtype && (i < from || i >= to ? mx_same_shape(x, e)
+                                                        : x->ndim == e->ndim + 1 && x->shape[0] == l->length &&
+                                                              !memcmp(x->shape + 1, e->shape, (size_t)e->ndim * sizeof *e->shape));
+  }
+  if (same) return mx_object_retain(&l->control.base);
+  mx_array **like = mx_slots_new(n);
+  mx_body *body = NULL;
+  mx_loop *more = NULL, how = *l;
+  mx_list none = {0};
+  bool fits = like != NULL;
+  for (int i = 0; i < n && fits; i++) {
+    like[i] = in[i];
+    if (i < from || i >= to) continue;
+    if (!(fits = in[i]->ndim && in[i]->shape[0] == in[from]->shape[0]))
+      mx_fail(MX_EVALUE, "[scan] Array %d to go through has shape %s, its length should be that of the first.", i - from, mx_shape_of(in[i]));
+    else fits = (like[i] = mx_placeholder(s, (mx_dtype)in[i]->dtype, in[i]->ndim - 1, in[i]->shape + 1)) != NULL;
+  }
+  if (l->nx && fits) how.length = in[from]->shape[0];
+  if (fits && (body = mx_body_refit(l->body, like, "scan"))) {
+    if (check_carry(body, l->ncarry)) mx_body_release(body);
+    else more = loop_new(body, l->ncarry, l->nx, &how, &none);
+  }
+  mx_free(like);
+  return more;
+}
+
 static mx_array *loop_again(mx_control *c, mx_scope *s, const mx_array *node, mx_array *const *in) {
   mx_stream outer = s->stream;
   s->stream = node->stream;
-  mx_array *t = loop_node(s, (mx_loop *)c, node->nin, in);
+  mx_loop *l = loop_for((mx_loop *)c, s, in);
+  mx_array *t = l ? loop_node(s, l, node->nin, in) : mx_scope_error(s, mx_error_kind());
+  loop_release(l);
   s->stream = outer;
   return t;
 }
@@ -610,4 +646,43 @@ int mx_scan_loop(mx_closure *f, int ncarry, mx_array *const *init, int nx, mx_ar
   mx_list_clear(&captured);
   int end = mx_scope_end(&s);
   return rc ? rc : end;
+}
+
+/* ---- as data ---- */
+
+void mx_loop_take_apart(const mx_array *node, mx_control_parts *parts) {
+  const mx_loop *l = loop_of(node);
+  parts->number[0] = l->ncarry;
+  parts->number[1] = l->nx;
+  parts->number[2] = l->length;
+  parts->number[3] = l->reverse + 2 * l->checkpoint;
+  parts->body[0] = l->body;
+}
+
+static int check_parts(const mx_control_parts *p, int nin, mx_array *const *in) {
+  const mx_body *b = p->body[0];
+  int64_t ncarry = p->number[0], nx = p->number[1], length = p->number[2];
+  if (b->nin != nin || ncarry < 0 || nx < 0 || ncarry > nin || nx > nin - ncarry || length < 0 || length > MX_MAX_DIM || p->number[3] < 0 || p->number[3] > 3)
+    return mx_fail(MX_EVALUE, "[scan] %d inputs, a carry of %lld, %lld arrays to go through, %lld steps: these do not go together.", nin, (long long)ncarry,
+                   (long long)nx, (long long)length);
+  int rc = check_carry(b, (int)ncarry);
+  for (int i = 0; i < nin && !rc; i++) {
+    const mx_array *x = in[i], *e = mx_body_in(b, i);
+    if (i < ncarry || i >= ncarry + nx) rc = mx_check_same("scan", "Input", i, x, e);
+    else if (x->dtype != e->dtype || x->ndim != e->ndim + 1 || x->shape[0] != length || memcmp(x->shape + 1, e->shape, (size_t)e->ndim * sizeof *e->shape))
+      rc = mx_fail(MX_EVALUE, "[scan] Input %d has shape %s, the loop is for %lld elements of shape %s.", i, mx_shape_of(x), (long long)length, mx_shape_of(e));
+  }
+  return rc;
+}
+
+mx_array *mx_loop_put_together(mx_scope *s, const mx_control_parts *p, int nin, mx_array *const *in) {
+  mx_list none = {0};
+  int rc = check_parts(p, nin, in);
+  if (rc) return mx_scope_error(s, rc);
+  mx_loop *l = loop_new(mx_body_retain(p->body[0]), (int)p->number[0], (int)p->number[1],
+                        &(mx_loop){.length = (int)p->number[2], .reverse = p->number[3] & 1, .checkpoint = p->number[3] & 2}, &none);
+  if (!l) return mx_scope_error(s, MX_EMEMORY);
+  mx_array *t = plain_node(s, l, nin, in);
+  loop_release(l);
+  return t;
 }

@@ -21,13 +21,7 @@ static void while_destroy(mx_object *o) {
 
 static int while_run(mx_control *c, mx_array *node, bool may_take);
 
-static mx_array *while_again(mx_control *c, mx_scope *s, const mx_array *node, mx_array *const *in) {
-  mx_stream outer = s->stream;
-  s->stream = node->stream;
-  mx_array *t = mx_tuple_node(s, OP_while_loop, node->nin, in, node->np, node->p, &c->base, node->nout);
-  s->stream = outer;
-  return t;
-}
+static mx_array *while_again(mx_control *c, mx_scope *s, const mx_array *node, mx_array *const *in);
 
 /* Takes the body and the arrays of extra. */
 static mx_while *while_new(mx_body *body, int ncarry, mx_list *extra) {
@@ -40,8 +34,58 @@ static mx_while *while_new(mx_body *body, int ncarry, mx_list *extra) {
   }
   *w = (mx_while){.control = {{1, while_destroy}, while_run, while_again}, .body = body, .ncarry = ncarry, .extra = *extra};
   *extra = (mx_list){0};
-  body->fresh = ncarry;
+  if (body->fresh != ncarry) body->fresh = ncarry; /* once: other threads may read it */
   return w;
+}
+
+static int check_step(const mx_body *b, int ncarry) {
+  if (b->nout != ncarry + 1 || ncarry > b->nin) return mx_fail(MX_EVALUE, "[while_loop] The body gives %d arrays, the carry has %d.", b->nout, ncarry);
+  int rc = 0;
+  for (int i = 0; i < ncarry && !rc; i++) rc = mx_check_same("while_loop", "Carry", i, mx_body_out(b, i), mx_body_in(b, i));
+  const mx_array *on = mx_body_out(b, ncarry);
+  if (!rc && (on->dtype != MX_BOOL || on->ndim))
+    rc = mx_fail(MX_EVALUE, "[while_loop] The condition gave shape %s and dtype %s, expected one boolean.", mx_shape_of(on), mx_dtype_name((mx_dtype)on->dtype));
+  return rc;
+}
+
+/* Over all inputs of the node, of the shapes of the body or, where it serves all, of others. */
+static mx_array *while_over(mx_scope *s, mx_body *given, int ncarry, int nin, mx_array *const *in) {
+  mx_list none = {0};
+  mx_body *body = mx_body_refit(given, in + 1, "while_loop");
+  if (!body) return mx_scope_error(s, mx_error_kind());
+  int rc = check_step(body, ncarry);
+  if (rc) {
+    mx_body_release(body);
+    return mx_scope_error(s, rc);
+  }
+  mx_array **like = body->like + body->nin, *t = NULL;
+  mx_while *w = while_new(body, ncarry, &none);
+  if (!w) return mx_scope_error(s, MX_EMEMORY);
+  t = mx_control_node(s, OP_while_loop, nin, in, ncarry, like, 0, -1, &w->control);
+  mx_object_release(&w->control.base);
+  return t;
+}
+
+static mx_array *while_again(mx_control *c, mx_scope *s, const mx_array *node, mx_array *const *in) {
+  mx_while *w = (mx_while *)c;
+  mx_stream outer = s->stream;
+  s->stream = node->stream;
+  mx_array *t = while_over(s, w->body, w->ncarry, node->nin, in);
+  s->stream = outer;
+  return t;
+}
+
+/* ---- as data ---- */
+
+void mx_while_take_apart(const mx_array *node, mx_control_parts *parts) { parts->body[0] = ((mx_while *)node->object)->body; }
+
+mx_array *mx_while_put_together(mx_scope *s, const mx_control_parts *p, int nin, mx_array *const *in) {
+  mx_body *b = p->body[0];
+  if (nin < 2 || b->nin != nin - 1 || b->nout < 2)
+    return mx_scope_fail(s, MX_EVALUE, "[while_loop] %d inputs and a body of %d that gives %d: these do not go together.", nin, b->nin, b->nout);
+  if (in[0]->dtype != MX_BOOL || in[0]->ndim)
+    return mx_scope_fail(s, MX_EVALUE, "[while_loop] Whether to begin has shape %s, expected one boolean.", mx_shape_of(in[0]));
+  return while_over(s, b, b->nout - 1, nin, in);
 }
 
 /* The tuple; in: whether to begin, carry, constants but for the extra ones. */

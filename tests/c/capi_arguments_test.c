@@ -20,6 +20,7 @@ typedef struct chooser {
   int nvectors;
   int ints[8][8];
   int64_t longs[8][8];
+  double doubles[8];
 } chooser;
 
 enum { POOL = 96, DIMS = 6 };
@@ -59,7 +60,7 @@ static double some_double(chooser *g) { return PICK(g, (double[]){0, 1, -1, 0.5,
 static mlx_dtype some_dtype(chooser *g) { return (mlx_dtype)((int)(roll(g) % 16) - 1); } /* two are none */
 static const char *some_text(chooser *g) {
   return PICK(g, (const char *[]){"", "constant", "edge", "ij", "xy", "ij,jk->ik", "i,i", "...i->i...", "ijk,->", "->", ",", "ii", "fro", "nuc",
-                                  "affine", "causal", "array", "nonsense", "%s%n", NULL});
+                                  "affine", "causal", "array", "none", "mean", "sum", "nearest", "linear", "bilinear", "zeros", "fan_in", "nonsense", "%s%n", NULL});
 }
 static const int *some_ints(chooser *g, size_t *n) {
   int *at = g->ints[g->used++];
@@ -72,6 +73,11 @@ static const int64_t *some_longs(chooser *g, size_t *n) {
   *n = roll(g) % 5;
   for (size_t i = 0; i < *n; i++) at[i] = roll(g) % 16 ? some_int(g) : INT64_MAX;
   return at;
+}
+static const double *some_doubles(chooser *g, size_t *n) {
+  *n = roll(g) % 4 ? (size_t)(g->ndim > 2 ? g->ndim - 2 : 1) : roll(g) % 5;
+  for (size_t i = 0; i < *n; i++) g->doubles[i] = roll(g) % 4 ? PICK(g, (double[]){0.5, 1, 1.5, 2}) : some_double(g);
+  return g->doubles;
 }
 
 /* What came out is computed unless it is large. */

@@ -180,6 +180,18 @@ static void halves_match_plain_sums_under_every_instruction_set(void **state) {
     }
 }
 
+/* Packed once: parts of k (odd ones too), of n and tiles that are not whole, rows that lie a power of two apart. */
+static void large_products_match_plain_sums_under_every_instruction_set(void **state) {
+  (void)state;
+  static const mx_dtype types[] = {MX_F32, MX_F16, MX_BF16};
+  EACH_ISA for (int t = 0; t < 3; t++)
+    for (int layout = 0; layout < 16; layout++) {
+      check_product(types[t], 1, 130, 77, 515, layout / 4, layout % 4, layout % 2);
+      check_product(types[t], 2, 33, 520, 256, layout / 4, layout % 4, false);
+    }
+  for (int t = 0; t < 3; t++) check_product(types[t], 1, 32, 1100, 8200, 0, 2 * (t % 2), t == 1); /* b in two goes */
+}
+
 /* ---- convolutions ---- */
 
 typedef struct conv_case {
@@ -268,10 +280,30 @@ static void convolutions_and_their_gradients_match_plain_loops(void **state) {
       {2, 3, 7, 9, 1, 0, {6, 5}, {1, 1}, {2, 2}, {0, 0}, {0, 0}, {1, 1}, {1, 1}},
       {2, 34, 8, 9, 1, 0, {8, 8}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, {1, 1}},
       {3, 2, 3, 4, 1, 0, {4, 5, 6}, {2, 3, 2}, {1, 2, 1}, {1, 0, 1}, {0, 1, 1}, {1, 1, 2}, {1, 2, 1}},
+      {2, 1, 4, 70, 2, 1, {7, 6}, {3, 2}, {2, 1}, {2, 1}, {1, 0}, {1, 2}, {3, 2}},
+      {2, 1, 80, 6, 2, 0, {3, 17}, {2, 3}, {1, 1}, {-1, -2}, {0, -1}, {1, 1}, {1, 1}},
+      {2, 2, 3, 33, 1, 1, {9, 8}, {2, 2}, {4, 2}, {1, 0}, {1, 2}, {3, 2}, {2, 6}},
+      {2, 2, 70, 70, 70, 0, {9, 7}, {3, 2}, {2, 1}, {1, 0}, {2, 1}, {1, 2}, {1, 1}},
+      {2, 2, 37, 37, 37, 1, {5, 4}, {4, 5}, {3, 2}, {2, 1}, {2, 3}, {1, 2}, {2, 3}},
   };
-  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+  EACH_ISA for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
     for (int layout = 0; layout < 4; layout++)
       for (int t = 0; t < (i % 2 ? 1 : 4); t++) check_conv(&cases[i], floats[t], layout);
+}
+
+/* More than a block's room or places: cut along every axis, and the images; deep enough for the weights to be gone through in parts. */
+static void large_convolutions_are_cut_into_blocks(void **state) {
+  (void)state;
+  static const conv_case cases[] = {
+      {1, 1, 40, 5, 1, 0, {4000}, {3}, {1}, {1}, {1}, {1}, {1}},
+      {2, 1, 3, 4, 1, 0, {130, 150}, {5, 5}, {2, 1}, {2, 2}, {2, 2}, {1, 1}, {1, 1}},
+      {2, 70, 16, 20, 1, 0, {6, 5}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, {1, 1}},
+      {2, 2, 512, 34, 1, 0, {4, 3}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, {1, 1}},
+      {3, 2, 8, 4, 1, 0, {14, 20, 22}, {3, 2, 1}, {1, 1, 1}, {1, 1, 0}, {1, 0, 0}, {1, 1, 1}, {1, 1, 1}},
+      {2, 1, 8, 8, 1, 0, {150, 30}, {1, 1}, {1, 1}, {0, 0}, {0, 0}, {1, 1}, {1, 1}},
+  };
+  EACH_ISA for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    for (int t = 0; t < (i == 2 ? 3 : 1); t++) check_conv(&cases[i], floats[t], (int)i % 2);
 }
 
 int main(void) {
@@ -284,8 +316,10 @@ int main(void) {
       cmocka_unit_test(products_of_integers_wrap),
       cmocka_unit_test(sums_of_bytes_are_exact),
       cmocka_unit_test(halves_match_plain_sums_under_every_instruction_set),
+      cmocka_unit_test(large_products_match_plain_sums_under_every_instruction_set),
       cmocka_unit_test(the_plain_convolution_is_right_by_hand),
       cmocka_unit_test(convolutions_and_their_gradients_match_plain_loops),
+      cmocka_unit_test(large_convolutions_are_cut_into_blocks),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #include "core/alloc.h"
 #include "core/buffer.h"
 #include "graph/graph.h"
+#include "optim/optimizer.h"
 #include "runtime/runtime.h"
 #include "transforms/transforms.h"
 
@@ -94,6 +95,43 @@ static int compiled(void) { return transformed(1); }
 static int wrong_shapes(void) { return transformed(2); }
 static int tangents(void) { return transformed(3); }
 
+/* Two steps of AdamW with a schedule, its state read and put back. */
+static int listed(void *to, const char *name, mx_array **place) {
+  (void)name;
+  return mx_list_push(to, *place);
+}
+
+static int steps(mx_optimizer *o, mx_closure *schedule, mx_list *state) {
+  mx_scope s;
+  mx_list out = {0};
+  mx_scope_begin(&s, mx_default_stream());
+  mx_array *p[] = {numbers(&s, 5, 6), numbers(&s, 6, 4)};
+  const char *names[] = {"a.weight", "b.0.weight"};
+  int rc = s.rc ? s.rc : mx_optimizer_set_schedule(o, schedule);
+  if (!rc) rc = mx_optimizer_apply(o, mx_default_stream(), 2, names, p, p, &out);
+  if (!rc) rc = mx_optimizer_apply(o, mx_default_stream(), 2, names, p, out.at, &out);
+  if (!rc) rc = mx_optimizer_walk(o, listed, state);
+  if (!rc) rc = mx_optimizer_set_state(o, 1, (const char *[]){"a.weight.m"}, state->at + 2);
+  if (!rc) rc = mx_eval(out.n, out.at);
+  mx_list_clear(&out);
+  int ended = mx_scope_end(&s);
+  return rc ? rc : ended;
+}
+
+static int optimizers(void) {
+  mx_list state = {0};
+  mx_optimizer_settings set = {.beta_1 = 0.9, .beta_2 = 0.99, .eps = 1e-8, .weight_decay = 0.1, .bias_correction = true};
+  mx_optimizer *o = mx_optimizer_new(&mx_adam, &set, 0.1);
+  mx_closure *line = o ? mx_schedule_linear(0, 1, 3) : NULL, *two[] = {line, line};
+  mx_closure *schedule = line ? mx_schedule_join(2, two, (int[]){2}) : NULL;
+  int rc = schedule ? steps(o, schedule, &state) : mx_error_kind();
+  mx_list_clear(&state);
+  mx_optimizer_release(o);
+  if (line) mx_object_release(&line->base);
+  if (schedule) mx_object_release(&schedule->base);
+  return rc;
+}
+
 static void walk(int (*work)(void)) {
   assert_int_equal(work(), 0);
   mx_memory_clear_cache();
@@ -126,12 +164,13 @@ WALK(gradients)
 WALK(compiled)
 WALK(wrong_shapes)
 WALK(tangents)
+WALK(optimizers)
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(arithmetic_survives), cmocka_unit_test(products_survives), cmocka_unit_test(indexing_survives),
       cmocka_unit_test(gradients_survives),  cmocka_unit_test(compiled_survives), cmocka_unit_test(wrong_shapes_survives),
-      cmocka_unit_test(tangents_survives),
+      cmocka_unit_test(tangents_survives),  cmocka_unit_test(optimizers_survives),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -305,3 +305,35 @@ WITHOUT_CASE = {
         "inverse", "solve", "solve_triangular", "cholesky", "det", "slogdet", "lu_factor", "qr", "svd", "svdvals", "eigh", "eigvalsh",
         "eig", "eigvals", "lstsq", "expm")},
 }
+
+
+def like_eye(x):
+    """The identity for matrices of x's size, whatever it is in a later call of the same trace."""
+    i = mx.cumsum(mx.ones_like(x.sum(axis=1)))
+    return (i[:, None] == i).astype(x.dtype)
+
+
+def on_cpu(name, how=None):
+    def f(x):
+        y = x @ x.T + 4 * like_eye(x) if name != "qr" else x      # positive definite, and far from singular
+        return getattr(mx.linalg, name)(y, **(how or {}), stream=mx.cpu)
+    return f
+
+
+# Functions of one square float32 matrix for the rows of ops/structured.def that have no case above.
+OTHERS = {
+    "view": lambda x: x.view(mx.int16),
+    "fft": lambda x: mx.fft.fft(x.astype(mx.complex64), axis=0),
+    "random_bits": lambda x: mx.random.uniform(shape=(3,), key=x.view(mx.uint32)[0, :2]) if x.ndim else x,
+    "inverse": on_cpu("inv"), "cholesky": on_cpu("cholesky"), "det": on_cpu("det"), "slogdet": on_cpu("slogdet"), "qr": on_cpu("qr"),
+    "lu_factor": on_cpu("lu_factor"), "svd": on_cpu("svd"), "svdvals": on_cpu("svd", {"compute_uv": False}), "eigh": on_cpu("eigh"),
+    "eigvalsh": on_cpu("eigvalsh"), "eig": on_cpu("eig"), "eigvals": on_cpu("eigvals"),
+    "solve": lambda x: mx.linalg.solve(x + 4 * like_eye(x), x, stream=mx.cpu),
+    "rfft": lambda x: mx.fft.rfft(x), "irfft": lambda x: mx.fft.irfft(mx.fft.rfft(x)), "from_fp8": lambda x: mx.from_fp8(mx.to_fp8(x)),
+    "to_fp8": mx.to_fp8, "quantize": lambda x: mx.quantize(mx.tile(x, (1, 16)), group_size=32, bits=4),
+    "random_loggamma": lambda x: mx.random.gamma(x * x + 1, key=mx.random.key(1)),
+    "loggamma_grad": mx.grad(lambda x: mx.random.gamma(x * x + 1, key=mx.random.key(1)).sum()),
+    "random_poisson": lambda x: mx.random.poisson(x * x, key=mx.random.key(1)),
+    "expm": on_cpu("expm"), "lstsq": lambda x: mx.linalg.lstsq(x, x[:, :2], stream=mx.cpu)[0],
+    "solve_triangular": lambda x: mx.linalg.solve_triangular(x + 4 * like_eye(x), x, stream=mx.cpu),
+}

@@ -130,3 +130,38 @@ def test_whole_and_complex_numbers_are_refused_as_in_mlx(dtype):
     t = getattr(mx, dtype.replace("bool", "bool_"))
     with pytest.raises(ValueError, match=r"\[conv\].*" + dtype):
         mx.conv1d(mx.zeros((1, 4, 2), t), mx.zeros((1, 2, 2), t))
+
+
+# Weighted sums of the result and of both gradients of its squares, from the real MLX (None: it raises for them).
+@pytest.mark.parametrize("low,high,stride,dilation,flip,shape,sums", [
+    ([-1, 0], [0, 0], 1, 1, False, (2, 3, 4, 3), (165, -11590, 21152)),
+    ([0, 0], [-2, -1], 2, 1, False, (2, 1, 2, 3), (-79, 100, 5188)),
+    ([-2, 0], [0, 0], 1, 2, False, (2, 4, 9, 3), (35, -4864, 26210)),
+    ([-1, 3], [-2, -1], 2, 3, True, (2, 2, 7, 3), (247, None, None)),
+    ([3, 3], [-4, -2], 1, 2, False, (2, 3, 8, 3), (-144, None, None)),
+])
+def test_negative_padding_crops_before_the_input_is_dilated(low, high, stride, dilation, flip, shape, sums):
+    x = mx.array((np.arange(120) * 7 % 11 - 5.0).reshape(2, 5, 6, 2), mx.float32)
+    w = mx.array((np.arange(36) * 5 % 7 - 3.0).reshape(3, 2, 3, 2), mx.float32)
+    f = lambda x, w: mx.conv_general(x, w, stride=stride, padding=(low, high), input_dilation=dilation, flip=flip)
+    y = f(x, w)
+    assert y.shape == shape
+    total = lambda a: int((np.array(a).ravel() * (np.arange(a.size) % 13 - 6)).sum())
+    grads = mx.grad(lambda x, w: (f(x, w) ** 2).sum(), argnums=(0, 1))(x, w)
+    for got, want in zip((y, *grads), sums):
+        assert want is None or total(got) == want
+    cut = x[:, max(-low[0], 0):5 + min(high[0], 0), max(-low[1], 0):6 + min(high[1], 0)]
+    rest = ([max(p, 0) for p in low], [max(p, 0) for p in high])
+    assert mx.array_equal(y, mx.conv_general(cut, w, stride=stride, padding=rest, input_dilation=dilation, flip=flip))
+
+
+def test_negative_padding_of_every_convolution():
+    x, w = mx.random.normal((2, 6, 7, 2)), mx.random.normal((3, 2, 3, 2))
+    assert mx.array_equal(mx.conv2d(x, w, padding=-1), mx.conv2d(x[:, 1:-1, 1:-1], w))
+    assert mx.array_equal(mx.conv1d(x[0], w[:, 0], padding=-2), mx.conv1d(x[0, :, 2:-2], w[:, 0]))
+    assert mx.array_equal(mx.vmap(lambda a: mx.conv2d(a, w, padding=(-2, 1)))(x[:, None]),
+                          mx.conv2d(x[:, 2:-2], w, padding=(0, 1))[:, None])
+    wider = mx.conv_transpose2d(x, w, stride=2, padding=-1)        # takes nothing off: a border of zeros
+    assert mx.array_equal(wider[:, 1:-1, 1:-1], mx.conv_transpose2d(x, w, stride=2)) and wider[0, 0].abs().max() == 0
+    with pytest.raises(ValueError, match=r"\[conv\] Spatial dimensions of input after padding"):
+        mx.conv2d(x, w, padding=-3)

@@ -157,3 +157,21 @@ def test_shapes_that_do_not_broadcast_are_refused(op):
     _, arrays = inputs(op, dtype, [(2, 3), (4,)])
     with pytest.raises(ValueError, match=r"\(2,3\).*\(4\).*broadcast"):
         op.mx(*arrays)
+
+
+def test_derivatives_of_a_complex_sign_and_second_ones_of_abs():
+    def f(x, y):
+        return mx.real(mx.sign(x + 1j * y) * (2 - 3j))
+    x, y, eps = np.float64(0.7), np.float64(-1.2), 1e-6
+
+    def g(x, y):
+        z = x + 1j * y
+        return (z / abs(z) * (2 - 3j)).real
+    want = [(g(x + eps, y) - g(x - eps, y)) / (2 * eps), (g(x, y + eps) - g(x, y - eps)) / (2 * eps)]
+    a, b = mx.array(x, mx.float32), mx.array(y, mx.float32)
+    np.testing.assert_allclose([d.item() for d in mx.grad(f, (0, 1))(a, b)], want, rtol=1e-5)
+    np.testing.assert_allclose([mx.jvp(f, [a, b], t)[1][0].item() for t in ([mx.array(1.0), mx.array(0.0)], [mx.array(0.0), mx.array(1.0)])], want, rtol=1e-5)
+    r = np.hypot(x, y)
+    hessian = mx.hessian(lambda v: mx.abs(v[0] + 1j * v[1]))(mx.stack([a, b]))
+    np.testing.assert_allclose(np.array(hessian), [[y * y / r**3, -x * y / r**3], [-x * y / r**3, x * x / r**3]], rtol=1e-5)
+    assert mx.grad(lambda v: mx.abs(mx.sign(v)).sum())(mx.array([0j])).item() == 0

@@ -1,9 +1,13 @@
 """The examples run and reach a goal; the two of `make demo` in short."""
 
 import os
+import pathlib
+import re
+import shutil
 import subprocess
 import sys
 
+import mlx.core as mx
 import pytest
 
 HERE = os.path.dirname(__file__)
@@ -46,3 +50,48 @@ def test_text_writes_from_what_another_process_saved(tmp_path):
     before, after = (float(line.split()[-1]) for line in out.splitlines() if line.startswith("validation loss"))
     assert after < before - 1
     assert "The import statement" in out
+
+
+# ---- the trainers in C, compiled against the library that is tested: the same numbers as Python's for the same seed ----
+
+in_c = pytest.mark.skipif(
+    not shutil.which("cc") or "asan" in os.environ.get("LD_PRELOAD", ""), reason="compiles a C program against a plain library"
+)
+
+
+def run_c(name, to, *args):
+    root, lib, program = pathlib.Path(HERE).parents[1], pathlib.Path(mx.__file__).resolve().parent / "lib", str(to / name)
+    command = ["cc", "-std=gnu17", "-O1", f"-I{root / 'include'}", str(root / "examples" / "c" / f"{name}.c")]
+    subprocess.run([*command, f"-L{lib}", "-lcmlx", f"-Wl,-rpath,{lib}", "-o", program], check=True)
+    done = subprocess.run([program, *map(str, args)], capture_output=True, text=True, timeout=240, cwd=to)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@in_c
+def test_digits_in_c_comes_to_the_numbers_of_python(tmp_path):
+    pytest.importorskip("matplotlib")
+    data, weights, picture = tmp_path / "data.safetensors", tmp_path / "c.safetensors", tmp_path / "x.png"
+    run("digits.py", "--export", str(data), "--seed", "5")  # which divides the images, too
+    epochs = ("--epochs", "3", "--seed", "5", "--goal", "0.9")
+    out = run_c("digits", tmp_path, "--data", data, "--out", weights, *epochs)
+    python = run("digits.py", *epochs, "--out", str(picture))
+    last = r"3/3  loss ([\d.]+)  test ([\d.]+) %"
+    assert re.search(last, out).groups() == re.search(last, python).groups()
+    read = run("digits.py", "--weights", str(weights), "--seed", "5", "--goal", "0.9", "--out", str(picture))
+    accuracy = r"test accuracy ([\d.]+) %"
+    assert re.search(accuracy, read).group(1) == re.search(accuracy, out).group(1)
+
+
+@in_c
+def test_text_in_c_comes_to_the_numbers_of_python(tmp_path):
+    data, from_c, from_python = (tmp_path / f"{name}.safetensors" for name in ("data", "c", "python"))
+    run("text.py", "--export", str(data))
+    steps = ("--steps", "30", "--batch-size", "8", "--length", "20")
+    out = run_c("text", tmp_path, "--data", data, "--out", from_c, *steps)
+    python = run("text.py", *steps, "--out", str(from_python))
+    line = r"validation loss after  ([\d.]+)"
+    assert re.search(line, out).group(1) == re.search(line, python).group(1)
+    a, b = mx.load(str(from_c)), mx.load(str(from_python))
+    assert list(a) == list(b) and all(mx.array_equal(a[name], b[name]) for name in a)
+    assert "The import statement" in run("text.py", "--sample", str(from_c), "--length", "10")

@@ -8,10 +8,7 @@ import pytest
 
 import checks
 import table
-from structured_cases import CASES
-
-CONTROL = {"loop", "while_loop", "cond"}        # they hold functions, and files do not: refused
-CASES = [case for case in CASES if case.op not in CONTROL]
+from structured_cases import CASES, OTHERS
 
 
 def round_trip(path, f, arrays, shapeless=False):
@@ -36,21 +33,12 @@ def test_every_elementwise_op_and_reduction(op, tmp_path):
         round_trip(tmp_path / "f", op.mx, x)
 
 
-CONTROL = {"loop", "while_loop", "cond"}  # hold graphs of their own, which the format has no place for
-
-
-@pytest.mark.parametrize("case", [c for c in CASES if c.op in CONTROL], ids=repr)
-def test_control_flow_is_refused(case, tmp_path):
-    with pytest.raises(NotImplementedError, match=r"\[(loop|while_loop|cond)\] Not implemented"):
-        round_trip(tmp_path / "f", case.f, [mx.array(x) for x in case.arrays("float32")])
-
-
-@pytest.mark.parametrize("case", [c for c in CASES if c.op not in CONTROL], ids=repr)
+@pytest.mark.parametrize("case", CASES, ids=repr)
 def test_every_structured_op(case, tmp_path):
     round_trip(tmp_path / "f", case.f, [mx.array(x) for x in case.arrays("float32")])
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.differentiable and c.op not in CONTROL], ids=repr)
+@pytest.mark.parametrize("case", [c for c in CASES if c.differentiable], ids=repr)
 def test_gradients_of_every_structured_op(case, tmp_path):
     arrays = [mx.array(x) for x in case.arrays("float32")]
     everything = list(range(len(arrays)))
@@ -62,35 +50,9 @@ def test_gradients_of_every_structured_op(case, tmp_path):
     round_trip(tmp_path / "grad", mx.grad(lambda *xs: case.f(*xs).sum(), everything), arrays)
 
 
-def on_cpu(name, how=None, **rest):
-    def f(x):
-        y = x @ x.T + 4 * mx.eye(4) if name != "qr" else x      # positive definite, and far from singular
-        return getattr(mx.linalg, name)(y, **(how or {}), stream=mx.cpu)
-    return f
-
-
-# The rows of ops/structured.def that have no case in structured_cases.py.
-OTHERS = {
-    "view": lambda x: x.view(mx.int16),
-    "fft": lambda x: mx.fft.fft(x.astype(mx.complex64), axis=0),
-    "random_bits": lambda x: mx.random.uniform(shape=(3,), key=x.view(mx.uint32)[0, :2]) if x.ndim else x,
-    "inverse": on_cpu("inv"), "cholesky": on_cpu("cholesky"), "det": on_cpu("det"), "slogdet": on_cpu("slogdet"), "qr": on_cpu("qr"),
-    "lu_factor": on_cpu("lu_factor"), "svd": on_cpu("svd"), "svdvals": on_cpu("svd", {"compute_uv": False}), "eigh": on_cpu("eigh"),
-    "eigvalsh": on_cpu("eigvalsh"), "eig": on_cpu("eig"), "eigvals": on_cpu("eigvals"),
-    "solve": lambda x: mx.linalg.solve(x + 4 * mx.eye(4), x, stream=mx.cpu),
-    "rfft": lambda x: mx.fft.rfft(x), "irfft": lambda x: mx.fft.irfft(mx.fft.rfft(x)), "from_fp8": lambda x: mx.from_fp8(mx.to_fp8(x)),
-    "to_fp8": mx.to_fp8, "quantize": lambda x: mx.quantize(mx.tile(x, (1, 16)), group_size=32, bits=4),
-    "random_loggamma": lambda x: mx.random.gamma(x * x + 1, key=mx.random.key(1)),
-    "loggamma_grad": mx.grad(lambda x: mx.random.gamma(x * x + 1, key=mx.random.key(1)).sum()),
-    "random_poisson": lambda x: mx.random.poisson(x * x, key=mx.random.key(1)),
-    "expm": on_cpu("expm"), "lstsq": lambda x: mx.linalg.lstsq(x, x[:, :2], stream=mx.cpu)[0],
-    "solve_triangular": lambda x: mx.linalg.solve_triangular(x + 4 * mx.eye(4), x, stream=mx.cpu),
-}
-
-
 def test_no_row_is_without_a_round_trip():
     """arange takes no array, so an export stores what it gives; primitive: test_custom_primitive.py."""
-    assert set(table.structured) == {case.op for case in CASES} | set(OTHERS) | {"arange", "primitive"} | CONTROL
+    assert set(table.structured) == {case.op for case in CASES} | set(OTHERS) | {"arange", "primitive"}
 
 
 @pytest.mark.parametrize("op", sorted(OTHERS))
@@ -205,26 +167,175 @@ def test_failed_exports_leave_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_rules_of_custom_functions_cannot_be_exported(tmp_path):
+# ---- functions inside functions ----
+
+def same(a, b, rtol=1e-5):
+    for p, q in zip(a, b, strict=True):
+        assert p.shape == q.shape and p.dtype == q.dtype
+        np.testing.assert_allclose(checks.numbers(p), checks.numbers(q), rtol=rtol, atol=1e-6)
+
+
+def rnn(x, w):
+    return mx.scan(lambda h, v: (mx.tanh(h @ w + v), h * 2), mx.zeros(w.shape[:1]), x)
+
+
+def newton(x):
+    return mx.while_loop(lambda c: mx.abs(c * c - x).sum() > 1e-4, lambda c: (c + x / c) / 2, x)
+
+
+def either(x):
+    return mx.cond(x.sum() > 0, lambda x: mx.exp(x), lambda x: x * 3, x)
+
+
+def nested(x, w):
+    def step(c, v):
+        c = mx.cond(v.sum() > 0, lambda c: mx.scan(lambda d, k: (mx.sin(d) + k, None), c, w)[0], lambda c: c * v, c)
+        return c, mx.while_loop(lambda n: n < 3, lambda n: n + 1, mx.array(0.5)) + c
+    return list(mx.scan(step, mx.ones(w.shape[1:]), x, reverse=True))
+
+
+W = mx.array(np.random.default_rng(1).normal(size=(3, 3)).astype(np.float32)) * 0.5
+X = mx.array(np.random.default_rng(2).normal(size=(5, 3)).astype(np.float32))
+INNER = {"scan": (rnn, X, W), "scan captures": (lambda x: rnn(x, W), X), "while_loop": (newton, mx.abs(X) + 1), "cond": (either, X), "nested": (nested, X, W),
+         "length alone": (lambda x: mx.scan(lambda c, _: (c * x, c), x, length=4)[1], X),
+         "checkpointed": (lambda x: mx.scan(lambda c, v: (c * v + mx.sin(c), c), mx.ones(3), x, checkpoint=True)[1], X),
+         "associative_scan": (lambda x: mx.associative_scan(lambda a, b: a * b, x), X),
+         "checkpoint inside": (lambda x: mx.scan(lambda c, v: (mx.checkpoint(lambda a: mx.sin(a) * v)(c), c), mx.ones(3), x)[1], X),
+         "integers and constants": (lambda x: mx.scan(lambda c, v: ((c[0] + 1, c[1] + v * mx.array([1.0, 2.0, 3.0])), (c[0], mx.zeros(40))), (0, mx.ones(3)), x)[1][0], X)}
+
+
+@pytest.mark.parametrize("name", INNER)
+def test_control_flow(name, tmp_path):
+    """As it is, with the transforms before the export, and with the transforms after the import."""
+    f, *arrays = INNER[name]
+    numbers = tuple(range(len(arrays)))
+
+    def flat(*xs):
+        result = f(*xs)
+        return list(result) if isinstance(result, (list, tuple)) else [result]
+
+    def loss(*xs):
+        return sum((mx.sin(y.astype(mx.float32)) * y).sum() for y in flat(*xs))
+    g = round_trip(tmp_path / "f", flat, arrays)
+    same(mx.compile(lambda *xs: g(*xs))(*arrays), flat(*arrays))
+    stacked = [mx.stack([x, x * 0.5 + 0.3]) for x in arrays]
+    same(mx.vmap(lambda *xs: g(*xs))(*stacked), mx.vmap(flat)(*stacked))
+    round_trip(tmp_path / "again", g, arrays)
+    round_trip(tmp_path / "vmapped", mx.vmap(flat), stacked)
+    same(mx.jvp(lambda *xs: g(*xs), arrays, arrays)[1], mx.jvp(flat, arrays, arrays)[1])
+    if name not in ("while_loop", "nested"):
+        same(mx.grad(lambda *xs: sum((mx.sin(y.astype(mx.float32)) * y).sum() for y in g(*xs)), numbers)(*arrays), mx.grad(loss, numbers)(*arrays))
+        second = round_trip(tmp_path / "grad", mx.grad(loss, numbers), arrays)
+        if len(arrays) == 1:
+            same([mx.grad(lambda x: second(x)[0].sum())(*arrays)], [mx.grad(lambda x: mx.grad(loss)(x).sum())(*arrays)], rtol=1e-4)
+
+
+def test_control_flow_of_any_shape(tmp_path):
+    step = lambda h, v: (mx.tanh(h + v), h * 2)  # noqa: E731
+    for f, shapes in [(lambda x: mx.scan(step, mx.zeros_like(x[0]) if False else mx.array(0.0), x), [(4,), (7,), (1,)]),
+                      (lambda h, x: mx.scan(step, h, x), [((3,), (4, 3)), ((2,), (6, 2)), ((5,), (1, 5))]),
+                      (newton, [(3,), (5,), (1,)]), (either, [(2, 3), (4, 1), (1, 7)])]:
+        first, *others = [[mx.array(np.random.default_rng(0).uniform(0.5, 2, s).astype(np.float32)) for s in (shape if isinstance(shape[0], tuple) else [shape])]
+                          for shape in shapes]
+        g = round_trip(tmp_path / "f", f, first, shapeless=True)
+        traces = []
+        h = mx.compile(lambda *xs, f=f: (traces.append(1), f(*xs))[1], shapeless=True)
+        for arrays in (first, *others):
+            want = f(*arrays)
+            same(g(*arrays), want if isinstance(want, tuple) else [want])
+            got = h(*arrays)
+            same(got if isinstance(got, tuple) else [got], want if isinstance(want, tuple) else [want])
+        assert len(traces) == 1
+        for arrays in others:
+            n = len(arrays) - 1
+            same([mx.grad(lambda *xs: mx.stop_gradient(g(*xs)[0]).sum() + xs[n].sum(), n)(*arrays)], [mx.ones_like(arrays[n])])
+            if f is not newton:
+                same([mx.grad(lambda *xs: g(*xs)[0].sum(), n)(*arrays)], [mx.grad(lambda *xs: (r := f(*xs), r[0] if isinstance(r, tuple) else r)[1].sum(), n)(*arrays)])
+    with pytest.raises(ValueError, match=r"cannot be exported for all shapes \(shapeless\)"):
+        mx.export_function(str(tmp_path / "g"), lambda x: mx.scan(lambda c, v: (c + mx.as_strided(v, (2,), (1,)), None), mx.zeros(2), x)[0], X, shapeless=True)
+    assert not (tmp_path / "g").exists()
+
+
+def test_rules_of_custom_functions(tmp_path):
+    """They are traced when the function is exported, and are the rules of what is imported."""
+    calls = []
+
+    @mx.custom_function
+    def f(x, y):
+        return mx.exp(x) * y, x + y
+
+    @f.vjp
+    def f_vjp(primals, cotangents, outputs):
+        calls.append("vjp")
+        return cotangents[0] * 3 + outputs[0], cotangents[1] * primals[0]
+
+    @f.jvp
+    def f_jvp(primals, tangents):
+        calls.append("jvp")
+        t = [mx.zeros_like(p) if v is None else v for p, v in zip(primals, tangents)]
+        return t[0] * 5, t[1] * 7
+    x, y = mx.array([1.0, 2.0]), mx.array([3.0, -1.0])
+    g = round_trip(tmp_path / "f", f, [x, y])
+    assert sorted(set(calls)) == ["jvp", "vjp"]
+    calls.clear()
+    for h in (f, g):
+        same(mx.vjp(lambda *a, h=h: h(*a), [x, y], [x, y])[1], [x * 3 + mx.exp(x) * y, y * x])
+        same(mx.jvp(lambda *a, h=h: h(*a), [x, y], [y, x])[1], [y * 5, x * 7])
+        same(mx.jvp(lambda a, h=h: h(a, y), [x], [y])[1], [y * 5, mx.zeros(2)])
+        same(mx.vmap(mx.grad(lambda *a, h=h: h(*a)[0].sum()))(mx.stack([x, y]), mx.stack([y, y])), mx.stack([3 + mx.exp(x) * y, 3 + mx.exp(y) * y]))
+        same([mx.compile(mx.grad(lambda *a, h=h: h(*a)[0].sum()))(x, y)], [3 + mx.exp(x) * y])
+        same(mx.vmap(lambda *a, h=h: h(*a))(mx.stack([x, y]), mx.stack([y, y])), mx.vmap(f)(mx.stack([x, y]), mx.stack([y, y])))
+    n = len(calls)
+    g(x, y)
+    again = round_trip(tmp_path / "again", g, [x, y])
+    same([mx.grad(lambda a: again(a, y)[0].sum())(x)], [3 + mx.exp(x) * y])
+    assert len(calls) == n      # the file needs no Python function
+    h = round_trip(tmp_path / "f", mx.grad(lambda x: f(x, y)[0].sum()), [x])      # here the rule has been applied
+    same(h(x), [3 + mx.exp(x) * y])
+
+
+def test_custom_functions_in_loops_and_of_any_shape(tmp_path):
+    @mx.custom_function
+    def clipped(x):
+        return mx.sin(x)
+
+    @clipped.vjp
+    def _(primal, cotangent, output):
+        return mx.clip(cotangent, -0.5, 0.5) * output
+
+    def f(x):
+        return mx.scan(lambda c, v: (clipped(c + v), c), mx.zeros((3,)), x)[0]
+    g = round_trip(tmp_path / "f", f, [X])
+    same([mx.grad(lambda x: g(x)[0].sum())(X)], [mx.grad(lambda x: f(x).sum())(X)])
+    g = round_trip(tmp_path / "any", clipped, [X], shapeless=True)
+    x = mx.array([[4.0, 5.0, 6.0, 7.0]])
+    same(g(x), [mx.sin(x)])
+    same([mx.grad(lambda x: (g(x)[0] * 9).sum())(x)], [0.5 * mx.sin(x)])
+
+
+def test_rules_that_no_file_can_hold(tmp_path):
+    path = tmp_path / "f"
+
     @mx.custom_function
     def f(x):
         return mx.exp(x)
 
     @f.vjp
-    def f_vjp(primals, cotangents, outputs):
-        return cotangents * 3
-    x = mx.ones(2)
-    with pytest.raises(ValueError, match="CustomTransforms"):
-        mx.export_function(str(tmp_path / "f"), f, x)
-    g = round_trip(tmp_path / "f", mx.grad(lambda x: f(x).sum()), [x])      # here the rule has been applied
-    assert g(x)[0].tolist() == [3, 3]
+    def f_vjp(primal, cotangent, output):
+        return cotangent * output.sum().item()
+    with pytest.raises(ValueError, match="Attempting to eval an array during function transformations"):
+        mx.export_function(str(path), f, mx.ones(2))
 
+    @mx.custom_function
+    def endless(x):
+        return mx.exp(x)
 
-def test_control_flow_is_refused(tmp_path):
-    if not hasattr(mx, "cond"):
-        pytest.skip("no control flow")
-    with pytest.raises(NotImplementedError, match="which a file cannot hold yet"):
-        mx.export_function(str(tmp_path / "f"), lambda x: mx.cond(x.sum() > 0, lambda x: x + 1, lambda x: x * 2, x), mx.ones(3))
+    @endless.vjp
+    def _(primal, cotangent, output):
+        return cotangent * endless(primal)
+    with pytest.raises(ValueError, match="nested more than 64 deep"):
+        mx.export_function(str(path), endless, mx.ones(2))
+    assert not path.exists()
 
 
 # ---- imported functions are functions ----
@@ -332,6 +443,47 @@ def valid(tmp_path_factory):
     return path.read_bytes()
 
 
+@pytest.fixture(scope="module")
+def valid_inner(tmp_path_factory):
+    path = tmp_path_factory.mktemp("valid") / "f"
+
+    @mx.custom_function
+    def rule(x):
+        return mx.exp(x)
+
+    @rule.vjp
+    def _(primal, cotangent, output):
+        return cotangent * output * 2
+
+    def f(x, y):
+        c, ys = mx.scan(lambda c, v: (mx.cond(v.sum() > 0, lambda c: rule(c), lambda c: c + v, c), c), mx.ones(4), x)
+        return [c, ys, mx.while_loop(lambda n: n < 3, lambda n: n + 1, y.sum())]
+    mx.export_function(str(path), f, mx.ones((3, 4)), mx.ones((2, 5)))
+    return path.read_bytes()
+
+
+def test_truncated_and_changed_graphs_inside_graphs(valid_inner, tmp_path):
+    path, rng = tmp_path / "f", random.Random(1)
+    for n in range(0, len(valid_inner), 3):
+        path.write_bytes(valid_inner[:n])
+        with pytest.raises(RuntimeError, match=r"\[import_function\]"):
+            mx.import_function(str(path))
+    read = 0
+    for _ in range(2000):
+        data = bytearray(valid_inner)
+        for _ in range(rng.randint(1, 3)):
+            data[rng.randrange(24, len(data))] = rng.choice([0, 1, 0x7F, 0xFF, rng.randrange(256)])
+        path.write_bytes(data)
+        try:
+            mx.import_function(str(path))
+            read += 1
+        except (RuntimeError, ValueError, IndexError):
+            pass
+    assert 0 < read < 2000
+    path.write_bytes(valid_inner)
+    assert len(mx.import_function(str(path))(mx.ones((3, 4)), mx.ones((2, 5)))) == 3
+
+
 def test_every_truncation_is_an_error(valid, tmp_path):
     path = tmp_path / "f"
     for n in range(0, len(valid)):
@@ -361,7 +513,7 @@ def test_changed_bytes_are_errors_or_functions(valid, tmp_path):
 
 def test_other_versions_and_other_files(valid, tmp_path):
     path = tmp_path / "f"
-    for data, message in [(b"PK\x03\x04" + bytes(100), "does not begin as one"), (valid[:8] + b"\x02" + valid[9:], "has version 2"),
+    for data, message in [(b"PK\x03\x04" + bytes(100), "does not begin as one"), (valid[:8] + b"\x03" + valid[9:], "has version 3"),
                           (valid.replace(b"softmax", b"soft4ax"), "does not know"), (valid.replace(b"p: precise", b"p: presise"), "another version")]:
         path.write_bytes(data)
         with pytest.raises(RuntimeError, match=message):

@@ -248,3 +248,9 @@ def test_short_time_gradients_and_vmap():
 def test_short_time_errors(call, says):
     with pytest.raises(ValueError, match=says):
         call(mx.ones(20))
+
+
+def test_an_axis_shifted_twice():
+    a = mx.arange(12).reshape(3, 4)
+    assert mx.array_equal(mx.fft.fftshift(a, axes=(0, 0)), mx.roll(a, 2, 0))
+    assert mx.array_equal(mx.fft.ifftshift(a, axes=(1, -1)), mx.roll(a, -4, 1))

@@ -81,6 +81,15 @@ b[[[True,False,True]]*2,...,None].shape | (4, 4, 1)
 b[mx.array([0,1,1]),:,[True,True,False,True]].shape | (3, 3)
 a[mx.array(True)].shape | (1, 3, 4)
 a[mx.array(False)].shape | (0, 3, 4)
+a[True].shape | (1, 3, 4)
+a[False].shape | (0, 3, 4)
+a[np.bool_(True)].shape | (1, 3, 4)
+a[np.array([2,0])] | [[8, 9, 10, 11], [0, 1, 2, 3]]
+a[:,np.array(1)] | [1, 5, 9]
+a[np.array([[0,1]]),np.array([1,2])] | [[1, 6]]
+a[np.array([True,False,True]),1] | [1, 9]
+a[np.arange(12).reshape(3,4)>9] | [10, 11]
+a[np.array([0],np.uint8),np.int8(-1)] | [3]
 mx.zeros((0,3))[mx.zeros((0,),mx.bool_)].shape | (0, 3)
 mx.zeros((0,3))[mx.zeros((0,3),mx.bool_)].shape | (0,)
 """.strip().split("\n")
@@ -135,6 +144,11 @@ a[0,[True,False,True,False]]=9 | a[0] | [9, 1, 9, 3]
 a[1:,[True,False,True,False]]=mx.array([[1,2],[3,4]]) | a[:,::2] | [[0, 2], [1, 2], [3, 4]]
 a[[True,False,True],[False,True,True,False]]=-1 | a | [[0, -1, 2, 3], [4, 5, 6, 7], [8, 9, -1, 11]]
 v[mx.array(True)]=mx.arange(5)*2 | v | [0, 2, 4, 6, 8]
+v[True]=mx.arange(5)*2 | v | [0, 2, 4, 6, 8]
+v[True]=7 | v | [7, 7, 7, 7, 7]
+v[False]=7 | v | [0, 1, 2, 3, 4]
+v[np.array([0,2])]=7 | v | [7, 1, 7, 3, 4]
+v[np.arange(5)>2]=7 | v | [0, 1, 2, 7, 7]
 """.strip().split("\n")
 
 
@@ -201,8 +215,11 @@ def test_at(line):
         ("a[[True,False,True]]=mx.array([1,2,3])", ValueError),
         ("a[0,[True,False,True]]=1", ValueError),
         ("a[:,[True,False,True,False]]=mx.zeros((3,3))", ValueError),
-        ("a[np.array([0,2])]", ValueError),
-        ("a[True]", ValueError),
+        ("a[True,0]", ValueError),
+        ("a[np.array([0.5])].tolist()", ValueError),
+        ("a[np.array([9])].tolist()", IndexError),
+        ("a[np.array([True,False])]", IndexError),
+        ("a[b'x']", ValueError),
         ("a['x']", ValueError),
         ("a[1.0]", ValueError),
         ("a[mx.array([0.5])].tolist()", ValueError),
@@ -221,7 +238,6 @@ def test_at(line):
         ("a[0]=[1,2,3]", ValueError),
         ("a[0]=None", TypeError),
         ("a['x']=1", ValueError),
-        ("v[np.array([0,1])]=3", ValueError),
         ("v.at.add(1)", ValueError),
         ("v.at[0].foo(1)", AttributeError),
         ("a[mx.array([True,False])]=1", ValueError),

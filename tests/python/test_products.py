@@ -136,3 +136,10 @@ def test_gather_mm_names_a_bad_index_and_misfits():
         mx.gather_mm(a, b, None, mx.array([0.0]))
     with pytest.raises(ValueError, match=r"\[gather_mm\] Last dimension"):
         mx.gather_mm(a, mx.ones((3, 5, 4)), None, mx.array([0, 1]))
+
+
+def test_tensordot_takes_any_integers_as_axes():
+    a = mx.random.normal((2, 3, 4))
+    want = mx.tensordot(a, a.T, 1)
+    assert mx.array_equal(mx.tensordot(a, a.T, np.int32(1)), want) and mx.array_equal(mx.tensordot(a, a.T, mx.array(1)), want)
+    assert mx.array_equal(mx.tensordot(a, a, [mx.array([0, 1]), np.array([0, 1])]), mx.tensordot(a, a, [[0, 1], [0, 1]]))

@@ -111,6 +111,53 @@ def test_a_users_exception_comes_out_unchanged(call):
     assert mx.grad(lambda x: (x * x).sum())(x3).tolist() == [2, 4, 6]  # no trace is left open
 
 
+ODD = mx.array([[1.0, 2.0], [3.0, 1.0]])
+
+
+def index(v):
+    return v.astype(mx.int32)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda v: ODD[index(v)],
+        lambda v: mx.take(ODD, index(v), axis=0),
+        lambda v: mx.take_along_axis(ODD, index(v) % 2, axis=0),
+        lambda v: mx.put_along_axis(ODD, index(v) % 2, ODD, axis=0),
+        lambda v: ODD.at[index(v)].add(1.0),
+        lambda v: ODD.at[index(v)].maximum(1.0),
+        lambda v: mx.gather_mm(mx.ones((4, 1, 2)), mx.ones((3, 2, 2)), None, index(v).reshape(-1) - 1),
+        lambda v: mx.slice(ODD, index(v)[0, :1] - 1, (0,), (1, 2)),
+    ],
+)
+def test_a_gradient_that_reaches_an_index(f):
+    with pytest.raises(ValueError, match=r"stop_gradient .*\(differentiated with respect to argument 0\['i'\]\[1\]\)"):
+        mx.grad(lambda tree, w: f(tree["i"][1]).sum() * w)({"x": x3, "i": [ODD, ODD]}, mx.array(2.0))
+    assert mx.grad(lambda v, w: (f(mx.stop_gradient(v)) * w).sum(), argnums=1)(ODD, mx.array(2.0)).shape == ()
+    assert mx.jvp(f, [ODD], [ODD])[1][0].abs().sum().item() == 0
+
+
+def test_errors_name_the_argument_that_led_to_an_operation_without_a_gradient():
+    def eig(x):
+        return mx.linalg.eigvals(x, stream=mx.cpu).abs().sum()
+
+    def message(call):
+        with pytest.raises(ValueError) as e:
+            call()
+        return str(e.value)
+
+    tail = "[Primitive::vjp] Not implemented for Eig. (differentiated with respect to {})"
+    f = lambda a, b, k=None: a.sum() + eig(mx.exp(b) @ b) + (0 if k is None else eig(k["w"]))  # noqa: E731
+    assert message(lambda: mx.grad(f, argnums=(0, 1))(ODD, ODD)) == tail.format("argument 1")
+    assert message(lambda: mx.grad(f, argnums=0, argnames="k")(ODD, ODD, k={"w": ODD})) == tail.format("argument 'k'['w']")
+    assert message(lambda: mx.grad(mx.compile(f), argnums=1)(ODD, ODD)) == tail.format("argument 1")
+    assert message(lambda: mx.vjp(f, [ODD, ODD], [mx.array(1.0)])) == tail.format("input 1")
+    assert message(lambda: mx.jvp(f, [ODD, ODD], [ODD, ODD])) == tail.format("input 1").replace("vjp", "jvp")
+    assert message(lambda: mx.grad(lambda v: mx.grad(eig)(v).sum())(ODD)) == tail.format("argument 0")
+    assert mx.grad(lambda a: f(a, ODD))(ODD).tolist() == [[1, 1], [1, 1]]  # what it is not asked for it does not meet
+
+
 def test_exception_in_a_custom_rule():
     f = mx.custom_function(lambda x: x * 2)
     f.vjp(boom)

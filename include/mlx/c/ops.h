@@ -1382,8 +1382,9 @@ int mlx_tensordot_axis(
 
 /* ----
  * Convolution. Channels come last. Input (N, spatial..., C_in), weight (C_out, spatial..., C_in /
- * groups), result (N, spatial..., C_out). Floats only. A kernel larger than the padded input,
- * groups that do not divide the channels and strides below 1 are errors.
+ * groups), result (N, spatial..., C_out). Floats only. Negative padding takes places off the input,
+ * before it is dilated. A kernel larger than the padded input, groups that do not divide the
+ * channels and strides below 1 are errors.
  */
 
 /** Convolution (cross-correlation, the kernel not flipped) over one spatial axis. */

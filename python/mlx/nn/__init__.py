@@ -2,4 +2,9 @@
 
 from mlx.nn import init as init, losses as losses
 from mlx.nn.layers import *
-from mlx.nn.utils import average_gradients as average_gradients, value_and_grad as value_and_grad
+from mlx.nn.utils import (
+    ExponentialMovingAverage as ExponentialMovingAverage,
+    GradientAccumulator as GradientAccumulator,
+    average_gradients as average_gradients,
+    value_and_grad as value_and_grad,
+)

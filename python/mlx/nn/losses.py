@@ -1,39 +1,14 @@
-"""Losses. ``reduction`` says what becomes of the single losses: "none", "mean" or "sum"."""
+"""Losses. ``reduction`` says what becomes of the single losses: "none", "mean" or "sum".
 
-import math
-from typing import Literal, Optional, get_args
+What they compute is in C, src/nn/losses.c.
+"""
+
+from typing import Literal, Optional
 
 import mlx.core as mx
+from mlx.core import _nn
 
 Reduction = Literal["none", "mean", "sum"]
-
-
-def _reduce(loss: mx.array, reduction: Reduction = "none"):
-    if reduction == "none":
-        return loss
-    if reduction == "mean":
-        return mx.mean(loss)
-    if reduction == "sum":
-        return mx.sum(loss)
-    raise ValueError(f"Invalid reduction. Must be one of {get_args(Reduction)}.")
-
-
-def _same_shape(a_name, a, b_name, b):
-    if a.shape != b.shape:
-        raise ValueError(f"{a_name} shape {a.shape} does not match {b_name} shape {b.shape}.")
-
-
-def _weigh(loss, weights):
-    if weights is None:
-        return loss
-    if weights.shape != loss.shape:
-        raise ValueError(f"Weights with shape {weights.shape} is not the same as output loss with shape {loss.shape}.")
-    return loss * weights
-
-
-def _pick(x, indices, axis):
-    """The elements of ``x`` that ``indices``, without ``axis``, points at along it."""
-    return mx.take_along_axis(x, mx.expand_dims(indices, axis), axis).squeeze(axis)
 
 
 def cross_entropy(
@@ -48,22 +23,7 @@ def cross_entropy(
 
     With ``label_smoothing`` that share of the target is spread over all classes.
     """
-    if label_smoothing < 0 or label_smoothing >= 1:
-        raise ValueError(f"Label smoothing must be in [0, 1), got {label_smoothing}.")
-    are_probabilities = targets.ndim == logits.ndim
-    expected = list(logits.shape)
-    if not are_probabilities:
-        del expected[axis]
-    if list(targets.shape) != expected:
-        raise ValueError(f"Targets shape {targets.shape} does not match logits shape {logits.shape}.")
-
-    score = mx.sum(logits * targets, axis=axis) if are_probabilities else _pick(logits, targets, axis)
-    loss = mx.logsumexp(logits, axis=axis)
-    if label_smoothing > 0:
-        loss = loss - (1 - label_smoothing) * score - label_smoothing * mx.mean(logits, axis=axis)
-    else:
-        loss = loss - score
-    return _reduce(_weigh(loss, weights), reduction)
+    return _nn.cross_entropy(logits, targets, weights, axis, label_smoothing, reduction)
 
 
 def binary_cross_entropy(
@@ -77,31 +37,22 @@ def binary_cross_entropy(
 
     The logs of probabilities are cut off at -100.
     """
-    _same_shape("Inputs", inputs, "targets", targets)
-    if with_logits:
-        loss = mx.logaddexp(0.0, inputs) - inputs * targets
-    else:
-        yes = mx.clip(mx.log(inputs), a_min=-100, a_max=None)
-        no = mx.clip(mx.log(1 - inputs), a_min=-100, a_max=None)
-        loss = -(targets * yes + (1 - targets) * no)
-    return _reduce(_weigh(loss, weights), reduction)
+    return _nn.binary_cross_entropy(inputs, targets, weights, with_logits, reduction)
 
 
 def l1_loss(predictions: mx.array, targets: mx.array, reduction: Reduction = "mean") -> mx.array:
     """``|predictions - targets|``"""
-    _same_shape("Predictions", predictions, "targets", targets)
-    return _reduce(mx.abs(predictions - targets), reduction)
+    return _nn.l1_loss(predictions, targets, reduction)
 
 
 def mse_loss(predictions: mx.array, targets: mx.array, reduction: Reduction = "mean") -> mx.array:
     """``(predictions - targets) ** 2``"""
-    _same_shape("Predictions", predictions, "targets", targets)
-    return _reduce(mx.square(predictions - targets), reduction)
+    return _nn.mse_loss(predictions, targets, reduction)
 
 
 def nll_loss(inputs: mx.array, targets: mx.array, axis: int = -1, reduction: Reduction = "none") -> mx.array:
     """Minus the inputs, log probabilities, at the targets, class numbers."""
-    return _reduce(-_pick(inputs, targets, axis), reduction)
+    return _nn.nll_loss(inputs, targets, axis, reduction)
 
 
 def gaussian_nll_loss(
@@ -116,29 +67,19 @@ def gaussian_nll_loss(
 
     The constant ``log(2 pi) / 2`` only with ``full``.
     """
-    _same_shape("Inputs", inputs, "targets", targets)
-    _same_shape("Inputs", inputs, "vars", vars)
-    vars = mx.maximum(vars, eps)
-    loss = 0.5 * (mx.log(vars) + mx.square(targets - inputs) / vars)
-    if full:
-        loss = loss + 0.5 * math.log(2 * math.pi)
-    return _reduce(loss, reduction)
+    return _nn.gaussian_nll_loss(inputs, targets, vars, full, eps, reduction)
 
 
 def kl_div_loss(inputs: mx.array, targets: mx.array, axis: int = -1, reduction: Reduction = "none") -> mx.array:
     """``sum(exp(targets) * (targets - inputs))`` along ``axis``; both are log probabilities."""
-    return _reduce(mx.sum(mx.exp(targets) * (targets - inputs), axis), reduction)
+    return _nn.kl_div_loss(inputs, targets, axis, reduction)
 
 
 def smooth_l1_loss(
     predictions: mx.array, targets: mx.array, beta: float = 1.0, reduction: Reduction = "mean"
 ) -> mx.array:
     """``d ** 2 / (2 beta)`` where the difference ``d`` is below ``beta``, else ``d - beta / 2``."""
-    _same_shape("Predictions", predictions, "targets", targets)
-    d = mx.abs(predictions - targets)
-    if beta > 0:
-        d = mx.where(d < beta, 0.5 * mx.square(d) / beta, d - 0.5 * beta)
-    return _reduce(d, reduction)
+    return _nn.smooth_l1_loss(predictions, targets, beta, reduction)
 
 
 def triplet_loss(
@@ -152,49 +93,51 @@ def triplet_loss(
     reduction: Reduction = "none",
 ) -> mx.array:
     """By how much the positives are not nearer to the anchors, by ``margin`` in the ``p`` norm, than the negatives."""
-
-    def distance(a, b):
-        d = a - b
-        if p == 2:
-            return mx.sqrt(mx.sum(mx.square(d), axis) + eps)
-        return mx.power(mx.sum(mx.power(mx.abs(d), p), axis) + eps, 1 / p)
-
-    return _reduce(mx.maximum(distance(anchors, positives) - distance(anchors, negatives) + margin, 0), reduction)
+    return _nn.triplet_loss(anchors, positives, negatives, axis, p, margin, eps, reduction)
 
 
 def hinge_loss(inputs: mx.array, targets: mx.array, reduction: Reduction = "none") -> mx.array:
     """``max(1 - inputs * targets, 0)`` with targets of -1 and 1"""
-    return _reduce(mx.maximum(1 - inputs * targets, 0), reduction)
+    return _nn.hinge_loss(inputs, targets, reduction)
 
 
 def huber_loss(inputs: mx.array, targets: mx.array, delta: float = 1.0, reduction: Reduction = "none") -> mx.array:
     """``d ** 2 / 2`` where the difference ``d`` is up to ``delta``, else ``delta * (d - delta / 2)``"""
-    d = mx.abs(inputs - targets)
-    inner = mx.minimum(d, delta)
-    return _reduce(0.5 * mx.square(inner) + delta * (d - inner), reduction)
+    return _nn.huber_loss(inputs, targets, delta, reduction)
 
 
 def log_cosh_loss(inputs: mx.array, targets: mx.array, reduction: Reduction = "none") -> mx.array:
     """``log(cosh(inputs - targets))``"""
-    d = inputs - targets
-    return _reduce(mx.logaddexp(d, -d) - math.log(2), reduction)
+    return _nn.log_cosh_loss(inputs, targets, reduction)
 
 
 def cosine_similarity_loss(
     x1: mx.array, x2: mx.array, axis: int = 1, eps: float = 1e-8, reduction: Reduction = "none"
 ) -> mx.array:
     """The cosine of the angle between ``x1`` and ``x2``; the product of their lengths counts as at least ``eps``."""
-    lengths = mx.linalg.norm(x1, axis=axis) * mx.linalg.norm(x2, axis=axis)
-    return _reduce(mx.sum(x1 * x2, axis=axis) / mx.maximum(lengths, eps), reduction)
+    return _nn.cosine_similarity_loss(x1, x2, axis, eps, reduction)
 
 
 def margin_ranking_loss(
     inputs1: mx.array, inputs2: mx.array, targets: mx.array, margin: float = 0.0, reduction: Reduction = "none"
 ) -> mx.array:
     """``max(0, margin - targets * (inputs1 - inputs2))``: the first should be larger where the target is 1, not -1."""
-    if not (inputs1.shape == inputs2.shape == targets.shape):
-        raise ValueError(
-            f"The shapes of the arguments do not match. The provided shapes are inputs1.shape={inputs1.shape}, "
-            f"inputs2.shape={inputs2.shape}, and targets.shape={targets.shape}."
-        )
-    return _reduce(mx.maximum(0, -targets * (inputs1 - inputs2) + margin), reduction)
+    return _nn.margin_ranking_loss(inputs1, inputs2, targets, margin, reduction)
+
+
+def ctc_loss(
+    log_probs: mx.array,
+    targets: mx.array,
+    input_lengths: mx.array,
+    target_lengths: mx.array,
+    blank: int = 0,
+    zero_infinity: bool = False,
+    reduction: Reduction = "mean",
+) -> mx.array:
+    """Minus the log of the probability that ``log_probs`` ``(N, T, C)`` give to the labels ``targets`` ``(N, S)``.
+
+    The labels may come at any steps, in their order, with ``blank`` between; the lengths ``(N,)`` say how many steps and
+    labels count. Too few steps give infinity, or 0 with ``zero_infinity``. "mean" divides by the lengths of the targets
+    first, as PyTorch does.
+    """
+    return _nn.ctc_loss(log_probs, targets, input_lengths, target_lengths, blank, zero_infinity, reduction)

@@ -1,11 +1,13 @@
-"""Gradients with respect to a module, checkpoints of modules, gradients over several processes."""
+"""Gradients with respect to a module, checkpoints, averages over time, gradients over several steps and processes."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import reduce, wraps
 from typing import Any, Callable, Optional, ParamSpec, TypeVar
 
 import mlx.core as mx
+from mlx.core import _nn
 from mlx.nn.layers.base import Module, put_back
 from mlx.utils import tree_flatten, tree_map, tree_reduce, tree_unflatten
 
@@ -62,6 +64,82 @@ def checkpoint(module: Module, fn: Optional[Callable] = None):
             put_back(module, params)
 
     return wrapped_checkpointed_fn
+
+
+class ExponentialMovingAverage:
+    """A running average of a model's parameters, ``decay * average + (1 - decay) * parameters`` at each update.
+
+    >>> ema = nn.ExponentialMovingAverage(model, 0.999)
+    >>> ema.update(model)  # after each step of the optimizer
+    >>> with ema.applied(model):
+    ...     evaluate(model)
+
+    The average, ``ema.average``, is a tree like ``model.parameters()`` and begins as these are. What is no floating point
+    number is not averaged but taken over. Evaluate it with the model: ``mx.eval(model.parameters(), ema.average)``.
+    """
+
+    def __init__(self, model: Module, decay: float = 0.999) -> None:
+        if not 0 <= decay <= 1:
+            raise ValueError(f"[ExponentialMovingAverage] The decay {decay} is not in [0, 1]")
+        self.decay = decay
+        self.average = model.parameters()
+
+    def update(self, model: Module) -> None:
+        """Move the average towards the model's parameters."""
+
+        def move(average, value):
+            floating = mx.issubdtype(value.dtype, mx.inexact)
+            return _nn.moving_average(average, value, self.decay) if floating else value
+
+        self.average = tree_map(move, self.average, model.parameters())
+
+    def apply_to(self, model: Module) -> Module:
+        """Set the model's parameters to the average."""
+        put_back(model, self.average)
+        return model
+
+    @contextmanager
+    def applied(self, model: Module):
+        """A context in which the model has the averaged parameters."""
+        own = model.parameters()
+        try:
+            yield self.apply_to(model)
+        finally:
+            put_back(model, own)
+
+
+class GradientAccumulator:
+    """The mean gradient of several batches, for an optimizer's step of more than fits into memory.
+
+    >>> accumulator = nn.GradientAccumulator(4)
+    >>> gradients = accumulator.add(gradients)  # None but every fourth time
+    >>> if gradients is not None:
+    ...     optimizer.update(model, gradients)
+
+    Half floats are summed in float32. ``accumulator.total`` is the sum so far, to be evaluated after each batch.
+    """
+
+    def __init__(self, steps: int) -> None:
+        if steps < 1:
+            raise ValueError(f"[GradientAccumulator] Expected at least 1 step, got {steps}")
+        self.steps = steps
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was added."""
+        self.count = 0
+        self.total = None
+
+    def add(self, gradients: Any) -> Any:
+        """Add the gradients of a batch; their mean once there are enough, and then a new sum begins, else None."""
+        wide = tree_map(lambda g: g.astype(mx.float32) if g.dtype in (mx.float16, mx.bfloat16) else g, gradients)
+        self.total = wide if self.total is None else tree_map(mx.add, self.total, wide)
+        self.count += 1
+        if self.count < self.steps:
+            return None
+        mean = tree_map(lambda total, g: (total / self.steps).astype(g.dtype), self.total, gradients)
+        self.reset()
+        return mean
 
 
 def _extract_info(flat):

@@ -1,15 +1,17 @@
 """Optimizers.
 
 An optimizer keeps its state, a tree with a dict for each parameter, in ``state`` beside the step and the settings that
-may change. ``apply_single`` is the mathematics for one parameter, a chain of element-wise operations that evaluation
-fuses into one pass over the parameter, its gradient and its state.
+may change. ``apply_single`` is what it does to one parameter; the mathematics of the classes here is the library's
+(``mlx/c/optimizer_steps.h``): a chain of element-wise operations that evaluation fuses into one pass over the parameter,
+its gradient and its state.
 """
 
 from typing import Any, Callable, List, Optional, Tuple, Union
 
 import mlx.core as mx
+from mlx.core import _optim
 from mlx.nn import Module
-from mlx.utils import tree_flatten, tree_map, tree_merge, tree_reduce, tree_unflatten
+from mlx.utils import tree_flatten, tree_map, tree_merge, tree_unflatten
 
 
 class Optimizer:
@@ -159,17 +161,10 @@ class SGD(Optimizer):
         state["v"] = mx.zeros_like(parameter)
 
     def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict):
-        lr = self.learning_rate.astype(gradient.dtype)
-        if self.weight_decay != 0:
-            gradient = gradient + self.weight_decay * parameter
-        if self.momentum <= 0:
-            return parameter - lr * gradient
-
-        v = self.momentum * state["v"]
-        v = v + ((1 - self.dampening) * gradient if self.dampening > 0 else gradient)
-        state["v"] = v
-        update = gradient + self.momentum * v if self.nesterov else v
-        return parameter - lr * update
+        p, state["v"] = _optim.sgd(
+            gradient, parameter, state["v"], self.learning_rate, self.momentum, self.weight_decay, self.dampening, self.nesterov
+        )
+        return p
 
 
 class RMSprop(Optimizer):
@@ -189,10 +184,8 @@ class RMSprop(Optimizer):
         state["v"] = mx.zeros_like(parameter)
 
     def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict):
-        lr = self.learning_rate.astype(gradient.dtype)
-        v = self.alpha * state["v"] + (1 - self.alpha) * mx.square(gradient)
-        state["v"] = v
-        return parameter - lr * gradient / (mx.sqrt(v) + self.eps)
+        p, state["v"] = _optim.rmsprop(gradient, parameter, state["v"], self.learning_rate, self.alpha, self.eps)
+        return p
 
 
 class Adagrad(Optimizer):
@@ -208,10 +201,8 @@ class Adagrad(Optimizer):
         state["v"] = mx.zeros_like(parameter)
 
     def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict):
-        lr = self.learning_rate.astype(gradient.dtype)
-        v = state["v"] + mx.square(gradient)
-        state["v"] = v
-        return parameter - lr * gradient / (mx.sqrt(v) + self.eps)
+        p, state["v"] = _optim.adagrad(gradient, parameter, state["v"], self.learning_rate, self.eps)
+        return p
 
 
 class AdaDelta(Optimizer):
@@ -232,13 +223,10 @@ class AdaDelta(Optimizer):
         state["u"] = mx.zeros_like(parameter)
 
     def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict):
-        lr = self.learning_rate.astype(gradient.dtype)
-        rho, eps = self.rho, self.eps
-        v = rho * state["v"] + (1 - rho) * mx.square(gradient)
-        d = mx.sqrt(state["u"] + eps) / mx.sqrt(v + eps) * gradient
-        state["v"] = v
-        state["u"] = rho * state["u"] + (1 - rho) * mx.square(d)
-        return parameter - lr * d
+        p, state["v"], state["u"] = _optim.adadelta(
+            gradient, parameter, state["v"], state["u"], self.learning_rate, self.rho, self.eps
+        )
+        return p
 
 
 class Adam(Optimizer):
@@ -263,18 +251,15 @@ class Adam(Optimizer):
         state["v"] = mx.zeros_like(parameter)
 
     def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict):
-        lr = self.learning_rate.astype(gradient.dtype)
+        return self._apply(gradient, parameter, state, 0.0)
+
+    def _apply(self, gradient, parameter, state, weight_decay):
+        step = self.step if self.bias_correction else None
         b1, b2 = self.betas
-        m = b1 * state["m"] + (1 - b1) * gradient
-        v = b2 * state["v"] + (1 - b2) * mx.square(gradient)
-        state["m"] = m
-        state["v"] = v
-        root = mx.sqrt(v)
-        if self.bias_correction:
-            step = self.step.astype(gradient.dtype)
-            lr = lr / (1 - b1**step)
-            root = root * mx.rsqrt(1 - b2**step)
-        return parameter - lr * m / (root + self.eps)
+        p, state["m"], state["v"] = _optim.adam(
+            gradient, parameter, state["m"], state["v"], self.learning_rate, step, b1, b2, self.eps, weight_decay
+        )
+        return p
 
 
 class AdamW(Adam):
@@ -292,8 +277,7 @@ class AdamW(Adam):
         self.weight_decay = weight_decay
 
     def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict):
-        lr = self.learning_rate.astype(gradient.dtype)
-        return super().apply_single(gradient, parameter * (1 - lr * self.weight_decay), state)
+        return self._apply(gradient, parameter, state, self.weight_decay)
 
 
 class Adamax(Adam):
@@ -311,13 +295,11 @@ class Adamax(Adam):
         super().init_single(parameter, state)
 
     def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict):
-        lr = self.learning_rate.astype(gradient.dtype)
         b1, b2 = self.betas
-        m = b1 * state["m"] + (1 - b1) * gradient
-        v = mx.maximum(b2 * state["v"], mx.abs(gradient))
-        state["m"] = m
-        state["v"] = v
-        return parameter - lr * m / (v + self.eps)
+        p, state["m"], state["v"] = _optim.adamax(
+            gradient, parameter, state["m"], state["v"], self.learning_rate, b1, b2, self.eps
+        )
+        return p
 
 
 class Lion(Optimizer):
@@ -338,14 +320,9 @@ class Lion(Optimizer):
         state["m"] = mx.zeros_like(parameter)
 
     def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict):
-        lr = self.learning_rate.astype(gradient.dtype)
         b1, b2 = self.betas
-        m = state["m"]
-        direction = mx.sign(b1 * m + (1 - b1) * gradient)
-        state["m"] = b2 * m + (1 - b2) * gradient
-        if self.weight_decay > 0:
-            parameter = (1 - lr * self.weight_decay) * parameter
-        return parameter - lr * direction
+        p, state["m"] = _optim.lion(gradient, parameter, state["m"], self.learning_rate, b1, b2, self.weight_decay)
+        return p
 
 
 class Adafactor(Optimizer):
@@ -389,46 +366,30 @@ class Adafactor(Optimizer):
             state["exp_avg"] = mx.zeros_like(parameter)
 
     def _compute_rms(self, inputs):
-        return mx.sqrt(mx.mean(mx.square(inputs)))
+        return _optim.rms(inputs)
 
     def _compute_learning_rate(self, step, parameter_rms):
-        if self.relative_step:
-            most = 1e-6 * step if self.warmup_init else 1e-2
-            lr = mx.minimum(most, mx.rsqrt(step))
-        else:
-            lr = self.learning_rate
-        lr = lr.astype(parameter_rms.dtype)
-        return lr * mx.maximum(self.eps[1], parameter_rms) if self.scale_parameter else lr
+        return _optim.adafactor_rate(
+            step, parameter_rms, self._rate(), self.eps[1], self.scale_parameter, self.relative_step, self.warmup_init
+        )
 
     def _approximate_exp_moving_avg(self, exp_avg_sq_row, exp_avg_sq_col):
         """The inverse root of the matrix of mean squares that has this row and this column."""
-        rows = mx.rsqrt(exp_avg_sq_row / mx.mean(exp_avg_sq_row, axis=-1, keepdims=True))
-        cols = mx.rsqrt(exp_avg_sq_col)
-        return mx.expand_dims(rows, -1) * mx.expand_dims(cols, -2)
+        return _optim.adafactor_root(exp_avg_sq_row, exp_avg_sq_col)
+
+    def _rate(self):
+        return None if self.relative_step else self.learning_rate
 
     def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict):
-        step = self.step
-        lr = self._compute_learning_rate(step, self._compute_rms(parameter))
-        beta_2 = (1.0 - step**self.decay_rate).astype(gradient.dtype)
-        square = mx.square(gradient) + self.eps[0]
-        if gradient.ndim >= 2:
-            row = beta_2 * state["exp_avg_sq_row"] + (1 - beta_2) * mx.mean(square, axis=-1)
-            col = beta_2 * state["exp_avg_sq_col"] + (1 - beta_2) * mx.mean(square, axis=-2)
-            state["exp_avg_sq_row"] = row
-            state["exp_avg_sq_col"] = col
-            update = self._approximate_exp_moving_avg(row, col) * gradient
-        else:
-            v = beta_2 * state["exp_avg_sq"] + (1 - beta_2) * square
-            state["exp_avg_sq"] = v
-            update = mx.rsqrt(v) * gradient
-        update = lr * (update / mx.maximum(1.0, self._compute_rms(update) / self.clip_threshold))
-
+        names = ["exp_avg_sq_row", "exp_avg_sq_col"] if gradient.ndim >= 2 else ["exp_avg_sq"]
         if self.beta_1 is not None:
-            update = self.beta_1 * state["exp_avg"] + (1 - self.beta_1) * update
-            state["exp_avg"] = update
-        if self.weight_decay != 0:
-            parameter = parameter - (self.weight_decay * lr) * parameter
-        return parameter - update
+            names.append("exp_avg")
+        parameter, *after = _optim.adafactor(
+            gradient, parameter, [state[name] for name in names], self._rate(), self.step, *self.eps, self.clip_threshold,
+            self.decay_rate, self.beta_1 or 0.0, self.weight_decay, self.scale_parameter, self.relative_step, self.warmup_init
+        )  # fmt: skip
+        state.update(zip(names, after))
+        return parameter
 
 
 class Muon(Optimizer):
@@ -458,29 +419,13 @@ class Muon(Optimizer):
 
     def _zeropower_via_newtonschulz5(self, X, steps: int):
         """A matrix with the singular vectors of ``X`` and singular values near 1."""
-        a, b, c = 3.4445, -4.7750, 2.0315
-        tall = X.shape[-2] > X.shape[-1]
-        if tall:
-            X = X.T
-        X = X / (mx.linalg.norm(X) + 1e-7)
-        for _ in range(steps):
-            A = X @ X.T
-            B = mx.addmm(b * A, A, A, beta=1.0, alpha=c)
-            X = mx.addmm(a * X, B, X, beta=1.0, alpha=1.0)
-        return X.T if tall else X
+        return _optim.orthogonal(X, steps)
 
     def apply_single(self, gradient: mx.array, parameter: mx.array, state: dict):
-        if self.weight_decay != 0:
-            gradient = gradient + self.weight_decay * parameter
-        v = self.momentum * state["v"] + (1 - self.momentum) * gradient
-        state["v"] = v
-        update = gradient * (1 - self.momentum) + v * self.momentum if self.nesterov else v
-        lr = self.learning_rate.astype(gradient.dtype)
-        if update.ndim >= 2:
-            shape = update.shape
-            update = self._zeropower_via_newtonschulz5(update.reshape(shape[0], -1), self.ns_steps).reshape(shape)
-            lr = lr * max(1, shape[-2] / shape[-1]) ** 0.5
-        return parameter - lr * update
+        p, state["v"] = _optim.muon(
+            gradient, parameter, state["v"], self.learning_rate, self.momentum, self.weight_decay, self.nesterov, self.ns_steps
+        )
+        return p
 
 
 class MultiOptimizer(Optimizer):
@@ -546,7 +491,7 @@ class MultiOptimizer(Optimizer):
 
 def clip_grad_norm(grads, max_norm) -> tuple[Any, mx.array]:
     """The gradients scaled so that their norm, all taken together, is at most ``max_norm``, and the norm before."""
-    squares = tree_reduce(lambda total, g: total + g.square().sum(), grads, mx.array(0.0))
-    norm = mx.sqrt(squares)
-    scale = mx.minimum(max_norm / (norm + 1e-6), 1.0)
-    return tree_map(lambda g: (g * scale).astype(g.dtype), grads), norm
+    arrays = [g for _, g in tree_flatten(grads)]
+    norm = _optim.global_norm(arrays)
+    clipped = iter(_optim.clip_by_norm(arrays, norm, max_norm))
+    return tree_map(lambda g: next(clipped), grads), norm

@@ -1,15 +1,17 @@
 """Schedules: functions of the step that can stand wherever an optimizer takes a number that may change."""
 
-import math
 from typing import Callable, List
 
 import mlx.core as mx
+from mlx.core import _optim
 
 
 def exponential_decay(init: float, decay_rate: float) -> Callable:
     """``init * decay_rate ** step``"""
 
     def schedule(step):
+        if isinstance(step, mx.array):
+            return _optim.exponential_decay(step, init, decay_rate)
         return init * decay_rate**step
 
     return schedule
@@ -19,6 +21,8 @@ def step_decay(init: float, decay_rate: float, step_size: int) -> Callable:
     """``init``, times ``decay_rate`` after each ``step_size`` steps"""
 
     def schedule(step):
+        if isinstance(step, mx.array):
+            return _optim.step_decay(step, init, decay_rate, step_size)
         return init * (decay_rate ** (step // step_size))
 
     return schedule
@@ -28,9 +32,7 @@ def cosine_decay(init: float, decay_steps: int, end: float = 0.0) -> Callable:
     """From ``init`` to ``end`` along half a cosine in ``decay_steps`` steps, then ``end``"""
 
     def schedule(step):
-        done = mx.minimum(step, decay_steps)
-        height = 0.5 * (1.0 + mx.cos((math.pi / decay_steps) * done))
-        return end + height * (init - end)
+        return _optim.cosine_decay(step, init, decay_steps, end)
 
     return schedule
 
@@ -41,7 +43,7 @@ def linear_schedule(init: float, end: float, steps: int) -> Callable:
         raise ValueError(f"steps must be greater than 0, but got {steps}.")
 
     def schedule(step):
-        return mx.minimum(step, steps) * ((end - init) / steps) + init
+        return _optim.linear_schedule(step, init, end, steps)
 
     return schedule
 

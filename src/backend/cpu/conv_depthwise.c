@@ -1,168 +1,165 @@
-/* Depthwise convolutions (a group a channel) without columns: a pixel's result is a sum of vectors of channels over the taps that lie inside,
- * as is the cotangent of an input pixel over the output pixels that saw it. f32; the last axis of x contiguous, all else row-contiguous. */
+/* Depthwise convolutions (a group a channel): the blocks of conv_product.c without products of matrices. A place's result is a sum of vectors of
+ * channels over the taps; the weight's gradient is one of such vectors over the places. */
 #include <stdatomic.h>
 #include <string.h>
 
 #include "backend/cpu/conv.h"
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/rows.h"
 #include "backend/cpu/scratch.h"
 #include "backend/cpu/vec.h"
 #include "core/error.h"
 #include "core/parallel.h"
 
-enum { PIXELS = 64 };      /* of a range */
+enum {
+  ROOM = 3 << 14,            /* elements of x in a block */
+  ITEMS = 16                 /* that the pool should have */
+};
 
 typedef struct depth_job {
-  const mx_conv *g;
-  const float *x, *w;      /* w: (taps, channels) */
-  const mx_conv_strides *sx;
-  float *y;                /* forward: the result; else its cotangent */
-  float *out;              /* dx, or partial sums of dw (parts, taps, channels) */
-  int64_t taps, pixels, per;
-  _Atomic bool no_memory;
+  mx_conv g;                 /* of one group */
+  mx_conv_reader x, y;
+  const mx_view *out;
+  mx_conv_phase p;
+  mx_conv_layout l;
+  int64_t *at, taps;         /* where the taps of the phase lie from a place on */
+  int64_t all, parts;        /* taps of the kernel; partial sums */
+  float *w;                  /* (taps, channels) */
+  float *sums;               /* (parts, all taps, channels) */
+  _Atomic int rc;
 } depth_job;
 
 bool mx_conv_is_depthwise(const mx_conv *g) { return g->groups > 1 && g->groups == g->c && g->groups == g->o; }
 
-static void seek(const int64_t *size, int64_t i, int64_t *n, int64_t at[MX_CONV_DIMS]) {
-  for (int d = MX_CONV_DIMS - 1; d >= 0; d--) {
-    at[d] = i % size[d];
-    i /= size[d];
-  }
-  *n = i;
+/* Which tap of the kernel the ith of the phase is. */
+static int64_t tap_of(const depth_job *j, int64_t i) {
+  const mx_conv_axis *a = j->p.at;
+  int64_t k2 = a[2].first_tap + i % a[2].taps * a[2].tap_step, k1 = a[1].first_tap + i / a[2].taps % a[1].taps * a[1].tap_step;
+  int64_t k0 = a[0].first_tap + i / a[2].taps / a[1].taps * a[0].tap_step;
+  return (k0 * j->g.kernel[1] + k1) * j->g.kernel[2] + k2;
 }
 
-static inline void next(const int64_t *size, int64_t *n, int64_t at[MX_CONV_DIMS]) {
-  for (int d = MX_CONV_DIMS - 1; d >= 0; d--) {
-    if (++at[d] < size[d]) return;
-    at[d] = 0;
-  }
-  ++*n;
+static void phase_init(depth_job *j, int64_t i) {
+  int64_t places = j->g.batch * j->g.out[0] * j->g.out[1] * j->g.out[2] / ITEMS + 1, least = (1 << 17) / (j->all * j->g.c) + 1;
+  mx_conv_phase_init(&j->g, i, ROOM, places > least ? places : least, &j->p);
+  mx_conv_lay_out(&j->p, j->g.c, sizeof(float), &j->l);
+  const mx_conv_axis *a = j->p.at;
+  j->taps = a[0].taps * a[1].taps * a[2].taps;
+  for (int64_t t = 0; t < j->taps; t++)
+    j->at[t] = t % a[2].taps * a[2].step * j->l.step[2] + t / a[2].taps % a[1].taps * a[1].step * j->l.step[1] +
+               t / a[2].taps / a[1].taps * a[0].step * j->l.step[0];
 }
 
-/* The places of dimension d that tap k joins with `at`: from an output place to the input, or back; -1: none. */
-static inline int64_t joined(const mx_conv *g, int d, int64_t at, int64_t k, bool back) {
-  if (!back) return mx_conv_source(g, d, at, k);
-  if (g->flip) k = g->kernel[d] - 1 - k;
-  if (g->stride[d] == 1 && g->input_dilation[d] == 1) { /* no division */
-    int64_t i = at + g->low[d] - k * g->kernel_dilation[d];
-    return i < 0 || i >= g->out[d] ? -1 : i;
-  }
-  int64_t o = at * g->input_dilation[d] + g->low[d] - k * g->kernel_dilation[d];
-  return o < 0 || o % g->stride[d] || o / g->stride[d] >= g->out[d] ? -1 : o / g->stride[d];
+/* Row r of a block: where it starts in the block's copy of x, and its places on the axes further out. */
+static int64_t row_at(const depth_job *j, const mx_conv_block *b, int64_t r, int64_t *image, int64_t *i0, int64_t *i1) {
+  *i1 = r % b->n[1];
+  *i0 = r / b->n[1] % b->n[0];
+  *image = r / b->n[1] / b->n[0];
+  return *image * j->l.image + *i0 * j->p.at[0].stride * j->l.step[0] + *i1 * j->p.at[1].stride * j->l.step[1];
 }
 
-/* Which rows of x (back: of y) meet which taps at a pixel; how many. */
-static int meet(const depth_job *j, int64_t n, const int64_t *at, bool back, const float **rows, const float **weights) {
-  const mx_conv *g = j->g;
-  int count = 0;
-  int64_t tap = 0;
-  for (int64_t k0 = 0; k0 < g->kernel[0]; k0++) {
-    int64_t i0 = joined(g, 0, at[0], k0, back);
-    for (int64_t k1 = 0; k1 < g->kernel[1]; k1++) {
-      int64_t i1 = i0 < 0 ? -1 : joined(g, 1, at[1], k1, back);
-      for (int64_t k2 = 0; k2 < g->kernel[2]; k2++, tap++) {
-        int64_t i2 = i1 < 0 ? -1 : joined(g, 2, at[2], k2, back);
-        if (i2 < 0) continue;
-        rows[count] = back ? j->y + (((n * g->out[0] + i0) * g->out[1] + i1) * g->out[2] + i2) * g->o
-                           : j->x + n * j->sx->s[0] + i0 * j->sx->s[1] + i1 * j->sx->s[2] + i2 * j->sx->s[3];
-        weights[count++] = j->w ? j->w + tap * g->c : j->out + tap * g->c;
-      }
-    }
-  }
-  return count;
-}
-
-static void sum_range(depth_job *j, int64_t begin, int64_t end, bool back) {
-  const int64_t *size = back ? j->g->in : j->g->out;
-  float *out = back ? j->out : j->y;
-  const float **rows = mx_scratch((size_t)(2 * j->taps) * sizeof *rows), **weights = rows + j->taps;
-  void (*sum)(int64_t, int, const float *const *, const float *const *, float *) = mx_vec_now()->taps;
-  if (!rows) {
-    j->no_memory = true;
+static void forward_range(void *ctx, int64_t begin, int64_t end) {
+  depth_job *j = ctx;
+  const mx_conv_axis *a = j->p.at;
+  const int64_t c = j->g.c, ldo = a[2].out_step * c;
+  const bool round = j->out->dtype != MX_F32;
+  float *x = mx_scratch((size_t)(j->l.size + (round ? a[2].block * c : 0)) * sizeof *x + 64), *own = x + j->l.size;
+  if (!x) {
+    j->rc = MX_EMEMORY;
     return;
   }
-  int64_t n, at[MX_CONV_DIMS];
-  seek(size, begin, &n, at);
-  for (int64_t i = begin; i < end; i++, next(size, &n, at)) {
-    int count = meet(j, n, at, back, rows, weights);
-    sum(j->g->c, count, rows, weights, out + i * j->g->c);
+  for (int64_t i = begin; i < end; i++) {
+    int64_t start[MX_CONV_DIMS], n[MX_CONV_DIMS], image, i0, i1;
+    mx_conv_block b;
+    mx_conv_block_at(&j->p, i, &b);
+    mx_conv_reads(&j->p, &b, start, n);
+    if (j->taps) mx_conv_read(&j->x, b.image, b.images, start, n, 0, j->l.image, j->l.step, x);
+    for (int64_t r = 0; r < b.images * b.n[0] * b.n[1]; r++) {
+      int64_t from = row_at(j, &b, r, &image, &i0, &i1);
+      char *o = mx_at(j->out, mx_conv_place(&j->g, &j->p, b.image + image, b.first[0] + i0, b.first[1] + i1, b.first[2]));
+      mx_vec_now()->taps(b.n[2], c, (int)j->taps, x + from, a[2].stride * j->l.step[2], j->at, j->w, round ? own : (float *)(void *)o,
+                         round ? c : ldo);
+      for (int64_t k = 0; round && k < b.n[2]; k++, o += ldo * 2) mx_store_f32(j->out->dtype, own + k * c, c, o);
+    }
   }
-  mx_scratch_free(rows);
+  mx_scratch_free(x);
 }
-static void forward_range(void *ctx, int64_t begin, int64_t end) { sum_range(ctx, begin, end, false); }
-static void input_range(void *ctx, int64_t begin, int64_t end) { sum_range(ctx, begin, end, true); }
 
-/* A part sums its pixels. */
+/* A part sums its blocks. */
 static void weight_range(void *ctx, int64_t begin, int64_t end) {
   depth_job *j = ctx;
-  const mx_conv *g = j->g;
-  const float **rows = mx_scratch((size_t)(2 * j->taps) * sizeof *rows), **weights = rows + j->taps;
-  void (*add)(int64_t, float *, const float *, const float *) = mx_vec_now()->products;
-  if (!rows) {
-    j->no_memory = true;
+  const mx_conv_axis *a = j->p.at;
+  const int64_t c = j->g.c, places = j->p.images * a[0].block * a[1].block * a[2].block;
+  float *x = mx_scratch((size_t)(j->l.size + (places + j->taps) * c) * sizeof *x + 64), *y = x + j->l.size, *sums = y + places * c;
+  if (!x) {
+    j->rc = MX_EMEMORY;
     return;
   }
   for (int64_t part = begin; part < end; part++) {
-    int64_t last = (part + 1) * j->per < j->pixels ? (part + 1) * j->per : j->pixels;
-    depth_job own = {.g = g, .x = j->x, .sx = j->sx, .y = j->y, .out = j->out + part * j->taps * g->c};
-    memset(own.out, 0, (size_t)(j->taps * g->c) * sizeof *own.out);
-    int64_t n, at[MX_CONV_DIMS];
-    seek(g->out, part * j->per, &n, at);
-    for (int64_t i = part * j->per; i < last; i++, next(g->out, &n, at)) {
-      int count = meet(&own, n, at, false, rows, weights);
-      for (int t = 0; t < count; t++) add(g->c, (float *)weights[t], rows[t], j->y + i * g->c);
+    memset(sums, 0, (size_t)(j->taps * c) * sizeof *sums);
+    for (int64_t i = part * j->p.total / j->parts; i < (part + 1) * j->p.total / j->parts; i++) {
+      int64_t start[MX_CONV_DIMS], n[MX_CONV_DIMS], image, i0, i1;
+      mx_conv_block b;
+      mx_conv_block_at(&j->p, i, &b);
+      mx_conv_reads(&j->p, &b, start, n);
+      mx_conv_read(&j->x, b.image, b.images, start, n, 0, j->l.image, j->l.step, x);
+      mx_conv_read_places(&j->p, &b, &j->y, 0, c, c, y);
+      for (int64_t r = 0; r < b.images * b.n[0] * b.n[1]; r++)
+        mx_vec_now()->products(b.n[2], c, (int)j->taps, x + row_at(j, &b, r, &image, &i0, &i1), a[2].stride * j->l.step[2], j->at,
+                               y + r * b.n[2] * c, sums);
+    }
+    for (int64_t t = 0; t < j->taps; t++) { /* a tap may be in several phases */
+      float *to = j->sums + (part * j->all + tap_of(j, t)) * c;
+      for (int64_t k = 0; k < c; k++) to[k] += sums[t * c + k];
     }
   }
-  mx_scratch_free(rows);
+  mx_scratch_free(x);
 }
 
-static void job_init(depth_job *j, const mx_conv *g, const float *x, const mx_conv_strides *sx, float *y) {
-  *j = (depth_job){.g = g, .x = x, .sx = sx, .y = y, .taps = g->kernel[0] * g->kernel[1] * g->kernel[2],
-                   .pixels = g->batch * g->out[0] * g->out[1] * g->out[2]};
+static void job_init(depth_job *j, const mx_conv *g, const mx_view *x) {
+  *j = (depth_job){.g = *g, .x = {.v = x, .t = MX_F32, .channels = g->c}};
+  j->g.groups = 1;
+  mx_conv_view(x, &j->x.s);
+  memcpy(j->x.in, g->in, sizeof j->x.in);
+  j->all = g->kernel[0] * g->kernel[1] * g->kernel[2];
 }
 
-/* w (channels, taps) as (taps, channels); NULL: no memory. */
-static float *by_tap(const depth_job *j, const float *w) {
-  float *o = mx_scratch((size_t)(j->taps * j->g->c + 1) * sizeof *o);
-  for (int64_t c = 0; o && c < j->g->c; c++)
-    for (int64_t t = 0; t < j->taps; t++) o[t * j->g->c + c] = w[c * j->taps + t];
-  return o;
-}
-
-int mx_conv_depthwise(const mx_conv *g, const float *x, const mx_conv_strides *sx, const float *w, float *y) {
+int mx_conv_depthwise(const mx_conv *g, const mx_view *x, const float *w, const mx_view *y) {
   depth_job j;
-  job_init(&j, g, x, sx, y);
-  float *turned = by_tap(&j, w);
-  if (!(j.w = turned)) return MX_EMEMORY;
-  mx_parallel(j.pixels, PIXELS, forward_range, &j);
-  mx_scratch_free(turned);
-  return j.no_memory ? MX_EMEMORY : 0;
+  job_init(&j, g, x);
+  j.out = y;
+  if (!(j.at = mx_scratch((size_t)j.all * (sizeof *j.at + (size_t)g->c * sizeof *w)))) return MX_EMEMORY;
+  j.w = (float *)(j.at + j.all);
+  for (int64_t i = 0; i < mx_conv_phases(&j.g) && !j.rc; i++) {
+    phase_init(&j, i);
+    for (int64_t t = 0; t < j.taps; t++)
+      for (int64_t c = 0, k = tap_of(&j, t); c < g->c; c++) j.w[t * g->c + c] = w[c * j.all + k];
+    mx_parallel(j.p.total, 1, forward_range, &j);
+  }
+  mx_scratch_free(j.at);
+  return j.rc;
 }
 
-int mx_conv_depthwise_input(const mx_conv *g, const float *y, const float *w, float *dx) {
+int mx_conv_depthwise_weight(const mx_conv *g, const mx_view *x, const mx_view *y, float *dw) {
   depth_job j;
-  job_init(&j, g, NULL, NULL, (float *)y);
-  float *turned = by_tap(&j, w);
-  if (!(j.w = turned)) return MX_EMEMORY;
-  j.out = dx;
-  mx_parallel(g->batch * g->in[0] * g->in[1] * g->in[2], PIXELS, input_range, &j);
-  mx_scratch_free(turned);
-  return j.no_memory ? MX_EMEMORY : 0;
-}
-
-int mx_conv_depthwise_weight(const mx_conv *g, const float *x, const mx_conv_strides *sx, const float *y, float *dw) {
-  depth_job j;
-  job_init(&j, g, x, sx, (float *)y);
-  int64_t parts = j.pixels / 256 < 16 ? j.pixels / 256 + 1 : 16, size = j.taps * g->c;
-  j.per = (j.pixels + parts - 1) / parts;
-  if (!(j.out = mx_scratch((size_t)(parts * size + 1) * sizeof *j.out))) return MX_EMEMORY;
-  mx_parallel(parts, 1, weight_range, &j);
+  job_init(&j, g, x);
+  j.y = (mx_conv_reader){.v = y, .t = MX_F32};
+  mx_conv_view(y, &j.y.s);
+  const int64_t places = g->batch * g->out[0] * g->out[1] * g->out[2], size = j.all * g->c;
+  j.parts = places / 256 < ITEMS ? places / 256 + 1 : ITEMS;
+  if (!(j.at = mx_scratch((size_t)j.all * sizeof *j.at + (size_t)(j.parts * size) * sizeof *j.sums))) return MX_EMEMORY;
+  j.sums = (float *)(j.at + j.all);
+  memset(j.sums, 0, (size_t)(j.parts * size) * sizeof *j.sums);
+  for (int64_t i = 0; i < mx_conv_phases(&j.g) && !j.rc; i++) {
+    phase_init(&j, i);
+    if (j.taps) mx_parallel(j.parts, 1, weight_range, &j);
+  }
   for (int64_t c = 0; c < g->c; c++)
-    for (int64_t t = 0; t < j.taps; t++) {
+    for (int64_t t = 0; t < j.all; t++) {
       float s = 0;
-      for (int64_t p = 0; p < parts; p++) s += j.out[p * size + t * g->c + c];
-      dw[c * j.taps + t] = s;
+      for (int64_t p = 0; p < j.parts; p++) s += j.sums[p * size + t * g->c + c];
+      dw[c * j.all + t] = s;
     }
-  mx_scratch_free(j.out);
-  return j.no_memory ? MX_EMEMORY : 0;
+  mx_scratch_free(j.at);
+  return j.rc;
 }

@@ -29,9 +29,8 @@ void mx_conv_init(mx_conv *g, const int64_t *p, const int32_t *x, const int32_t 
   g->o = w[0];
 }
 
-void mx_conv_view(const mx_conv *g, const mx_view *v, int nd, mx_conv_strides *s) {
-  (void)g;
-  int pad = MX_CONV_DIMS + 2 - nd;
+void mx_conv_view(const mx_view *v, mx_conv_strides *s) {
+  int nd = v->ndim, pad = MX_CONV_DIMS + 2 - nd;
   s->s[0] = v->strides[0];
   for (int d = 0; d < pad; d++) s->s[1 + d] = 0;
   for (int d = 1; d < nd; d++) s->s[pad + d] = v->strides[d];
@@ -50,9 +49,9 @@ int mx_conv_plain(const mx_call *c) {
   mx_conv g;
   mx_conv_strides sx, sw, sy;
   mx_conv_init(&g, c->p, x->shape, w->shape, y->shape);
-  mx_conv_view(&g, x, x->ndim, &sx);
-  mx_conv_view(&g, w, w->ndim, &sw);
-  mx_conv_view(&g, y, y->ndim, &sy);
+  mx_conv_view(x, &sx);
+  mx_conv_view(w, &sw);
+  mx_conv_view(y, &sy);
   double *sum = mx_calloc((size_t)(out->size ? out->size : 1), sizeof *sum);
   if (!sum) return mx_fail_memory();
   int64_t cg = g.c / g.groups, og = g.o / g.groups, o[3], k[3], i[3];

@@ -8,6 +8,7 @@
 #include "backend/cpu/walk.h"
 #include "core/parallel.h"
 #include "core/threefry.h"
+#include "kernels/erfinv.h"
 
 /* ---- the words of one element ---- */
 
@@ -29,35 +30,8 @@ static void words_next(words *w, uint32_t *a, uint32_t *b) {
 static double unit(uint32_t a) { return (a + 0.5) * 0x1p-32; }
 static double unit_long(uint32_t a, uint32_t b) { return ((double)a + (b + 0.5) * 0x1p-32) * 0x1p-32; }
 
-/* The normal number of rank u, to 1e-6 (Giles, "Approximating the erfinv function", 2010); from 4 u (1 - u), so that the tails
- * keep their digits. */
-static double normal(double u) {
-  double w = -log(4 * u * (1 - u)), r;
-  if (w < 5) {
-    w -= 2.5;
-    r = 2.81022636e-08;
-    r = 3.43273939e-07 + r * w;
-    r = -3.5233877e-06 + r * w;
-    r = -4.39150654e-06 + r * w;
-    r = 0.00021858087 + r * w;
-    r = -0.00125372503 + r * w;
-    r = -0.00417768164 + r * w;
-    r = 0.246640727 + r * w;
-    r = 1.50140941 + r * w;
-  } else {
-    w = sqrt(w) - 3;
-    r = -0.000200214257;
-    r = 0.000100950558 + r * w;
-    r = 0.00134934322 + r * w;
-    r = -0.00367342844 + r * w;
-    r = 0.00573950773 + r * w;
-    r = -0.0076224613 + r * w;
-    r = 0.00943887047 + r * w;
-    r = 1.00167406 + r * w;
-    r = 2.83297682 + r * w;
-  }
-  return M_SQRT2 * r * (2 * u - 1);
-}
+/* The normal number of rank u; from 4 u (1 - u), so that the tails keep their digits. */
+static double normal(double u) { return M_SQRT2 * mx_erfinv_ratio(-log(4 * u * (1 - u))) * (2 * u - 1); }
 
 /* ---- the logarithm of a gamma draw, which does not underflow for small a ---- */
 

@@ -2,6 +2,7 @@
 #ifndef MX_CPU_GEMM_H
 #define MX_CPU_GEMM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/dtype.h"
@@ -19,7 +20,29 @@ int mx_gemm(mx_dtype t, int64_t m, int64_t n, int64_t k, double alpha, mx_matrix
 typedef int (*mx_gemm_fn)(int64_t m, int64_t n, int64_t k, double alpha, const mx_matrix *a, const mx_matrix *b, double beta, void *c,
                           int64_t ldc);
 
-/* The same by our own kernel. */
+/* Rows that lie in pieces: element p of piece q of row i is at[q] + i * rs + p * cs. */
+typedef struct mx_strip {
+  int64_t rs, cs, len, count; /* `count` pieces of `len` elements */
+  const int64_t *at;
+} mx_strip;
+
+/* c (m, n), rows ldc apart, = or += (add) the rows of a that `s` tells of times b; n is at most the width of a panel (mx_vec.panel bytes), b
+ * such a panel: a row for each element, one piece after the other. */
+typedef void (*mx_strip_fn)(int64_t m, int64_t n, const mx_strip *s, const void *a, const void *b, void *c, int64_t ldc, bool add);
+
+/* Kernels of large products: b is packed once into panels, `depth` elements of k at a time; then tiles of the result are made from them. */
+typedef struct mx_packer {
+  int height, width;        /* of the block of the result that stays in registers: tiles had better be multiples; width: columns of a panel */
+  int depth;
+  int item;                 /* bytes that an element takes in a panel */
+  int64_t scratch_row, scratch; /* bytes of scratch: for each row of a tile, and besides */
+  /* alpha times rows of b (k <= depth, n <= 1024) as ceil(n / width) panels of k rows (k even unless it is the last part of an odd one) */
+  void (*pack)(int64_t n, int64_t k, double alpha, const mx_matrix *b, void *panels, void *scratch);
+  /* c (m, n) = or += (add) a (m, k) times panels of as many rows; m <= 1024 */
+  void (*tile)(int64_t m, int64_t n, int64_t k, const mx_matrix *a, const void *panels, float *c, int64_t ldc, bool add, void *scratch);
+} mx_packer;
+
+/* mx_gemm by our own kernel. */
 int mx_gemm_own(mx_dtype t, int64_t m, int64_t n, int64_t k, double alpha, mx_matrix a, mx_matrix b, double beta, void *c,
                 int64_t ldc);
 

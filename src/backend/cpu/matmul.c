@@ -6,6 +6,7 @@
 #include "backend/cpu/fill.h"
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/product.h"
 #include "backend/cpu/rows.h"
 #include "backend/cpu/scratch.h"
 #include "backend/cpu/vec.h"
@@ -29,19 +30,15 @@ typedef struct matmul_job {
 
 /* out (m, n), rows j->n apart = sums + beta c */
 static void round_tile(const matmul_job *j, int64_t m, int64_t n, char *sums, const char *c, char *out, float *row) {
+  if (j->t == MX_F16 || j->t == MX_BF16) {
+    mx_product_round(j->t, m, n, 1, (float *)(void *)sums, j->beta, &(mx_matrix){c, j->c.rs, j->c.cs}, out, j->n, row);
+    return;
+  }
   for (int64_t r = 0; r < m; r++, sums += (size_t)n * j->sum, out += (size_t)j->n * j->item_out) {
-    if (j->t == MX_BOOL) {
+    if (j->t == MX_BOOL)
       for (int64_t q = 0; q < n; q++) out[q] = ((uint32_t *)(void *)sums)[q] != 0;
-    } else if (j->sum == 2) {
+    else
       for (int64_t q = 0; q < n; q++) out[q] = (char)((uint16_t *)(void *)sums)[q];
-    } else {
-      float *f = (float *)(void *)sums, beta = (float)j->beta;
-      if (c) {
-        mx_load_f32(j->t, c + r * j->c.rs * 2, j->c.cs, n, row);
-        for (int64_t q = 0; q < n; q++) f[q] += beta * row[q];
-      }
-      mx_store_f32(j->t, f, n, out);
-    }
   }
 }
 
@@ -72,6 +69,10 @@ static void matmul_range(void *ctx, int64_t begin, int64_t end) {
     if (c) c += (at.off[2] + m0 * j->c.rs + n0 * j->c.cs) * (int64_t)j->item_out;
     int64_t ld = sums ? n : j->n;
     double beta = sums ? 0 : j->beta;
+    if (c && !sums) {
+      mx_product_start(m, n, beta, &(mx_matrix){c, j->c.rs, j->c.cs}, (float *)(void *)out, j->n);
+      beta = 1;
+    }
     int rc = j->fn ? j->fn(m, n, j->k, j->alpha, &a, &b, beta, to, ld) : mx_gemm(j->t, m, n, j->k, j->alpha, a, b, beta, to, ld);
     if (rc) j->rc = rc;
     else if (sums) round_tile(j, m, n, sums, c, out, row);
@@ -109,14 +110,30 @@ static void choose(matmul_job *j, mx_dtype t, mx_dtype a, mx_dtype b) {
 enum { SUMS = 1 << 17 };   /* of a tile, at most */
 static int64_t half_up(int64_t n) { return ((n + 1) / 2 + 31) / 32 * 32; }
 
-/* out (batch..., m, n) = alpha a b + beta c; c, where there is one, was copied to out unless out is rounded from sums. */
+/* Large products one after the other, each by all threads. */
+static int large(const matmul_job *j) {
+  mx_product p = {j->t, j->m, j->n, j->k, j->a, j->b, j->c, j->alpha, j->beta, j->out};
+  mx_cursor at;
+  mx_walk_seek(&j->batch, &at, 0);
+  int rc = 0;
+  for (int64_t i = 0; i < j->batch.n && !rc; i++, mx_walk_next(&j->batch, &at)) {
+    p.a.data = (const char *)j->a.data + at.off[0] * (int64_t)j->item_a;
+    p.b.data = (const char *)j->b.data + at.off[1] * (int64_t)j->item_a;
+    if (j->c.data) p.c.data = (const char *)j->c.data + at.off[2] * (int64_t)j->item_out;
+    p.out = j->out + (size_t)(i * j->m * j->n) * j->item_out;
+    rc = mx_product_packed(&p);
+  }
+  return rc ? mx_fail_memory() : 0;
+}
+
+/* out (batch..., m, n) = alpha a b + beta c; c, where there is one, was copied to out unless it is float. */
 static int product(const mx_view *a, const mx_view *b, const mx_view *c, double alpha, double beta, const mx_view *out) {
   int nd = a->ndim;
   matmul_job j = {.m = a->shape[nd - 2], .n = b->shape[nd - 1], .k = a->shape[nd - 1], .alpha = alpha, .beta = beta,
                   .a = {a->data, a->strides[nd - 2], a->strides[nd - 1]},
                   .b = {b->data, b->strides[nd - 2], b->strides[nd - 1]}, .out = out->data};
   choose(&j, out->dtype, a->dtype, b->dtype);
-  if (!j.sum) c = NULL;
+  if (!j.sum && j.t != MX_F32) c = NULL;
   if (c) j.c = (mx_matrix){c->data, c->strides[nd - 2], c->strides[nd - 1]};
   mx_walk_init(&j.batch, nd - 2, a->shape, -1, a->strides, b->strides, c ? c->strides : NULL);
   if (!j.batch.n || !j.m || !j.n) return 0;
@@ -128,6 +145,7 @@ static int product(const mx_view *a, const mx_view *b, const mx_view *c, double 
     if (s[1] != 0 || s[0] != j.m * j.a.rs || (c && s[2] != j.m * j.c.rs)) break;
     j.m *= mx_walk_pop(&j.batch, s);
   }
+  if (mx_product_is_large(&(mx_product){.t = j.t, .m = j.m, .n = j.n, .k = j.k})) return large(&j);
   /* tiles of about 2^24 multiplications, larger ones in large products, and not narrower than 128 once there are enough for most
    * machines; a matrix times a vector is bound by memory and cut finer */
   bool vector = j.m == 1 || j.n == 1;
@@ -156,6 +174,6 @@ int mx_cpu_addmm(const mx_call *call) {
   double alpha = mx_unbits(call->p[0]), beta = mx_unbits(call->p[1]);
   if (!out->size) return 0;
   if (beta == 0) c = NULL;
-  int rc = c && mx_dtype_sizes[out->dtype] > 2 ? mx_copy_view(c, out) : 0;
+  int rc = c && mx_dtype_sizes[out->dtype] > 2 && out->dtype != MX_F32 ? mx_copy_view(c, out) : 0;
   return rc ? rc : product(a, b, c, alpha, beta, out);
 }

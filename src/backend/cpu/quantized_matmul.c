@@ -28,8 +28,11 @@ typedef struct product {
   segment *segments;
   int64_t count;
   int64_t tile, tiles;     /* columns of the result */
+  bool many;               /* rows of matrices are unpacked in tiles */
   mx_quant_x few;          /* segments of few rows: */
-  const float *ordered, *sums;
+  int planes;
+  const void *ordered;
+  const float *sums;
   _Atomic int rc;
 } product;
 
@@ -47,15 +50,16 @@ static void unpack_rows(const product *p, const segment *s, int64_t r0, int64_t 
 
 /* ---- few rows: each weight is read once and multiplied as it is unpacked ---- */
 
+/* The element of a view, or NULL where there is no view. */
+static const void *element(const mx_view *v, int64_t i) { return v ? mx_at(v, i) : NULL; }
+
 /* Rows [r0, r0 + n) of the matrix with those of x, which lie in the order of the kernel behind one another. */
-static int dot_rows(const product *p, const segment *s, int64_t r0, int64_t n) {
+static void dot_rows(const product *p, const segment *s, int64_t r0, int64_t n, float *scratch) {
   const mx_qmat *m = &p->m;
-  const mx_vec_quant *vec = mx_vec_now()->quant;
-  int64_t groups = m->groups, bytes = mx_quant_words(&m->q, m->wide) * 4;
-  float *scales = mx_scratch((size_t)(2 * n * groups + p->k) * sizeof *scales), *biases = scales + n * groups, *row = biases + n * groups;
-  if (!scales) return MX_EMEMORY;
-  mx_qmat_scales(m, &s->at, r0, 0, n * groups, scales, biases);
-  const uint8_t *codes = (const uint8_t *)m->words->data + s->at.words * 4 + r0 * bytes;
+  int64_t groups = m->groups;
+  mx_quant_w w = {.n = n, .bytes = mx_quant_words(&m->q, m->wide) * 4, .step = groups, .scratch = scratch};
+  w.scale_type = m->scales->dtype;
+  w.bias_type = m->biases ? m->biases->dtype : MX_F32;
   for (int64_t i = 0; i < s->rows; i += MX_QUANT_ROWS) {
     int64_t at = s->row + i, deep = p->k;
     mx_quant_x x = p->few;
@@ -66,17 +70,14 @@ static int dot_rows(const product *p, const segment *s, int64_t r0, int64_t n) {
       x.k = p->k - k0 < deep ? p->k - k0 : deep;
       x.groups = x.k / m->q.group;
       x.add = k0 > 0;
-      x.x = p->ordered + at * x.ld + k0;
+      x.x = (const char *)p->ordered + (at * x.ld + k0) * x.item;
       x.sums = p->sums + at * groups + g0;
-      for (int64_t r = 0; r < n; r++) {
-        int64_t g = r * groups + g0;
-        vec->dot(&x, codes + r * bytes + k0 * m->q.bits / 8, scales + g, m->biases ? biases + g : NULL, row,
-                 (float *)p->y + at * p->n + r0 + r);
-      }
+      w.codes = (const uint8_t *)m->words->data + s->at.words * 4 + r0 * w.bytes + k0 * m->q.bits / 8;
+      w.scales = element(m->scales, s->at.scales + r0 * groups + g0);
+      w.biases = element(m->biases, s->at.biases + r0 * groups + g0);
+      mx_vec_now()->quant->dot(&x, &w, (float *)p->y + at * p->n + r0);
     }
   }
-  mx_scratch_free(scales);
-  return 0;
 }
 
 /* Columns [n0, n0 + n) of rows of x times a matrix that is not transposed: its rows are added up. */
@@ -97,7 +98,8 @@ static void sum_rows(const product *p, const segment *s, int64_t n0, int64_t n, 
 
 typedef struct order_job {
   product *p;
-  float *ordered, *sums;
+  char *ordered;
+  float *sums;
 } order_job;
 
 static void order_range(void *ctx, int64_t begin, int64_t end) {
@@ -106,7 +108,7 @@ static void order_range(void *ctx, int64_t begin, int64_t end) {
   int g = p->m.q.group;
   for (int64_t r = begin; r < end; r++) {
     const float *x = (const float *)p->x + r * p->k;
-    mx_vec_now()->quant->order(&p->few, x, j->ordered + r * p->few.ld);
+    mx_vec_now()->quant->order(&p->few, x, j->ordered + r * p->few.ld * p->few.item);
     for (int64_t i = 0; i < p->m.groups; i++) {
       float lane[16] = {0};
       for (int k = 0; k < g; k += 16)
@@ -122,13 +124,14 @@ static void order_range(void *ctx, int64_t begin, int64_t end) {
 static int order_x(product *p, int64_t rows) {
   const mx_quant *q = &p->m.q;
   p->few = (mx_quant_x){.mode = q->mode, .bits = q->bits, .group = q->group, .k = p->k, .groups = p->m.groups, .ldsums = p->m.groups,
-                          .ldy = p->n};
-  p->few.ld = mx_vec_now()->quant->room(&p->few);
-  float *o = mx_scratch((size_t)(rows * (p->few.ld + p->m.groups)) * sizeof *o);
+                          .ldy = p->n, .planes = p->planes};
+  mx_vec_now()->quant->lay(&p->few);
+  size_t bytes = (size_t)(rows * p->few.ld * p->few.item + 63) / 64 * 64;
+  char *o = mx_scratch(bytes + (size_t)(rows * p->m.groups) * sizeof(float));
   if (!o) return mx_fail_memory();
   p->ordered = o;
-  p->sums = o + rows * p->few.ld;
-  order_job j = {p, o, o + rows * p->few.ld};
+  p->sums = (const float *)(const void *)(o + bytes);
+  order_job j = {p, o, (float *)(void *)(o + bytes)};
   mx_parallel(rows, (1 << 14) / p->k + 1, order_range, &j);
   return 0;
 }
@@ -136,8 +139,8 @@ static int order_x(product *p, int64_t rows) {
 /* Columns [n0, n0 + n) of one segment's result. */
 static int tile(const product *p, const segment *s, int64_t n0, int64_t n, char *block) {
   if (p->t == MX_F32 && s->rows <= FEW) {
-    if (p->transpose) return dot_rows(p, s, n0, n);
-    sum_rows(p, s, n0, n, (float *)block);
+    if (p->transpose) dot_rows(p, s, n0, n, (float *)block);
+    else sum_rows(p, s, n0, n, (float *)block);
     return 0;
   }
   int64_t item = (int64_t)mx_dtype_sizes[p->t];
@@ -159,7 +162,8 @@ static int tile(const product *p, const segment *s, int64_t n0, int64_t n, char 
 static void product_range(void *ctx, int64_t begin, int64_t end) {
   product *p = ctx;
   int64_t deep = p->transpose ? p->k : DEPTH;
-  char *block = mx_scratch((size_t)(p->tile * deep) * mx_dtype_sizes[p->t]);
+  size_t row = (size_t)(p->k + 2 * p->m.groups) * sizeof(float), room = p->many ? (size_t)(p->tile * deep) * mx_dtype_sizes[p->t] : row;
+  char *block = mx_scratch(room > row ? room : row);
   if (!block) {
     p->rc = MX_EMEMORY;
     return;
@@ -172,6 +176,14 @@ static void product_range(void *ctx, int64_t begin, int64_t end) {
   mx_scratch_free(block);
 }
 
+/* By shape alone. A few rows take long runs of little work: they are bound by memory. */
+static int64_t tile_of(const product *p, bool few) {
+  if (!p->transpose) return few && p->n >= 4096 ? 1024 : few && p->n >= 1024 ? 256 : 128;
+  if (p->many) return 64;
+  int64_t eighth = (p->n / 8 + 31) / 32 * 32;
+  return eighth < 32 ? 32 : eighth > 512 ? 512 : eighth;
+}
+
 static int multiply(product *p) {
   if (p->k == 0) {
     int64_t rows = 0;
@@ -180,21 +192,23 @@ static int multiply(product *p) {
     return 0;
   }
   int64_t rows = 0;
-  bool few = false;
+  bool few = false, many = p->t != MX_F32 || !p->transpose;
   for (int64_t i = 0; i < p->count; i++) {
     rows += p->segments[i].rows;
     few = few || p->segments[i].rows <= FEW;
+    many = many || p->segments[i].rows > FEW;
   }
   p->ordered = NULL;
   if (few && p->transpose && p->t == MX_F32) {
     int rc = order_x(p, rows);
     if (rc) return rc;
   }
-  /* by shape alone; a few rows take long runs of little work */
-  p->tile = p->transpose ? 64 : few && p->n >= 4096 ? 1024 : few && p->n >= 1024 ? 256 : 128;
+  p->many = many;
+  p->tile = tile_of(p, few);
   p->tiles = (p->n + p->tile - 1) / p->tile;
   int64_t work = p->tile * p->k;
-  mx_parallel(p->count * p->tiles, work >= 1 << 16 ? 1 : (1 << 16) / work, product_range, p);
+  int64_t least = p->many ? 1 << 16 : 1 << 14;
+  mx_parallel(p->count * p->tiles, work >= least ? 1 : least / work, product_range, p);
   mx_scratch_free((void *)(uintptr_t)p->ordered);
   return p->rc ? mx_fail_memory() : 0;
 }
@@ -250,6 +264,7 @@ static bool row_contiguous(const mx_view *v) {
 static int run(product *p, const mx_view *x, const mx_view *out, int64_t blocks, const int64_t *order, const int64_t *lhs) {
   int last = x->ndim - 1, rc = 0;
   p->t = out->dtype == MX_F64 ? MX_F64 : MX_F32;
+  p->planes = x->dtype == MX_BF16 ? 1 : x->dtype == MX_F16 ? 2 : 3;
   p->k = x->shape[last];
   p->n = out->shape[out->ndim - 1];
   move_job in = {.x = x, .order = order, .lhs = lhs, .rows = x->shape[last - 1], .n = p->k, .t = p->t}, res = in;

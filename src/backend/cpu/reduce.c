@@ -2,18 +2,27 @@
  *
  * Seen from its last reduced axes, a domain is (A, R, K) in row order: R elements are reduced for each of A x K results. K = 1: rows; blocks of
  * MX_REDUCE_ROW elements are reduced in lanes. K > 1: columns; blocks of rows are reduced one row after the other. Blocks are joined
- * pairwise: neighbours, then neighbours of these, ... Chunks of 2^k blocks are what threads take; joining them goes on in the same tree.
+ * pairwise: the second half of a chunk of 2^k blocks to the first, again and again; lanes are joined last. Chunks are what threads take;
+ * their results are joined in the same way.
  * So the order depends on (A, R, K) alone: not on strides, tiles, threads or on what was fused. Reduced axes further out are done in
- * passes over the result of the inner ones. */
+ * passes over the result of the inner ones.
+ *
+ * Contiguous inputs that nothing is computed of are read where they are, others tile by tile. */
 #include <stdalign.h>
 #include <string.h>
 
+#include "backend/cpu/scratch.h"
 #include "backend/cpu/tile.h"
 #include "core/alloc.h"
 #include "core/error.h"
 #include "core/parallel.h"
 
-enum { STRIP = 1024, CHUNK = 32768, GROUP = 4 /* reductions of one pass */ };
+enum {
+  STRIP = 1024,      /* columns of a tile */
+  STRIP_BYTES = 16384, /* of accumulators, where rows are read in place */
+  CHUNK = 32768,
+  GROUP = 4          /* reductions of one pass */
+};
 
 static const uint8_t tag_dtype[MX_N_TAGS] = {MX_BOOL, MX_U8, MX_U16, MX_U32, MX_U64, MX_I8, MX_I16, MX_I32, MX_I64, MX_F32, MX_F64, MX_C64};
 
@@ -27,17 +36,41 @@ typedef struct target { /* one reduced output of a pass */
 typedef struct pass {
   const mx_bound *b;
   int64_t A, R, K;
-  int64_t block, chunk_blocks, chunks, strips, together;
-  int n;
+  int64_t block, chunk_blocks, chunks, strip, strips, together;
+  int n, half;          /* half: 1 + index into mx_isa.halves of what is read in place */
+  const char *x;        /* the elements, `item` bytes each, where nothing is computed; or NULL */
+  int item;
   target t[GROUP];
 } pass;
 
 static inline int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* Joins count vectors of n accumulators, `stride` bytes apart, into the first. */
-static void join_tree(const mx_reducer *r, char *acc, int64_t count, int64_t stride, int64_t n) {
-  for (int64_t s = 1; s < count; s *= 2)
-    for (int64_t i = 0; i + s < count; i += 2 * s) r->join((size_t)n, acc + i * stride, acc + (i + s) * stride);
+/* Whether all that a pass does is to reduce one contiguous array. */
+static void find_plain(pass *p) {
+  const mx_bound *b = p->b;
+  p->x = NULL;
+  p->half = 0;
+  if (b->n_steps || b->n_saves) return;
+  for (int i = 1; i < p->n; i++)
+    if (b->value[p->t[i].o].off != b->value[p->t[0].o].off) return;
+  mx_ref v = b->value[p->t[0].o];
+  const mx_loader *l = b->loads;
+  if (v.memory && v.scale) {
+    p->x = (const char *)v.off;
+    p->item = (int)v.scale;
+  } else if (b->n_loads == 1 && l->half && l->nd == 1 && l->stride[0] == 1 && l->to.off == v.off) {
+    p->x = l->data;
+    p->item = 2;
+    p->half = l->half;
+  }
+}
+
+/* Of the elements from start on, n in a row. */
+static const void *values(const pass *p, const target *t, char *scratch, int64_t start) {
+  return p->x && !p->half ? p->x + start * p->item : mx_tile_at(p->b->value[t->o], scratch, start);
+}
+static void exec(const pass *p, char *scratch, int64_t start, int64_t n) {
+  if (!p->x || p->half) mx_tile_exec(p->b, scratch, start, (int)n);
 }
 
 static void put(const target *t, const pass *p, int64_t a, int64_t chunk, int64_t k, int64_t n, const char *acc) {
@@ -50,12 +83,13 @@ static void run_together(void *ctx, int64_t begin, int64_t end) {
   const pass *p = ctx;
   alignas(64) char scratch[MX_SCRATCH];
   mx_tile_begin(p->b, scratch);
-  for (int64_t a = begin; a < end; a += p->together) {
-    int64_t m = at_most(p->together, end - a), size = p->R * p->K;
-    mx_tile_exec(p->b, scratch, a * size, (int)(m * size));
+  int64_t size = p->R * p->K, most = p->x && !p->half ? end - begin : p->together;
+  for (int64_t a = begin; a < end; a += most) {
+    int64_t m = at_most(most, end - a);
+    exec(p, scratch, a * size, m * size);
     for (int i = 0; i < p->n; i++) {
       const target *t = &p->t[i];
-      const char *x = mx_tile_at(p->b->value[t->o], scratch, a * size);
+      const char *x = values(p, t, scratch, a * size);
       char *dst = t->dst + a * p->K * t->item;
       if (p->K == 1) {
         t->r->rows((size_t)m, (size_t)p->R, dst, x);
@@ -67,7 +101,7 @@ static void run_together(void *ctx, int64_t begin, int64_t end) {
           t->r->narrow((size_t)p->R, (size_t)p->K, dst, x);
         } else {
           t->r->start((size_t)p->K, dst);
-          t->r->cols((size_t)p->R, (size_t)p->K, dst, x);
+          t->r->cols((size_t)p->R, (size_t)p->K, (size_t)p->K, dst, x);
         }
       }
     }
@@ -76,40 +110,59 @@ static void run_together(void *ctx, int64_t begin, int64_t end) {
 
 /* Chunks of long rows. */
 static void run_rows(void *ctx, int64_t begin, int64_t end) {
+  enum { BLOCKS = CHUNK / MX_REDUCE_ROW };
   const pass *p = ctx;
   alignas(64) char scratch[MX_SCRATCH];
-  char part[GROUP][CHUNK / MX_REDUCE_ROW * 8];
+  alignas(64) char part[GROUP][BLOCKS * MX_REDUCE_LANES * 8];
   mx_tile_begin(p->b, scratch);
   for (int64_t item = begin; item < end; item++) {
-    int64_t a = item / p->chunks, c = item % p->chunks;
-    int64_t from = c * CHUNK, to = at_most(p->R, from + CHUNK), count = 0;
-    for (int64_t r = from; r < to; r += MX_REDUCE_ROW, count++) {
-      int n = (int)at_most(MX_REDUCE_ROW, to - r);
-      int64_t start = a * p->R + r;
-      mx_tile_exec(p->b, scratch, start, n);
+    int64_t a = item / p->chunks, c = item % p->chunks, count = 0;
+    int64_t from = c * CHUNK, to = at_most(p->R, from + CHUNK), step = p->x && !p->half ? CHUNK : MX_REDUCE_ROW;
+    for (int64_t r = from; r < to; r += step, count += MX_REDUCE_LANES) {
+      int64_t n = at_most(step, to - r), start = a * p->R + r;
+      exec(p, scratch, start, n);
       for (int i = 0; i < p->n; i++)
-        p->t[i].r->rows(1, (size_t)n, part[i] + count * p->t[i].item, mx_tile_at(p->b->value[p->t[i].o], scratch, start));
+        p->t[i].r->blocks((size_t)n, part[i] + count * p->t[i].item, values(p, &p->t[i], scratch, start));
     }
     for (int i = 0; i < p->n; i++) {
-      join_tree(p->t[i].r, part[i], count, p->t[i].item, 1);
+      p->t[i].r->tree((size_t)(to - from + MX_REDUCE_ROW - 1) / MX_REDUCE_ROW, MX_REDUCE_LANES, MX_REDUCE_LANES, part[i]);
+      p->t[i].r->tree(MX_REDUCE_LANES, 1, 1, part[i]);
       put(&p->t[i], p, a, c, 0, 1, part[i]);
     }
+  }
+}
+
+/* Rows of halves of a strip of columns, some at a time. */
+static void half_cols(const pass *p, char *scratch, char (*acc)[STRIP * 8], int64_t at, int64_t a, int64_t from, int64_t to, int64_t k,
+                      int64_t len) {
+  mx_loop load = p->b->isa->halves[p->half - 1].load;
+  enum { ROWS = 8 }; /* of at most GROUP * STRIP / 2 columns */
+  for (int64_t r = from; r < to; r += ROWS) {
+    int64_t rows = at_most(ROWS, to - r);
+    for (int64_t i = 0; i < rows; i++)
+      load((size_t)len, scratch + 4 * i * len, p->x + 2 * ((a * p->R + r + i) * p->K + k), NULL, NULL);
+    for (int i = 0; i < p->n; i++) p->t[i].r->cols((size_t)rows, (size_t)len, (size_t)len, acc[i] + at * p->t[i].item, scratch);
   }
 }
 
 /* One block of rows of one strip of columns, into acc[i] + at accumulators. */
 static void run_block(const pass *p, char *scratch, char (*acc)[STRIP * 8], int64_t at, int64_t a, int64_t from, int64_t to, int64_t k,
                       int64_t len) {
-  int64_t m = p->strips > 1 ? 1 : at_most(p->b->tile / len, to - from);
-  for (int i = 0; i < p->n; i++)
-    if (p->K > MX_REDUCE_NARROW) p->t[i].r->start((size_t)len, acc[i] + at * p->t[i].item);
+  bool narrow = p->K <= MX_REDUCE_NARROW, in_place = p->x && !p->half;
+  int64_t m = in_place ? to - from : p->strips > 1 ? 1 : at_most(p->b->tile / len, to - from);
+  for (int i = 0; i < p->n && !narrow; i++) p->t[i].r->start((size_t)len, acc[i] + at * p->t[i].item);
+  if (p->half && !narrow) {
+    half_cols(p, scratch, acc, at, a, from, to, k, len);
+    return;
+  }
   for (int64_t r = from; r < to; r += m) {
     int64_t rows = at_most(m, to - r), start = (a * p->R + r) * p->K + k;
-    mx_tile_exec(p->b, scratch, start, (int)(rows * len));
+    exec(p, scratch, start, rows * len);
     for (int i = 0; i < p->n; i++) {
       const target *t = &p->t[i];
-      const char *x = mx_tile_at(p->b->value[t->o], scratch, start);
-      (p->K > MX_REDUCE_NARROW ? t->r->cols : t->r->narrow)((size_t)rows, (size_t)len, acc[i] + at * t->item, x);
+      const void *x = values(p, t, scratch, start);
+      if (narrow) t->r->narrow((size_t)rows, (size_t)len, acc[i] + at * t->item, x);
+      else t->r->cols((size_t)rows, (size_t)len, (size_t)(in_place ? p->K : len), acc[i] + at * t->item, x);
     }
   }
 }
@@ -122,12 +175,12 @@ static void run_cols(void *ctx, int64_t begin, int64_t end) {
   mx_tile_begin(p->b, scratch);
   for (int64_t item = begin; item < end; item++) {
     int64_t s = item % p->strips, c = item / p->strips % p->chunks, a = item / p->strips / p->chunks;
-    int64_t k = s * STRIP, len = p->strips > 1 ? at_most(STRIP, p->K - k) : p->K, rows = p->chunk_blocks * p->block, count = 0;
+    int64_t k = s * p->strip, len = at_most(p->strip, p->K - k), rows = p->chunk_blocks * p->block, count = 0;
     int64_t from = c * rows, to = at_most(p->R, from + rows);
     for (int64_t r = from; r < to; r += p->block, count++)
       run_block(p, scratch, acc, count * len, a, r, at_most(to, r + p->block), k, len);
     for (int i = 0; i < p->n; i++) {
-      join_tree(p->t[i].r, acc[i], count, len * p->t[i].item, len);
+      p->t[i].r->tree((size_t)count, (size_t)len, (size_t)len, acc[i]);
       put(&p->t[i], p, a, c, k, len, acc[i]);
     }
   }
@@ -137,36 +190,45 @@ static void run_cols(void *ctx, int64_t begin, int64_t end) {
 static void join_chunks(void *ctx, int64_t begin, int64_t end) {
   const pass *p = ctx;
   for (int64_t item = begin; item < end; item++) {
-    int64_t a = item / p->strips, k = item % p->strips * STRIP, len = p->strips > 1 ? at_most(STRIP, p->K - k) : p->K;
+    int64_t a = item / p->strips, k = item % p->strips * p->strip, len = at_most(p->strip, p->K - k);
     for (int i = 0; i < p->n; i++) {
       const target *t = &p->t[i];
       char *first = t->partial + (a * p->chunks * p->K + k) * t->item;
-      join_tree(t->r, first, p->chunks, p->K * t->item, len);
+      t->r->tree((size_t)p->chunks, (size_t)p->K, (size_t)len, first);
       memcpy(t->dst + (a * p->K + k) * t->item, first, (size_t)(len * t->item));
     }
   }
+}
+
+/* Columns that one thread takes at a time. The strips of rows that are read in place are longer, so that they are read as long runs; no
+ * number depends on it. */
+static int64_t strip_of(const pass *p) {
+  int64_t strip = STRIP;
+  if (p->x && p->n == 1) strip = STRIP_BYTES / (p->half ? 8 : p->t[0].item);
+  return at_most(at_most(strip, GROUP * STRIP), p->K);
 }
 
 static int run_pass(pass *p) {
   int64_t size = p->R * p->K, work, items;
   void (*fn)(void *, int64_t, int64_t);
   int rc = 0;
-  p->strips = p->K > STRIP ? (p->K + STRIP - 1) / STRIP : 1;
+  find_plain(p);
+  p->strip = strip_of(p);
+  p->strips = (p->K + p->strip - 1) / p->strip;
   p->chunks = 1;
   p->block = p->K == 1 ? MX_REDUCE_ROW : mx_reduce_block(p->K);
-  if (p->strips == 1 && p->R <= p->block && (p->K == 1 || 2 * size <= p->b->tile)) {
+  if (p->K <= STRIP && p->R <= p->block && (p->K == 1 || 2 * size <= MX_REDUCE_ROW)) {
     p->together = p->b->tile / (size ? size : 1);
     fn = run_together, items = p->A, work = size;
   } else {
-    int64_t strip = p->strips > 1 ? STRIP : p->K;
-    for (p->chunk_blocks = 1; p->chunk_blocks * p->block * strip < CHUNK;) p->chunk_blocks *= 2;
+    for (p->chunk_blocks = 1; p->chunk_blocks * p->block * at_most(STRIP, p->K) < CHUNK;) p->chunk_blocks *= 2;
     work = p->chunk_blocks * p->block;
     p->chunks = (p->R + work - 1) / work;
-    fn = p->K == 1 ? run_rows : run_cols, items = p->A * p->chunks * p->strips, work = at_most(work, p->R) * strip;
+    fn = p->K == 1 ? run_rows : run_cols, items = p->A * p->chunks * p->strips, work = at_most(work, p->R) * p->strip;
   }
   for (int i = 0; i < p->n; i++) p->t[i].partial = NULL;
   for (int i = 0; i < p->n && p->chunks > 1; i++) {
-    p->t[i].partial = mx_malloc((size_t)(p->A * p->chunks * p->K * p->t[i].item));
+    p->t[i].partial = mx_scratch((size_t)(p->A * p->chunks * p->K * p->t[i].item));
     if (!p->t[i].partial) {
       rc = mx_fail_memory();
       goto done;
@@ -174,11 +236,11 @@ static int run_pass(pass *p) {
   }
   mx_parallel(items, work < 16384 ? 16384 / work : 1, fn, p);
   if (p->chunks > 1) {
-    work = p->chunks * at_most(p->K, STRIP);
+    work = p->chunks * p->strip;
     mx_parallel(p->A * p->strips, work < 16384 ? 16384 / work : 1, join_chunks, p);
   }
 done:
-  for (int i = 0; i < p->n; i++) mx_free(p->t[i].partial);
+  for (int i = 0; i < p->n; i++) mx_scratch_free(p->t[i].partial);
   return rc;
 }
 

@@ -1,5 +1,6 @@
 /* Reading strided inputs into contiguous tiles: by the width of an element alone. */
 #include <string.h>
+#include <wchar.h>
 
 #include "backend/cpu/tile.h"
 
@@ -18,6 +19,17 @@ int mx_merge_dims(int ndim, const int32_t *shape, const int64_t *strides, int64_
   return nd == 1 && out_stride[0] == 0 ? 0 : nd;
 }
 
+/* n elements of one value; libc's are vectors of the machine at hand. */
+_Static_assert(sizeof(wchar_t) == 4, "wmemset fills words of four bytes");
+static void fill_uint8_t(uint8_t *to, uint8_t v, int64_t n) { memset(to, v, (size_t)n); }
+static void fill_uint16_t(uint16_t *to, uint16_t v, int64_t n) {
+  for (int64_t i = 0; i < n; i++) to[i] = v;
+}
+static void fill_uint32_t(uint32_t *to, uint32_t v, int64_t n) { wmemset((wchar_t *)to, (wchar_t)v, (size_t)n); }
+static void fill_uint64_t(uint64_t *to, uint64_t v, int64_t n) {
+  for (int64_t i = 0; i < n; i++) to[i] = v;
+}
+
 /* rows x cols elements, row after row, into `to` */
 #define BLOCK(T)                                                                                                       \
   static void block_##T(T *restrict to, const T *from, int64_t rows, int64_t cols, int64_t s0, int64_t s1) {           \
@@ -31,10 +43,7 @@ int mx_merge_dims(int ndim, const int32_t *shape, const int64_t *strides, int64_
       for (int64_t r = 0; r < rows; r++, from += s0, to += cols)                                                       \
         for (int64_t c = 0; c < cols; c++) to[c] = from[c];                                                            \
     } else if (s1 == 0) {                                                                                              \
-      for (int64_t r = 0; r < rows; r++, from += s0, to += cols) {                                                     \
-        T v = *from;                                                                                                   \
-        for (int64_t c = 0; c < cols; c++) to[c] = v;                                                                  \
-      }                                                                                                                \
+      for (int64_t r = 0; r < rows; r++, from += s0, to += cols) fill_##T(to, *from, cols);                            \
     } else {                                                                                                           \
       for (int64_t r = 0; r < rows; r++, from += s0, to += cols)                                                       \
         for (int64_t c = 0; c < cols; c++) to[c] = from[c * s1];                                                       \

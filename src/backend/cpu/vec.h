@@ -8,15 +8,27 @@
 
 #include "backend/cpu/gemm.h"
 
-/* Rows of x for products with quantized rows of k numbers. x: in the order that the kernel of the mode wants, ld a row; sums: of each
+/* Rows of x for products with quantized rows of k numbers. x: in the order that the kernel of the mode wants, ld items a row; sums: of each
  * group of x, ldsums a row. The rows of y are `ldy` apart. */
 enum { MX_QUANT_ROWS = 4 };
 typedef struct mx_quant_x {
   int mode, bits, group, m; /* m rows, at most MX_QUANT_ROWS */
+  int planes;               /* how many bfloat16 hold an element of x exactly */
+  int item;                 /* bytes of an item */
   int64_t k, groups, ld, ldy, ldsums;
   bool add;                 /* to y, instead of into it */
-  const float *x, *sums;
+  const void *x;
+  const float *sums;
 } mx_quant_x;
+
+/* n quantized rows: their codes are `bytes` apart, scales and biases (NULL: none) `step` elements. scratch: room for k + 2 groups floats. */
+typedef struct mx_quant_w {
+  int64_t n, bytes, step;
+  const uint8_t *codes;
+  mx_dtype scale_type, bias_type;
+  const void *scales, *biases;
+  float *scratch;
+} mx_quant_w;
 
 /* Quantized rows (core/quant.h); n is a multiple of 16. */
 typedef struct mx_vec_quant {
@@ -24,38 +36,32 @@ typedef struct mx_vec_quant {
   void (*unpack[4])(int bits, int64_t n, const uint8_t *codes, float *o);
   /* x = x * scale + bias, for each group */
   void (*scale_groups)(int64_t groups, int group, const float *scales, const float *biases, float *x);
-  /* Room for a row of x in the order of dot, and putting it there. */
-  int64_t (*room)(const mx_quant_x *x);
-  void (*order)(const mx_quant_x *x, const float *row, float *o);
-  /* y[0], y[ldy], ...: the products of the rows of x with one quantized row. scales and biases: its groups'; row: room for k floats */
-  void (*dot)(const mx_quant_x *x, const uint8_t *codes, const float *scales, const float *biases, float *row, float *y);
+  /* Sets ld and item of x; puts a row of x into the order of dot. */
+  void (*lay)(mx_quant_x *x);
+  void (*order)(const mx_quant_x *x, const float *row, void *o);
+  /* y[r], y[ldy + r], ...: the products of the rows of x with row r of w */
+  void (*dot)(const mx_quant_x *x, const mx_quant_w *w, float *y);
   /* y += the sum of the n-wide rows of v (count, n), each times its x[i] */
   void (*add_rows)(int64_t count, int64_t n, const float *x, const float *v, float *y);
 } mx_vec_quant;
 
-/* What indices into an axis mean: index k, counted from the end if negative, of position i is the place k * step + i * drift; good are
- * those in [-dim, room). */
-typedef struct mx_index_axis {
-  int64_t dim, room, step, drift;
-} mx_index_axis;
-/* o[i] = (or +=) the places of n indices; true: one is bad (of u64 those above 2^63 may pass) */
-typedef bool (*mx_index_fn)(const void *data, int64_t stride, int64_t n, const mx_index_axis *axis, bool add, int64_t *o);
-
 typedef struct mx_vec {
   const mx_vec_quant *quant;
-  const mx_index_fn *places; /* by dtype */
   /* o may be x */
   void (*softmax)(int64_t n, const float *x, float *o);
   float (*logsumexp)(int64_t n, const float *x);
   /* (x - mean) / sqrt(variance + eps) * w + b; centre false: mean is taken as 0; w, b may be NULL; o may be x */
   void (*norm)(int64_t n, const float *x, bool centre, float eps, const float *w, const float *b, float *o);
-  /* index of the first smallest (largest) element; n > 0; the first NaN wins */
-  int64_t (*argmin)(int64_t n, const float *x), (*argmax)(int64_t n, const float *x);
+  const struct mx_arg *args; /* by compute type (args.h) */
   /* Threefry-2x32 of the n counters (c0 + i, c1 + i) into lo[i] and hi[i] */
   void (*threefry)(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, int64_t n, uint32_t *lo, uint32_t *hi);
   /* mx_gemm_own of f32 and f64 */
   mx_gemm_fn gemm_f32, gemm_f64;
-  /* The same of halves, into f32; of integers, wrapping (those of 8 bits into u16, bools into u32 counts) */
+  mx_strip_fn strip_f32, strip_f64;
+  const int *panel;         /* bytes of a row of a packed panel */
+  /* Large ones; of bf16 by products of pairs where the CPU is fast at them (NULL: it is not) */
+  const mx_packer *packed_f32, *packed_f16, *packed_bf16, *(*packed_pairs)(void);
+  /* mx_gemm_own of halves, into f32; of integers, wrapping (those of 8 bits into u16, bools into u32 counts) */
   mx_gemm_fn gemm_f16, gemm_bf16, gemm_u8, gemm_u16, gemm_u32, gemm_u64, gemm_bool;
   /* i32 = bytes by bytes; [a is signed][b is signed]; alpha 1, beta 0 */
   mx_gemm_fn gemm_bytes[2][2];
@@ -70,9 +76,10 @@ typedef struct mx_vec {
   void (*values_float)(int64_t n, const uint32_t *k, float *o);
   void (*keys_double)(int64_t n, const double *x, uint64_t *o);
   void (*values_double)(int64_t n, const uint64_t *k, double *o);
-  /* o[k] = sum over t of x[t][k] w[t][k], t rising; acc[k] += x[k] y[k] */
-  void (*taps)(int64_t channels, int n, const float *const *x, const float *const *w, float *o);
-  void (*products)(int64_t n, float *acc, const float *x, const float *y);
+  /* Rows of places, `step` elements apart in x, and their channels (isa/taps.c): o[i * ldo + k] = sum over t < n of x[i * step + at[t] + k]
+   * w[t * channels + k]; sums[t * channels + k] += the sum over i of x[i * step + at[t] + k] y[i * channels + k] */
+  void (*taps)(int64_t places, int64_t channels, int n, const float *x, int64_t step, const int64_t *at, const float *w, float *o, int64_t ldo);
+  void (*products)(int64_t places, int64_t channels, int n, const float *x, int64_t step, const int64_t *at, const float *y, float *sums);
 } mx_vec;
 
 /* Of the instruction set in use (isa.h). */

@@ -115,10 +115,23 @@ mx_array *mx_unbroadcast(mx_scope *s, mx_array *x, const mx_array *like) {
   return extra ? mx_reshape(s, x, like->shape, like->ndim) : x;
 }
 
+/* The derivative of z/|z|, forward or back: what of t turns z, by |z|. At 0 it is 0. */
+static mx_array *turning(mx_scope *s, mx_array *z, mx_array *sign, mx_array *t) {
+  mx_array *r = mx_abs(s, z), *zero = mx_const_like(s, r, 0), *none = mx_equal(s, r, zero);
+  mx_array *inverse = mx_where(s, none, zero, mx_reciprocal(s, mx_where(s, none, mx_const_like(s, r, 1), r)));
+  mx_array *along = mx_multiply(s, sign, mx_astype(s, mx_real(s, mx_multiply(s, mx_conjugate(s, sign), t)), MX_C64));
+  return mx_multiply(s, mx_subtract(s, t, along), mx_astype(s, inverse, MX_C64));
+}
+static bool is_complex_sign(const mx_array *n) { return n->op == OP_sign && mx_is_complex(n->dtype); }
+
 int vjp_elementwise(mx_scope *s, const mx_array *n, mx_array *const *out, mx_array *const *cot, const bool *want, mx_array **res) {
   for (int i = 0; i < n->nin; i++) {
     res[i] = NULL;
     if (!want[i] || !cot[0]) continue;
+    if (is_complex_sign(n)) {
+      res[i] = turning(s, n->in[0], out[0], cot[0]);
+      continue;
+    }
     mx_array *d = derivative_of(s, n, out[0], i), *g;
     if (d == ZERO) continue;
     if (d == ONE) g = cot[0];
@@ -135,6 +148,10 @@ int jvp_elementwise(mx_scope *s, const mx_array *n, mx_array *const *out, mx_arr
   mx_array *sum = NULL;
   for (int i = 0; i < n->nin; i++) {
     if (!tan[i]) continue;
+    if (is_complex_sign(n)) {
+      res[0] = turning(s, n->in[0], out[0], tan[0]);
+      return s->rc;
+    }
     mx_array *d = derivative_of(s, n, out[0], i), *t = tan[i];
     if (d == ZERO) continue;
     if (d == NEG) t = mx_negative(s, t);

@@ -99,7 +99,7 @@ int jvp_bilinear(mx_scope *s, const mx_array *n, mx_array *const *out, mx_array 
   (void)out;
   mx_array *sum = NULL, *in[8];
   for (int i = 0; i < n->nin && i < 8; i++) {
-    if (!tan[i]) continue;
+    if (!tan[i] || (mx_is_inexact((mx_dtype)n->dtype) && !mx_is_inexact((mx_dtype)n->in[i]->dtype))) continue; /* an index */
     for (int k = 0; k < n->nin && k < 8; k++) in[k] = k == i ? tan[i] : n->in[k];
     mx_array *t = mx_node_again(s, n, in);
     sum = sum && t ? mx_add(s, sum, t) : t;

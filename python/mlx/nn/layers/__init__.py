@@ -67,13 +67,34 @@ from mlx.nn.layers.distributed import (
     fully_shard as fully_shard,
 )
 from mlx.nn.layers.dropout import Dropout as Dropout, Dropout2d as Dropout2d, Dropout3d as Dropout3d
-from mlx.nn.layers.embedding import Embedding as Embedding
+from mlx.nn.layers.embedding import Embedding as Embedding, EmbeddingBag as EmbeddingBag
 from mlx.nn.layers.linear import Bilinear as Bilinear, Identity as Identity, Linear as Linear
 from mlx.nn.layers.normalization import BatchNorm as BatchNorm, GroupNorm as GroupNorm, InstanceNorm as InstanceNorm, LayerNorm as LayerNorm, RMSNorm as RMSNorm
-from mlx.nn.layers.pooling import AvgPool1d as AvgPool1d, AvgPool2d as AvgPool2d, AvgPool3d as AvgPool3d, MaxPool1d as MaxPool1d, MaxPool2d as MaxPool2d, MaxPool3d as MaxPool3d
+from mlx.nn.layers.pooling import (
+    AdaptiveAvgPool1d as AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d as AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d as AdaptiveAvgPool3d,
+    AdaptiveMaxPool1d as AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d as AdaptiveMaxPool2d,
+    AdaptiveMaxPool3d as AdaptiveMaxPool3d,
+    AvgPool1d as AvgPool1d,
+    AvgPool2d as AvgPool2d,
+    AvgPool3d as AvgPool3d,
+    MaxPool1d as MaxPool1d,
+    MaxPool2d as MaxPool2d,
+    MaxPool3d as MaxPool3d,
+)
 from mlx.nn.layers.positional_encoding import ALiBi as ALiBi, RoPE as RoPE, SinusoidalPositionalEncoding as SinusoidalPositionalEncoding
 from mlx.nn.layers.quantized import QQLinear as QQLinear, QuantizedEmbedding as QuantizedEmbedding, QuantizedLinear as QuantizedLinear, quantize as quantize
 from mlx.nn.layers.recurrent import GRU as GRU, LSTM as LSTM, RNN as RNN
+from mlx.nn.layers.reparametrize import SpectralNorm as SpectralNorm, WeightNorm as WeightNorm, spectral_norm as spectral_norm, weight_norm as weight_norm
+from mlx.nn.layers.sampling import (
+    PixelShuffle as PixelShuffle,
+    PixelUnshuffle as PixelUnshuffle,
+    grid_sample as grid_sample,
+    pixel_shuffle as pixel_shuffle,
+    pixel_unshuffle as pixel_unshuffle,
+)
 from mlx.nn.layers.transformer import (
     MultiHeadAttention as MultiHeadAttention,
     Transformer as Transformer,

@@ -1,9 +1,9 @@
-"""Activations, as functions and as layers. They are chains of element-wise operations, which evaluation fuses."""
+"""Activations, as functions and as layers. What they compute is in C, src/nn/activations.c."""
 
-import math
 from typing import Any
 
 import mlx.core as mx
+from mlx.core import _nn
 from mlx.nn.layers.base import Module
 
 
@@ -14,88 +14,87 @@ def sigmoid(x: mx.array) -> mx.array:
 
 def relu(x: mx.array) -> mx.array:
     """``max(x, 0)``"""
-    return mx.maximum(x, 0)
+    return _nn.relu(x)
 
 
 def relu2(x: mx.array) -> mx.array:
     """``max(x, 0)`` squared"""
-    return mx.square(mx.maximum(x, 0))
+    return _nn.relu2(x)
 
 
 def relu6(x: mx.array) -> mx.array:
     """``min(max(x, 0), 6)``"""
-    return mx.minimum(mx.maximum(x, 0), 6.0)
+    return _nn.relu6(x)
 
 
 def leaky_relu(x: mx.array, negative_slope=0.01) -> mx.array:
     """``max(negative_slope * x, x)``"""
-    return mx.maximum(negative_slope * x, x)
+    return _nn.leaky_relu(x, negative_slope)
 
 
 def prelu(x: mx.array, alpha: mx.array) -> mx.array:
     """``max(0, x) + alpha * min(0, x)`` with a learned ``alpha``"""
-    return mx.maximum(0, x) + alpha * mx.minimum(0, x)
+    return _nn.prelu(x, alpha)
 
 
 def elu(x: mx.array, alpha=1.0) -> mx.array:
     """``x`` where positive, else ``alpha * (exp(x) - 1)``"""
-    # the minimum keeps the other branch, and so the gradient, finite
-    return mx.where(x > 0, x, alpha * (mx.exp(mx.minimum(0, x)) - 1))
+    return _nn.elu(x, alpha)
 
 
 def celu(x: mx.array, alpha=1.0) -> mx.array:
     """``max(x, 0) + alpha * (exp(min(x, 0) / alpha) - 1)``"""
-    return mx.maximum(x, 0.0) + alpha * (mx.exp(mx.minimum(x, 0.0) / alpha) - 1)
+    return _nn.celu(x, alpha)
 
 
 def selu(x: mx.array) -> mx.array:
     """:func:`elu` with the two constants that keep mean and variance of a normal input"""
-    return elu(x, 1.67326) * 1.0507
+    return _nn.selu(x)
 
 
 def silu(x: mx.array) -> mx.array:
     """``x * sigmoid(x)``"""
-    return x * mx.sigmoid(x)
+    return _nn.silu(x)
 
 
 def softplus(x: mx.array) -> mx.array:
     """``log(1 + exp(x))``"""
-    return mx.logaddexp(x, 0)
+    return _nn.softplus(x)
 
 
 def mish(x: mx.array) -> mx.array:
     """``x * tanh(softplus(x))``"""
-    return x * mx.tanh(softplus(x))
+    return _nn.mish(x)
 
 
 def log_sigmoid(x: mx.array) -> mx.array:
     """``log(sigmoid(x))``, exact for large arguments"""
-    return -softplus(-x)
+    return _nn.log_sigmoid(x)
 
 
 def softsign(x: mx.array) -> mx.array:
     """``x / (1 + |x|)``"""
-    return mx.divide(x, 1 + mx.abs(x))
+    return _nn.softsign(x)
 
 
 def softshrink(x, lambd: float = 0.5):
     """``x`` moved by ``lambd`` towards 0, and 0 between"""
-    return mx.where(mx.abs(x) > lambd, x - mx.sign(x) * lambd, 0)
+    return _nn.softshrink(x, lambd)
 
 
 def hard_shrink(x: mx.array, lambd=0.5) -> mx.array:
     """``x`` where its size is above ``lambd``, else 0"""
-    return mx.where(mx.abs(x) > lambd, x, 0)
+    return _nn.hard_shrink(x, lambd)
 
 
 def hard_tanh(x: mx.array, min_val=-1.0, max_val=1.0) -> mx.array:
     """``x`` cut off at both values"""
-    return mx.minimum(mx.maximum(x, min_val), max_val)
+    return _nn.hard_tanh(x, min_val, max_val)
 
 
 def hardswish(x: mx.array) -> mx.array:
     """``x * min(max(x + 3, 0), 6) / 6``"""
-    return x * mx.minimum(mx.maximum(x + 3, 0), 6) / 6
+    return _nn.hardswish(x)
 
 
 def tanh(x: mx.array) -> mx.array:
@@ -105,28 +104,27 @@ def tanh(x: mx.array) -> mx.array:
 
 def gelu(x) -> mx.array:
     """``x`` times the normal distribution function at ``x``"""
-    return x * (1 + mx.erf(x / math.sqrt(2))) / 2
+    return _nn.gelu(x)
 
 
 def gelu_approx(x: mx.array) -> mx.array:
     """:func:`gelu` by a tanh, off by less than 0.0005"""
-    return 0.5 * x * (1 + mx.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    return _nn.gelu_approx(x)
 
 
 def gelu_fast_approx(x: mx.array) -> mx.array:
     """:func:`gelu` by ``x * sigmoid(1.702 * x)``, off by less than 0.015"""
-    return x * mx.sigmoid(1.702 * x)
+    return _nn.gelu_fast_approx(x)
 
 
 def glu(x: mx.array, axis: int = -1) -> mx.array:
     """The first half of ``x`` along ``axis`` times the sigmoid of the second"""
-    a, b = mx.split(x, indices_or_sections=2, axis=axis)
-    return a * mx.sigmoid(b)
+    return _nn.glu(x, axis)
 
 
 def step(x: mx.array, threshold: float = 0.0):
     """1 from ``threshold`` on, else 0"""
-    return mx.where(x >= threshold, 1, 0)
+    return _nn.step(x, threshold)
 
 
 def softmax(x: mx.array, axis=-1) -> mx.array:
@@ -136,12 +134,12 @@ def softmax(x: mx.array, axis=-1) -> mx.array:
 
 def softmin(x: mx.array, axis=-1) -> mx.array:
     """:func:`softmax` of ``-x``"""
-    return mx.softmax(-x, axis=axis)
+    return _nn.softmin(x, axis)
 
 
 def log_softmax(x: mx.array, axis=-1) -> mx.array:
     """``x - log(sum(exp(x)))`` along ``axis``"""
-    return x - mx.logsumexp(x, axis=axis, keepdims=True)
+    return _nn.log_softmax(x, axis)
 
 
 def _layer(name, function):

@@ -81,6 +81,22 @@ class Module(dict):
         else:
             super().__delattr__(name)
 
+    def summary(self) -> str:
+        """A table of the modules that hold parameters, their shapes, numbers and memory, and the sums."""
+        rows = [("Module", "Type", "Parameters", "Numbers", "Memory")]
+        for path, module in _in_order(self, ""):
+            own = [(k, v) for k, v in tree_flatten(_own_tree(module)) if isinstance(v, mx.array)]
+            if own:
+                shapes = ", ".join(f"{k} {v.shape}" for k, v in own)
+                numbers, size = sum(v.size for _, v in own), sum(v.nbytes for _, v in own)
+                rows.append((path or "(itself)", type(module).__name__, shapes, f"{numbers:,}", _bytes_text(size)))
+        a, b, c = (max(len(row[i]) for row in rows) for i in range(3))
+        lines = [f"{row[0]:<{a}}  {row[1]:<{b}}  {row[2]:<{c}}  {row[3]:>15}  {row[4]:>10}" for row in rows]
+        every = [v for _, v in tree_flatten(self.parameters())]
+        numbers, trainable = sum(v.size for v in every), sum(v.size for _, v in tree_flatten(self.trainable_parameters()))
+        total = f"{numbers:,} numbers, {trainable:,} trainable, {numbers - trainable:,} frozen"
+        return "\n".join([*lines, f"{type(self).__name__}: {total}, {_bytes_text(sum(v.nbytes for v in every))}"])
+
     # -- files ------------------------------------------------------------------------------------------------------
 
     def load_weights(self, file_or_weights: Union[str, List[Tuple[str, mx.array]]], strict: bool = True) -> Module:
@@ -288,10 +304,30 @@ class Module(dict):
         return self.train(False)
 
 
+def _in_order(module, path):
+    """Pairs of path and module, each before those below it, in the order they were set."""
+    yield path, module
+    for name, child in tree_flatten(module.children(), is_leaf=Module.is_module):
+        if isinstance(child, Module):
+            yield from _in_order(child, f"{path}.{name}" if path else name)
+
+
+def _own_tree(module):
+    """A module's parameters, those of sub-modules left out."""
+    return module.filter_and_map(lambda m, k, v: not isinstance(v, Module) and Module.valid_parameter_filter(m, k, v))
+
+
 def _own_parameters(module):
     """The names of a module's parameters, those of sub-modules left out."""
-    own = module.filter_and_map(lambda m, k, v: not isinstance(v, Module) and Module.valid_parameter_filter(m, k, v))
-    return [k for k, _ in tree_flatten(own)]
+    return [k for k, _ in tree_flatten(_own_tree(module))]
+
+
+def _bytes_text(n):
+    units = ["B", "KB", "MB", "GB", "TB"]
+    while n >= 1024 and len(units) > 1:
+        n /= 1024
+        units.pop(0)
+    return f"{n} B" if units[0] == "B" else f"{n:.1f} {units[0]}"
 
 
 def _walk(module, key, value, filter_fn, map_fn, is_leaf_fn):

@@ -4,6 +4,7 @@ import math
 from typing import Union
 
 import mlx.core as mx
+from mlx.core import _nn
 from mlx.nn.layers.base import Module
 
 
@@ -54,8 +55,7 @@ class Conv1d(Module):
         )
 
     def __call__(self, x: mx.array) -> mx.array:
-        y = mx.conv1d(x, self["weight"], self.stride, self.padding, self.dilation, self.groups)
-        return y + self["bias"] if "bias" in self else y
+        return _nn.conv(x, self["weight"], self.get("bias"), self.stride, self.padding, self.dilation, self.groups)
 
 
 class Conv2d(Module):
@@ -91,8 +91,7 @@ class Conv2d(Module):
         )
 
     def __call__(self, x: mx.array) -> mx.array:
-        y = mx.conv2d(x, self["weight"], self["stride"], self["padding"], self.dilation, self.groups)
-        return y + self["bias"] if "bias" in self else y
+        return _nn.conv(x, self["weight"], self.get("bias"), self["stride"], self["padding"], self.dilation, self.groups)
 
 
 class Conv3d(Module):
@@ -122,5 +121,4 @@ class Conv3d(Module):
         )
 
     def __call__(self, x: mx.array) -> mx.array:
-        y = mx.conv3d(x, self["weight"], self.stride, self.padding, self.dilation)
-        return y + self["bias"] if "bias" in self else y
+        return _nn.conv(x, self["weight"], self.get("bias"), self["stride"], self["padding"], self.dilation, 1)

@@ -3,6 +3,7 @@
 from typing import Union
 
 import mlx.core as mx
+from mlx.core import _nn
 from mlx.nn.layers.base import Module
 from mlx.nn.layers.convolution import as_tuple, init_conv
 
@@ -40,8 +41,9 @@ class ConvTranspose1d(Module):
         return _describe(self, self.weight.shape[1])
 
     def __call__(self, x: mx.array) -> mx.array:
-        y = mx.conv_transpose1d(x, self["weight"], self.stride, self.padding, self.dilation, self.output_padding)
-        return y + self["bias"] if "bias" in self else y
+        return _nn.conv_transpose(
+            x, self["weight"], self.get("bias"), self.stride, self.padding, self.dilation, self.output_padding
+        )
 
 
 class ConvTranspose2d(Module):
@@ -69,8 +71,9 @@ class ConvTranspose2d(Module):
         return _describe(self, self.weight.shape[1:-1])
 
     def __call__(self, x: mx.array) -> mx.array:
-        y = mx.conv_transpose2d(x, self["weight"], self.stride, self.padding, self.dilation, self.output_padding)
-        return y + self["bias"] if "bias" in self else y
+        return _nn.conv_transpose(
+            x, self["weight"], self.get("bias"), self.stride, self.padding, self.dilation, self.output_padding
+        )
 
 
 class ConvTranspose3d(Module):
@@ -98,5 +101,6 @@ class ConvTranspose3d(Module):
         return _describe(self, self.weight.shape[1:-1])
 
     def __call__(self, x: mx.array) -> mx.array:
-        y = mx.conv_transpose3d(x, self["weight"], self.stride, self.padding, self.dilation, self.output_padding)
-        return y + self["bias"] if "bias" in self else y
+        return _nn.conv_transpose(
+            x, self["weight"], self.get("bias"), self.stride, self.padding, self.dilation, self.output_padding
+        )

@@ -1,6 +1,7 @@
 """Dropout: in training mode inputs become 0 with a probability and the others grow to keep the mean."""
 
 import mlx.core as mx
+from mlx.core import _nn
 from mlx.nn.layers.base import Module
 
 
@@ -14,11 +15,8 @@ class _Dropout(Module):
     def _extra_repr(self) -> str:
         return f"p={1 - self._p_1}"
 
-    def _drop(self, x, shape):
-        """Drop with one draw for each element of ``shape``, which broadcasts to ``x``."""
-        if self._p_1 == 1 or not self.training:
-            return x
-        return (1 / self._p_1) * (mx.random.bernoulli(self._p_1, shape) * x)
+    def _drop(self, drop, x):
+        return drop(x, 1 - self._p_1) if self._training and self._p_1 != 1 else x
 
 
 class Dropout(_Dropout):
@@ -28,7 +26,7 @@ class Dropout(_Dropout):
         super().__init__(p)
 
     def __call__(self, x: mx.array) -> mx.array:
-        return self._drop(x, x.shape)
+        return self._drop(_nn.dropout, x)
 
 
 class Dropout2d(_Dropout):
@@ -40,7 +38,7 @@ class Dropout2d(_Dropout):
     def __call__(self, x: mx.array) -> mx.array:
         if x.ndim not in (3, 4):
             raise ValueError(f"Received input with {x.ndim} dimensions. Expected 3 or 4 dimensions.")
-        return self._drop(x, x.shape[:-3] + (1, 1) + x.shape[-1:])
+        return self._drop(_nn.dropout2d, x)
 
 
 class Dropout3d(_Dropout):
@@ -52,4 +50,4 @@ class Dropout3d(_Dropout):
     def __call__(self, x: mx.array) -> mx.array:
         if x.ndim not in (4, 5):
             raise ValueError(f"Received input with {x.ndim} dimensions. Expected 4 or 5 dimensions.")
-        return self._drop(x, x.shape[:-4] + (1, 1, 1) + x.shape[-1:])
+        return self._drop(_nn.dropout3d, x)

@@ -4,6 +4,7 @@ import math
 from typing import Any, Optional
 
 import mlx.core as mx
+from mlx.core import _nn
 from mlx.nn.layers.base import Module
 from mlx.nn.layers.quantized import QQLinear, QuantizedLinear
 
@@ -35,9 +36,7 @@ class Linear(Module):
         return f"input_dims={self.weight.shape[1]}, output_dims={self.weight.shape[0]}, bias={'bias' in self}"
 
     def __call__(self, x: mx.array) -> mx.array:
-        if "bias" in self:
-            return mx.addmm(self["bias"], x, self["weight"].T)
-        return x @ self["weight"].T
+        return _nn.linear(x, self["weight"], self.get("bias"))
 
     def to_quantized(
         self,
@@ -69,11 +68,4 @@ class Bilinear(Module):
         return f"input1_dims={in1}, input2_dims={in2}, output_dims={out}, bias={'bias' in self}"
 
     def __call__(self, x1: mx.array, x2: mx.array) -> mx.array:
-        out, in2, in1 = self.weight.shape
-        rows = x1.shape[:-1]
-        x1 = x1.reshape(-1, in1)
-        x2 = x2.reshape(-1, 1, in2)
-        # one product with all of the weight, then one small product a row
-        y = (x1 @ self.weight.reshape(out * in2, in1).T).reshape(-1, out, in2)
-        y = (x2 @ y.swapaxes(-2, -1)).reshape(*rows, out)
-        return y + self.bias if "bias" in self else y
+        return _nn.bilinear(x1, x2, self["weight"], self.get("bias"))

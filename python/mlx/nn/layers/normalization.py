@@ -1,8 +1,7 @@
 """Normalisations."""
 
-from typing import Tuple
-
 import mlx.core as mx
+from mlx.core import _nn
 from mlx.nn.layers.base import Module
 
 
@@ -21,11 +20,7 @@ class InstanceNorm(Module):
         return f"{self.dims}, eps={self.eps}, affine={'weight' in self}"
 
     def __call__(self, x: mx.array) -> mx.array:
-        axes = list(range(1, x.ndim - 1))
-        mean = mx.mean(x, axis=axes, keepdims=True)
-        var = mx.var(x, axis=axes, keepdims=True)
-        x = (x - mean) * mx.rsqrt(var + self.eps)
-        return self.weight * x + self.bias if "weight" in self else x
+        return _nn.instance_norm(x, self.get("weight"), self.get("bias"), self.eps)
 
 
 class LayerNorm(Module):
@@ -86,26 +81,9 @@ class GroupNorm(Module):
             f"pytorch_compatible={self.pytorch_compatible}"
         )
 
-    def _pytorch_compatible_group_norm(self, x):
-        batch, *rest, dims = x.shape
-        size = dims // self.num_groups
-        # (N, places, groups, size) -> one row for each sample and group
-        x = x.reshape(batch, -1, self.num_groups, size).transpose(0, 2, 1, 3).reshape(batch, self.num_groups, -1)
-        x = mx.fast.layer_norm(x, None, None, self.eps)
-        x = x.reshape(batch, self.num_groups, -1, size).transpose(0, 2, 1, 3)
-        return x.reshape(batch, *rest, dims)
-
-    def _group_norm(self, x):
-        batch, *rest, dims = x.shape
-        x = x.reshape(batch, -1, self.num_groups)
-        mean = mx.mean(x, axis=1, keepdims=True)
-        var = mx.var(x, axis=1, keepdims=True)
-        x = (x - mean) * mx.rsqrt(var + self.eps)
-        return x.reshape(batch, *rest, dims)
-
     def __call__(self, x: mx.array) -> mx.array:
-        x = self._pytorch_compatible_group_norm(x) if self.pytorch_compatible else self._group_norm(x)
-        return self.weight * x + self.bias if "weight" in self else x
+        weight, bias = self.get("weight"), self.get("bias")
+        return _nn.group_norm(x, weight, bias, self.num_groups, self.eps, self.pytorch_compatible)
 
 
 class BatchNorm(Module):
@@ -146,30 +124,12 @@ class BatchNorm(Module):
             f"track_running_stats={self.track_running_stats}"
         )
 
-    def _calc_stats(self, x: mx.array, ddof: int = 0) -> Tuple[mx.array, mx.array]:
-        """Mean and variance of each channel."""
-        axes = tuple(range(x.ndim - 1))
-        return mx.mean(x, axis=axes), mx.var(x, axis=axes, ddof=ddof)
-
     def __call__(self, x: mx.array) -> mx.array:
-        if x.ndim < 2 or x.ndim > 4:
-            raise ValueError(f"Expected input tensor to have 2, 3 or 4 dimensions, but got {x.ndim}")
-        if self.training:
-            if x.size == x.shape[-1]:
-                raise ValueError("BatchNorm training requires more than one value per channel.")
-            mean, var = self._calc_stats(x)
-            if self.track_running_stats:
-                self._track(x, mean, var)
-        elif self.track_running_stats:
-            mean, var = self.running_mean, self.running_var
-        else:
-            mean, var = self._calc_stats(x)
-        x = (x - mean) * mx.rsqrt(var + self.eps)
-        return self.weight * x + self.bias if "weight" in self else x
-
-    def _track(self, x, mean, var):
-        mu = self.momentum
-        n = x.size // x.shape[-1]
-        var = var * (n / max(n - 1, 1))  # the estimate for the whole, as it will stand for other batches
-        self.running_mean = (1 - mu) * self.running_mean + mu * mean
-        self.running_var = (1 - mu) * self.running_var + mu * var
+        weight, bias = self.get("weight"), self.get("bias")
+        mean, var = self.get("running_mean"), self.get("running_var")
+        if not self._training:
+            return _nn.batch_norm(x, weight, bias, mean, var, self.eps)
+        x, mean, var = _nn.batch_norm_train(x, weight, bias, mean, var, self.momentum, self.eps)
+        if self.track_running_stats:
+            self.running_mean, self.running_var = mean, var
+        return x

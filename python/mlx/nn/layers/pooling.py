@@ -3,6 +3,7 @@
 from typing import Optional, Tuple, Union
 
 import mlx.core as mx
+from mlx.core import _nn
 from mlx.nn.layers.base import Module
 
 
@@ -15,35 +16,8 @@ def _numbers(x, n, name, what):
     raise ValueError(f"[{name}] '{what}' must be an integer or a tuple containing {n} integer{'s' if n > 1 else ''}")
 
 
-def _windows(x, kernel, stride):
-    """The windows as a view ``(N, *places, *kernel, C)``."""
-    places = [max((s - k) // t + 1, 0) for s, k, t in zip(x.shape[1:-1], kernel, stride)]
-    strides = [1]  # of a row-contiguous x
-    for s in x.shape[:0:-1]:
-        strides.insert(0, strides[0] * s)
-    inner = strides[1:-1]
-    return mx.as_strided(
-        x,
-        shape=(x.shape[0], *places, *kernel, x.shape[-1]),
-        strides=(strides[0], *(s * t for s, t in zip(inner, stride)), *inner, 1),
-    )
-
-
-def _tiles(x, kernel):
-    """Windows that lie side by side, ``(N, place, kernel, place, kernel, ..., C)``: nothing is read twice."""
-    size = x.shape
-    shape, cut = [size[0]], [slice(None)]
-    for s, k in zip(size[1:-1], kernel):
-        shape += (s // k, k)
-        cut.append(slice(s - s % k))
-    if any(s % k for s, k in zip(size[1:-1], kernel)):
-        x = x[tuple(cut)]
-    return x.reshape(*shape, size[-1])
-
-
 class _Pool(Module):
-    _pool = None  # mx.max or mx.mean
-    _padding_value = 0
+    _pool = None
 
     def __init__(self, n, kernel_size, stride, padding) -> None:
         super().__init__()
@@ -56,28 +30,22 @@ class _Pool(Module):
         return f"kernel_size={self._kernel_size}, stride={self._stride}, padding={self._padding}"
 
     def __call__(self, x: mx.array) -> mx.array:
-        kernel, stride = self["_kernel_size"], self["_stride"]
+        kernel = self["_kernel_size"]
         n = len(kernel)
         if x.ndim != n + 2:
             raise ValueError(
                 f"[{type(self).__name__}] The input must have a batch, {n} spatial and a channel dimension, "
                 f"but its shape is {x.shape}."
             )
-        if any(self["_padding"]):
-            edges = [(0, 0), *((p, p) for p in self["_padding"]), (0, 0)]
-            x = mx.pad(x, edges, constant_values=self._padding_value)
-        if kernel == stride:
-            return self._pool(_tiles(x, kernel), list(range(2, 2 * n + 1, 2)))
-        return self._pool(_windows(x, kernel, stride), list(range(n + 1, 2 * n + 1)))
+        return self._pool(x, kernel, self["_stride"], self["_padding"])
 
 
 class _MaxPool(_Pool):
-    _pool = staticmethod(mx.max)
-    _padding_value = -float("inf")
+    _pool = staticmethod(_nn.max_pool)
 
 
 class _AvgPool(_Pool):
-    _pool = staticmethod(mx.mean)
+    _pool = staticmethod(_nn.avg_pool)
 
 
 class _Pool1d(_Pool):
@@ -162,3 +130,79 @@ class AvgPool3d(_Pool3d, _AvgPool):
         padding: Optional[Union[int, Tuple[int, int, int]]] = 0,
     ):
         super().__init__(3, kernel_size, stride, padding)
+
+
+class _AdaptivePool(Module):
+    _pool = None
+
+    def __init__(self, n, output_size) -> None:
+        super().__init__()
+        sizes = (output_size,) * n if output_size is None or isinstance(output_size, int) else tuple(output_size)
+        if len(sizes) != n or not all(i is None or (isinstance(i, int) and i > 0) for i in sizes):
+            raise ValueError(
+                f"[{type(self).__name__}] 'output_size' must be a positive integer, None or a tuple of {n} of them, "
+                f"but {output_size} was given"
+            )
+        self._output_size = sizes
+
+    def _extra_repr(self) -> str:
+        return f"output_size={self._output_size}"
+
+    def __call__(self, x: mx.array) -> mx.array:
+        sizes = self["_output_size"]
+        if x.ndim != len(sizes) + 2:
+            raise ValueError(
+                f"[{type(self).__name__}] The input must have a batch, {len(sizes)} spatial and a channel dimension, "
+                f"but its shape is {x.shape}."
+            )
+        return self._pool(x, [-1 if i is None else i for i in sizes])
+
+
+class _AdaptiveAvgPool(_AdaptivePool):
+    _pool = staticmethod(_nn.adaptive_avg_pool)
+
+
+class _AdaptiveMaxPool(_AdaptivePool):
+    _pool = staticmethod(_nn.adaptive_max_pool)
+
+
+class AdaptiveAvgPool1d(_AdaptiveAvgPool):
+    """The mean of each of ``output_size`` bins along the spatial axis, of any input; None keeps the axis."""
+
+    def __init__(self, output_size: Optional[int]):
+        super().__init__(1, output_size)
+
+
+class AdaptiveAvgPool2d(_AdaptiveAvgPool):
+    """The mean of each of ``output_size`` bins along the spatial axes, of any input; None keeps an axis."""
+
+    def __init__(self, output_size: Union[int, None, Tuple[Optional[int], Optional[int]]]):
+        super().__init__(2, output_size)
+
+
+class AdaptiveAvgPool3d(_AdaptiveAvgPool):
+    """The mean of each of ``output_size`` bins along the spatial axes, of any input; None keeps an axis."""
+
+    def __init__(self, output_size: Union[int, None, Tuple[Optional[int], Optional[int], Optional[int]]]):
+        super().__init__(3, output_size)
+
+
+class AdaptiveMaxPool1d(_AdaptiveMaxPool):
+    """The largest value of each of ``output_size`` bins along the spatial axis, of any input; None keeps the axis."""
+
+    def __init__(self, output_size: Optional[int]):
+        super().__init__(1, output_size)
+
+
+class AdaptiveMaxPool2d(_AdaptiveMaxPool):
+    """The largest value of each of ``output_size`` bins along the spatial axes, of any input; None keeps an axis."""
+
+    def __init__(self, output_size: Union[int, None, Tuple[Optional[int], Optional[int]]]):
+        super().__init__(2, output_size)
+
+
+class AdaptiveMaxPool3d(_AdaptiveMaxPool):
+    """The largest value of each of ``output_size`` bins along the spatial axes, of any input; None keeps an axis."""
+
+    def __init__(self, output_size: Union[int, None, Tuple[Optional[int], Optional[int], Optional[int]]]):
+        super().__init__(3, output_size)

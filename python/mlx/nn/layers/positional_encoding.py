@@ -4,6 +4,7 @@ import math
 from typing import Optional
 
 import mlx.core as mx
+from mlx.core import _nn
 from mlx.nn.layers.base import Module
 
 
@@ -40,21 +41,13 @@ class SinusoidalPositionalEncoding(Module):
         full_turns: bool = False,
     ):
         super().__init__()
-        one_zero = 1 - mx.arange(0, dims // 2) / (dims // 2 - 1)
-        min_freq = math.log(min_freq)
-        max_freq = math.log(max_freq)
         # the underscore keeps it out of the parameters
-        self._sigmas = mx.exp(one_zero * (max_freq - min_freq) + min_freq)
-        if full_turns:
-            self._sigmas = self._sigmas * (2 * math.pi)
+        self._sigmas = _nn.sinusoidal_frequencies(dims, min_freq, max_freq, full_turns)
         self.scale = scale or math.sqrt(2 / dims)
         self.cos_first = cos_first
 
     def __call__(self, x: mx.array) -> mx.array:
-        angle = x[..., None] * self._sigmas
-        sine, cosine = mx.sin(angle), mx.cos(angle)
-        y = mx.concatenate([cosine, sine] if self.cos_first else [sine, cosine], axis=-1)
-        return y if self.scale == 1 else y * self.scale
+        return _nn.sinusoidal(x, self["_sigmas"], self.scale, self.cos_first)
 
 
 class ALiBi(Module):
@@ -73,11 +66,7 @@ class ALiBi(Module):
         """The penalties ``(1, heads, queries, keys)``; the first query stands at position ``offset``."""
         asked = (q_sequence_length, k_sequence_length, num_heads, offset, dtype)
         if ALiBi._last[0] != asked:
-            queries = mx.arange(offset, q_sequence_length)
-            keys = mx.arange(0, k_sequence_length)
-            distance = -mx.abs(mx.expand_dims(queries[:, None] - keys[None, :], axis=(0, 1)))
-            slope = ALiBi.create_alibi_slope(num_heads=num_heads, dtype=dtype)
-            ALiBi._last = (asked, distance.astype(dtype) * slope)
+            ALiBi._last = (asked, _nn.alibi(*asked))
         return ALiBi._last[1]
 
     @staticmethod
@@ -88,12 +77,7 @@ class ALiBi(Module):
         next smaller power of two, then every other one of the next larger.
         """
 
-        def powers(n):
-            return [2 ** (-8 * i / n) for i in range(1, n + 1)]
-
-        below = 2 ** int(math.log2(num_heads))
-        slopes = powers(below) + powers(2 * below)[::2][: num_heads - below]
-        return mx.array(slopes, dtype=dtype).reshape(-1, 1, 1)
+        return _nn.alibi_slopes(num_heads, dtype)
 
     def __call__(self, attention_scores: mx.array, offset: int = 0, mask: Optional[mx.array] = None) -> mx.array:
         bias = ALiBi.create_alibi_matrix(

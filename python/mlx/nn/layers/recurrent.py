@@ -1,12 +1,10 @@
-"""Recurrent layers over inputs ``(L, D)`` or ``(N, L, D)``.
-
-The part of a step that hangs on the input alone is one product for the whole sequence, before the loop.
-"""
+"""Recurrent layers over inputs ``(L, D)`` or ``(N, L, D)``. What they compute is in C, src/nn/recurrent.c."""
 
 import math
 from typing import Callable, Optional
 
 import mlx.core as mx
+from mlx.core import _nn
 from mlx.nn.layers.activations import tanh
 from mlx.nn.layers.base import Module
 
@@ -36,6 +34,8 @@ class RNN(Module):
         )
 
     def __call__(self, x: mx.array, hidden=None) -> mx.array:
+        if self.nonlinearity is tanh:
+            return _nn.rnn(x, self.Wxh, self.Whh, self.bias, hidden)
         x = x @ self.Wxh.T if self.bias is None else mx.addmm(self.bias, x, self.Wxh.T)
         W = self.Whh.T
         states = []
@@ -65,25 +65,7 @@ class GRU(Module):
         return f"input_dims={self.Wx.shape[1]}, hidden_size={self.hidden_size}, bias={self.b is not None}"
 
     def __call__(self, x: mx.array, hidden=None) -> mx.array:
-        x = x @ self.Wx.T if self.b is None else mx.addmm(self.b, x, self.Wx.T)
-        W = self.Wh.T
-        n = 2 * self.hidden_size
-        x_gates, x_new = x[..., :n], x[..., n:]
-        states = []
-        for t in range(x.shape[-2]):
-            gates, new = x_gates[..., t, :], x_new[..., t, :]
-            h_new = self.bhn
-            if hidden is not None:
-                h = hidden @ W
-                gates = gates + h[..., :n]
-                h_new = h[..., n:] if h_new is None else h[..., n:] + h_new
-            r, z = mx.split(mx.sigmoid(gates), 2, axis=-1)
-            if h_new is not None:
-                new = new + r * h_new
-            new = mx.tanh(new)
-            hidden = (1 - z) * new if hidden is None else (1 - z) * new + z * hidden
-            states.append(hidden)
-        return mx.stack(states, axis=-2)
+        return _nn.gru(x, self.Wx, self.Wh, self.b, self.bhn, hidden)
 
 
 class LSTM(Module):
@@ -103,17 +85,4 @@ class LSTM(Module):
         return f"input_dims={self.Wx.shape[1]}, hidden_size={self.hidden_size}, bias={self.bias is not None}"
 
     def __call__(self, x: mx.array, hidden=None, cell=None) -> mx.array:
-        x = x @ self.Wx.T if self.bias is None else mx.addmm(self.bias, x, self.Wx.T)
-        W = self.Wh.T
-        hiddens, cells = [], []
-        for t in range(x.shape[-2]):
-            gates = x[..., t, :]
-            if hidden is not None:
-                gates = mx.addmm(gates, hidden, W)
-            i, f, g, o = mx.split(gates, 4, axis=-1)
-            new = mx.sigmoid(i) * mx.tanh(g)
-            cell = new if cell is None else mx.sigmoid(f) * cell + new
-            hidden = mx.sigmoid(o) * mx.tanh(cell)
-            hiddens.append(hidden)
-            cells.append(cell)
-        return mx.stack(hiddens, axis=-2), mx.stack(cells, axis=-2)
+        return _nn.lstm(x, self.Wx, self.Wh, self.bias, hidden, cell)

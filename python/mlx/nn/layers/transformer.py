@@ -1,9 +1,9 @@
 """Attention and transformers."""
 
-import math
 from typing import Any, Callable, Optional
 
 import mlx.core as mx
+from mlx.core import _nn
 from mlx.nn.layers.activations import relu
 from mlx.nn.layers.base import Module
 from mlx.nn.layers.dropout import Dropout
@@ -46,24 +46,14 @@ class MultiHeadAttention(Module):
         self.out_proj = Linear(value_dims, value_output_dims, bias=bias)
 
     def __call__(self, queries: mx.array, keys, values, mask=None) -> mx.array:
-        heads = self.num_heads
-
-        def split(x):  # (N, L, H * D) -> (N, H, L, D)
-            return mx.unflatten(x, -1, (heads, -1)).transpose(0, 2, 1, 3)
-
-        queries = split(self.query_proj(queries))
-        keys = split(self.key_proj(keys))
-        values = split(self.value_proj(values))
-        scale = math.sqrt(1 / queries.shape[-1])
-        y = mx.fast.scaled_dot_product_attention(queries, keys, values, scale=scale, mask=mask)
-        return self.out_proj(y.transpose(0, 2, 1, 3).flatten(-2, -1))
+        queries, keys, values = self.query_proj(queries), self.key_proj(keys), self.value_proj(values)
+        mode, mask = (mask, None) if isinstance(mask, str) else ("", mask)
+        return self.out_proj(_nn.multi_head_attention(queries, keys, values, self.num_heads, mode, mask))
 
     @staticmethod
     def create_additive_causal_mask(N: int, dtype: mx.Dtype = mx.float32):
         """``(N, N)``: 0 where a query may look, the smallest finite number of the dtype at what comes later."""
-        places = mx.arange(N)
-        mask = places[:, None] < places[None]
-        return mask.astype(dtype) * mx.finfo(dtype).min
+        return _nn.causal_mask(N, dtype)
 
 
 class TransformerEncoderLayer(Module):

@@ -1,20 +1,7 @@
 /* Our own product for one type T: columns of b are packed into panels, the micro-kernel keeps MR rows by NV vectors of the result in
  * registers (Goto and van de Geijn, Anatomy of high-performance matrix multiplication, 2008). Rows of a that are contiguous are read
  * in place, others are packed as MR-wide panels. */
-typedef T NAME(vec) __attribute__((vector_size(VECTOR), aligned(sizeof(T)), may_alias));
-enum { NAME(LANES) = VECTOR / sizeof(T), NAME(NR) = NV * VECTOR / sizeof(T), NAME(KC) = 256, NAME(NC) = 4096 / sizeof(T), NAME(MC) = 20 * MR };
-
-/* One for every number of rows and vectors. */
-#define V 1
-#include "backend/cpu/isa/gemm_micros.inc.h"
-#undef V
-#define V 2
-#include "backend/cpu/isa/gemm_micros.inc.h"
-#undef V
-typedef void (*NAME(micro_fn))(int64_t k, const T *a, int64_t rs, int64_t cs, const T *b, T *c, int64_t ldc, bool add);
-#define MICROS(R) {MICRO(R, 1), MICRO(R, 2)},
-static const NAME(micro_fn) NAME(micros)[MR][NV] = {EACH_ROWS(MICROS)};
-#undef MICROS
+#include "backend/cpu/isa/gemm_panels.inc.h"
 
 /* n lines of k elements into panels `width` lines wide and `depth` elements deep (k of them are filled from o on); lines that are missing
  * in the last panel are zero. */
@@ -151,27 +138,6 @@ static int NAME(vector_from)(const NAME(source) *s, int64_t n, int64_t k, T alph
   NAME(vector)(s, n, k, alpha, x, sx, b, rs, cs, beta, y, sy);
   mx_scratch_free(line);
   return 0;
-}
-
-/* A panel of a (ni, np) times packed panels of b, into c. */
-static void NAME(panels)(int64_t ni, int64_t nj, int64_t np, const T *a, int64_t rs, bool rows, const T *panel_b, T *c, int64_t ldc,
-                         bool add) {
-  enum { NR = NAME(NR) };
-  for (int64_t j = 0; j < nj; j += NR) {
-    int64_t width = nj - j < NR ? nj - j : NR;
-    int vectors = width > NAME(LANES) ? 2 : 1;
-    bool whole = width == vectors * NAME(LANES);
-    for (int64_t i = 0; i < ni; i += MR) {
-      int64_t height = ni - i < MR ? ni - i : MR;
-      const T *pa = rows ? a + i * rs : a + i * np;
-      T *o = c + i * ldc + j, edge[MR * NR];
-      NAME(micros)[height - 1][vectors - 1](np, pa, rows ? rs : 1, rows ? 1 : MR, panel_b + j * np, whole ? o : edge, whole ? ldc : NR,
-                                            whole && add);
-      if (whole) continue;
-      for (int64_t r = 0; r < height; r++)
-        for (int64_t q = 0; q < width; q++) o[r * ldc + q] = add ? (T)(o[r * ldc + q] + edge[r * NR + q]) : edge[r * NR + q];
-    }
-  }
 }
 
 static int NAME(product)(const NAME(source) *s, int64_t m, int64_t n, int64_t k, T alpha, const mx_matrix *ma, const mx_matrix *mb, T beta,

@@ -1,43 +1,93 @@
-/* Sums over the taps of a depthwise convolution: vectors of channels, each with weights of its own. */
+/* Depthwise convolutions: vectors of channels, each with weights of its own. Channels that fill no vector take the same steps one by one, so
+ * that they have the same bits. */
 #include "backend/cpu/isa/common.h"
 
 #if defined(__AVX512F__)
+#include <immintrin.h>
 enum { VECTOR = 64 };
-#elif defined(__AVX2__)
+#define FMA(x, y, z) (vec)_mm512_fmadd_ps((__m512)(x), (__m512)(y), (__m512)(z))
+#elif defined(__AVX2__) && defined(__FMA__)
+#include <immintrin.h>
 enum { VECTOR = 32 };
+#define FMA(x, y, z) (vec)_mm256_fmadd_ps((__m256)(x), (__m256)(y), (__m256)(z))
 #else
 enum { VECTOR = 16 };
+#define FMA(x, y, z) ((x) * (y) + (z))
+#endif
+#ifdef __FMA__
+#define FMA1(x, y, z) __builtin_fmaf(x, y, z)
+#else
+#define FMA1(x, y, z) ((x) * (y) + (z))
 #endif
 typedef float vec __attribute__((vector_size(VECTOR), aligned(4), may_alias));
 enum { LANES = VECTOR / 4 };
+#define AT(p) (*(const vec *)(p))
 
-/* Channels [c, c + V vectors). */
-#define BLOCK(V)                                                                                                             \
+/* V vectors of channels from c on of P places: o = sum over t of x[at[t]] w[t]. */
+#define BLOCK(P, V)                                                                                                          \
   for (; c + V * LANES <= channels; c += V * LANES) {                                                                        \
-    vec acc[V];                                                                                                              \
-    UNROLL for (int k = 0; k < V; k++) acc[k] = (vec){0};                                                                    \
+    vec acc[P][V];                                                                                                           \
+    UNROLL for (int i = 0; i < P; i++) UNROLL for (int k = 0; k < V; k++) acc[i][k] = (vec){0};                              \
     for (int t = 0; t < n; t++) {                                                                                            \
-      const float *a = x[t] + c, *b = w[t] + c;                                                                              \
-      UNROLL for (int k = 0; k < V; k++) acc[k] += *(const vec *)(a + k * LANES) * *(const vec *)(b + k * LANES);            \
+      const float *a = x + at[t] + c, *b = w + t * channels + c;                                                             \
+      UNROLL for (int k = 0; k < V; k++) {                                                                                   \
+        vec weight = AT(b + k * LANES);                                                                                      \
+        UNROLL for (int i = 0; i < P; i++) acc[i][k] = FMA(AT(a + i * step + k * LANES), weight, acc[i][k]);                 \
+      }                                                                                                                      \
     }                                                                                                                        \
-    UNROLL for (int k = 0; k < V; k++) *(vec *)(o + c + k * LANES) = acc[k];                                                 \
+    UNROLL for (int i = 0; i < P; i++) UNROLL for (int k = 0; k < V; k++) *(vec *)(o + i * ldo + c + k * LANES) = acc[i][k]; \
+  }
+#define PLACES(P)                                                                       \
+  for (; places >= P; places -= P, x += P * step, o += P * ldo) {                       \
+    int64_t c = 0;                                                                      \
+    BLOCK(P, 4)                                                                         \
+    BLOCK(P, 1)                                                                         \
+    for (; c < channels; c++)                                                           \
+      for (int i = 0; i < P; i++) {                                                     \
+        float s = 0;                                                                    \
+        for (int t = 0; t < n; t++) s = FMA1(x[i * step + at[t] + c], w[t * channels + c], s); \
+        o[i * ldo + c] = s;                                                             \
+      }                                                                                 \
   }
 
-/* o[k] = sum over t of x[t][k] w[t][k], t rising */
-void CAT(mx_taps, MX_ISA)(int64_t channels, int n, const float *const *x, const float *const *w, float *o);
-void CAT(mx_taps, MX_ISA)(int64_t channels, int n, const float *const *x, const float *const *w, float *o) {
-  int64_t c = 0;
-  BLOCK(8)
-  BLOCK(4)
-  BLOCK(1)
-  if (c == channels) return;
-  for (int64_t k = c; k < channels; k++) o[k] = 0;
-  for (int t = 0; t < n; t++)
-    for (int64_t k = c; k < channels; k++) o[k] += x[t][k] * w[t][k];
+/* o[i * ldo + k] = sum over t of x[i * step + at[t] + k] w[t * channels + k], t rising */
+void CAT(mx_taps, MX_ISA)(int64_t places, int64_t channels, int n, const float *x, int64_t step, const int64_t *at, const float *w, float *o,
+                          int64_t ldo);
+void CAT(mx_taps, MX_ISA)(int64_t places, int64_t channels, int n, const float *x, int64_t step, const int64_t *at, const float *w, float *o,
+                          int64_t ldo) {
+  PLACES(4)
+  PLACES(1)
 }
 
-/* acc[k] += x[k] y[k] */
-void CAT(mx_products, MX_ISA)(int64_t n, float *acc, const float *x, const float *y);
-void CAT(mx_products, MX_ISA)(int64_t n, float *restrict acc, const float *restrict x, const float *restrict y) {
-  for (int64_t k = 0; k < n; k++) acc[k] += x[k] * y[k];
+/* N taps from t on of all channels. */
+#define TAPS(N)                                                                                                     \
+  for (; t + N <= n; t += N) {                                                                                      \
+    int64_t c = 0;                                                                                                  \
+    for (; c + LANES <= channels; c += LANES) {                                                                     \
+      vec acc[N];                                                                                                   \
+      const float *a[N];                                                                                            \
+      UNROLL for (int k = 0; k < N; k++) acc[k] = AT(sums + (t + k) * channels + c), a[k] = x + at[t + k] + c;      \
+      for (int64_t i = 0; i < places; i++) {                                                                        \
+        vec g = AT(y + i * channels + c);                                                                           \
+        UNROLL for (int k = 0; k < N; k++) acc[k] = FMA(AT(a[k] + i * step), g, acc[k]);                            \
+      }                                                                                                             \
+      UNROLL for (int k = 0; k < N; k++) *(vec *)(sums + (t + k) * channels + c) = acc[k];                          \
+    }                                                                                                               \
+    for (; c < channels; c++)                                                                                       \
+      for (int k = 0; k < N; k++) {                                                                                 \
+        float s = sums[(t + k) * channels + c];                                                                     \
+        for (int64_t i = 0; i < places; i++) s = FMA1(x[i * step + at[t + k] + c], y[i * channels + c], s);         \
+        sums[(t + k) * channels + c] = s;                                                                           \
+      }                                                                                                             \
+  }
+
+/* sums[t * channels + k] += x[i * step + at[t] + k] y[i * channels + k], i rising */
+void CAT(mx_products, MX_ISA)(int64_t places, int64_t channels, int n, const float *x, int64_t step, const int64_t *at, const float *y,
+                              float *sums);
+void CAT(mx_products, MX_ISA)(int64_t places, int64_t channels, int n, const float *x, int64_t step, const int64_t *at, const float *y,
+                              float *sums) {
+  int t = 0;
+  TAPS(9)
+  TAPS(4)
+  TAPS(1)
 }

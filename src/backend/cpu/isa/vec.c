@@ -1,7 +1,8 @@
-/* Rows of floats: softmax, logsumexp, the norms, argmin and argmax; random words. Sums go over fixed lanes, so that loops vectorise
+/* Rows of floats: softmax, logsumexp, the norms; random words. Sums go over fixed lanes, so that loops vectorise
  * and the bits follow n alone. */
 #include "backend/cpu/vec.h"
 
+#include "backend/cpu/args.h"
 #include "backend/cpu/isa/common.h"
 
 enum { LANES = 32 };
@@ -75,32 +76,6 @@ static void norm(int64_t n, const float *x, bool centre, float eps, const float 
   else MX_INDEPENDENT for (i = 0; i < n; i++) o[i] = (x[i] - mean) * scale;
 }
 
-/* The extreme first, then where it is. */
-#define ARG(name, BEFORE)                                                                                                    \
-  static int64_t name(int64_t n, const float *x) {                                                                           \
-    float lane[LANES], best = x[0];                                                                                          \
-    uint32_t nan = 0, nans[LANES] = {0};                                                                                     \
-    int64_t i = 0;                                                                                                           \
-    for (int k = 0; k < LANES; k++) lane[k] = x[0];                                                                          \
-    for (; i + LANES <= n; i += LANES) {                                                                                     \
-      for (int k = 0; k < LANES; k++) nans[k] |= x[i + k] != x[i + k];                                                       \
-      for (int k = 0; k < LANES; k++) lane[k] = x[i + k] BEFORE lane[k] ? x[i + k] : lane[k];                                \
-    }                                                                                                                        \
-    for (; i < n; i++) {                                                                                                     \
-      nan |= x[i] != x[i];                                                                                                   \
-      best = x[i] BEFORE best ? x[i] : best;                                                                                 \
-    }                                                                                                                        \
-    for (int k = 0; k < LANES; k++) {                                                                                        \
-      nan |= nans[k];                                                                                                        \
-      best = lane[k] BEFORE best ? lane[k] : best;                                                                           \
-    }                                                                                                                        \
-    for (i = 0; i < n; i++)                                                                                                  \
-      if (nan ? x[i] != x[i] : x[i] == best) break;                                                                          \
-    return i;                                                                                                                \
-  }
-ARG(argmin, <)
-ARG(argmax, >)
-
 static inline uint32_t rotate(uint32_t x, int r) { return x << r | x >> (32 - r); }
 
 static void threefry(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, int64_t n, uint32_t *restrict lo, uint32_t *restrict hi) {
@@ -133,13 +108,20 @@ EACH_GEMM(DECLARE_GEMM)
 DECLARE_KEYS(32, float)
 DECLARE_KEYS(64, double)
 extern const mx_vec_quant CAT(mx_vec_quant, MX_ISA);
-extern void CAT(mx_taps, MX_ISA)(int64_t, int, const float *const *, const float *const *, float *);
-extern void CAT(mx_products, MX_ISA)(int64_t, float *, const float *, const float *);
-extern const mx_index_fn CAT(mx_index_fns, MX_ISA)[];
+extern const struct mx_arg CAT(mx_args, MX_ISA)[];
+extern void CAT(mx_taps, MX_ISA)(int64_t, int64_t, int, const float *, int64_t, const int64_t *, const float *, float *, int64_t);
+extern void CAT(mx_products, MX_ISA)(int64_t, int64_t, int, const float *, int64_t, const int64_t *, const float *, float *);
+extern void CAT(mx_strip_f32, MX_ISA)(int64_t, int64_t, const mx_strip *, const void *, const void *, void *, int64_t, bool);
+extern void CAT(mx_strip_f64, MX_ISA)(int64_t, int64_t, const mx_strip *, const void *, const void *, void *, int64_t, bool);
+extern const int CAT(mx_panel, MX_ISA);
+extern const mx_packer CAT(mx_packer_f32, MX_ISA), CAT(mx_packer_f16, MX_ISA), CAT(mx_packer_bf16, MX_ISA);
+extern const mx_packer *CAT(mx_packer_pairs, MX_ISA)(void);
 extern const mx_vec CAT(mx_vec, MX_ISA);
 #define GEMM_OF(t) CAT(mx_gemm_##t, MX_ISA)
 const mx_vec CAT(mx_vec, MX_ISA) = {
-    &CAT(mx_vec_quant, MX_ISA), CAT(mx_index_fns, MX_ISA), softmax, logsumexp, norm, argmin, argmax, threefry, GEMM_OF(f32), GEMM_OF(f64), GEMM_OF(f16), GEMM_OF(bf16), GEMM_OF(u8), GEMM_OF(u16),
+    &CAT(mx_vec_quant, MX_ISA), softmax, logsumexp, norm, CAT(mx_args, MX_ISA), threefry, GEMM_OF(f32), GEMM_OF(f64),
+    CAT(mx_strip_f32, MX_ISA), CAT(mx_strip_f64, MX_ISA), &CAT(mx_panel, MX_ISA),
+    &CAT(mx_packer_f32, MX_ISA), &CAT(mx_packer_f16, MX_ISA), &CAT(mx_packer_bf16, MX_ISA), CAT(mx_packer_pairs, MX_ISA), GEMM_OF(f16), GEMM_OF(bf16), GEMM_OF(u8), GEMM_OF(u16),
     GEMM_OF(u32), GEMM_OF(u64), GEMM_OF(bool), {{GEMM_OF(u8u8), GEMM_OF(u8i8)}, {GEMM_OF(i8u8), GEMM_OF(i8i8)}}, CAT(mx_sort_u32, MX_ISA), CAT(mx_sort_u64, MX_ISA),
     CAT(mx_select_u32, MX_ISA), CAT(mx_select_u64, MX_ISA), CAT(mx_keys_float, MX_ISA), CAT(mx_values_float, MX_ISA),
     CAT(mx_keys_double, MX_ISA), CAT(mx_values_double, MX_ISA),

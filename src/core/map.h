@@ -1,6 +1,6 @@
-/* The table behind both kinds of map: entries in order of insertion, found by hash. Nothing is ever removed. */
-#ifndef MX_CAPI_MAP_H
-#define MX_CAPI_MAP_H
+/* Maps from strings to pointers: entries in order of insertion, found by hash. Nothing is ever removed. */
+#ifndef MX_CORE_MAP_H
+#define MX_CORE_MAP_H
 
 #include <stdint.h>
 

@@ -1,0 +1,37 @@
+/* The micro-kernels for one type T, and blocks of rows of a by packed panels of b. */
+typedef T NAME(vec) __attribute__((vector_size(VECTOR), aligned(sizeof(T)), may_alias));
+enum { NAME(LANES) = VECTOR / sizeof(T), NAME(NR) = NV * VECTOR / sizeof(T), NAME(KC) = 256, NAME(NC) = 4096 / sizeof(T), NAME(MC) = 20 * MR };
+
+/* One for every number of rows and vectors. */
+#define V 1
+#include "backend/cpu/isa/gemm_micros.inc.h"
+#undef V
+#define V 2
+#include "backend/cpu/isa/gemm_micros.inc.h"
+#undef V
+typedef void (*NAME(micro_fn))(const mx_strip *s, const T *a, const T *b, T *c, int64_t ldc, bool add);
+#define MICROS(R) {MICRO(R, 1), MICRO(R, 2)},
+static const NAME(micro_fn) NAME(micros)[MR][NV] = {EACH_ROWS(MICROS)};
+#undef MICROS
+
+/* A panel of a (ni, np) times packed panels of b, into c. */
+static void NAME(panels)(int64_t ni, int64_t nj, int64_t np, const T *a, int64_t rs, bool rows, const T *panel_b, T *c, int64_t ldc,
+                         bool add) {
+  enum { NR = NAME(NR) };
+  const int64_t at = 0;
+  const mx_strip strip = {rows ? rs : 1, rows ? 1 : MR, np, 1, &at};
+  for (int64_t j = 0; j < nj; j += NR) {
+    int64_t width = nj - j < NR ? nj - j : NR;
+    int vectors = width > NAME(LANES) ? 2 : 1;
+    bool whole = width == vectors * NAME(LANES);
+    for (int64_t i = 0; i < ni; i += MR) {
+      int64_t height = ni - i < MR ? ni - i : MR;
+      const T *pa = rows ? a + i * rs : a + i * np;
+      T *o = c + i * ldc + j, edge[MR * NR];
+      NAME(micros)[height - 1][vectors - 1](&strip, pa, panel_b + j * np, whole ? o : edge, whole ? ldc : NR, whole && add);
+      if (whole) continue;
+      for (int64_t r = 0; r < height; r++)
+        for (int64_t q = 0; q < width; q++) o[r * ldc + q] = add ? (T)(o[r * ldc + q] + edge[r * NR + q]) : edge[r * NR + q];
+    }
+  }
+}

@@ -1,0 +1,149 @@
+/* Large products: b is packed once by all threads, then tiles of the result are made, each reading rows of a that it copies to where they share
+ * no lines of the cache. What is added to the product is added tile by tile. Tiles and parts follow the shape alone. */
+#include "backend/cpu/product.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "backend/cpu/rows.h"
+#include "backend/cpu/scratch.h"
+#include "backend/cpu/vec.h"
+#include "core/error.h"
+#include "core/parallel.h"
+
+enum {
+  PANELS = 1 << 24,          /* bytes of b that are packed at a time */
+  COLUMNS = 256,             /* of b, that are packed by one item */
+  ITEMS = 24,                /* that the pool should have */
+  TILE_M = 112, TILE_N = 512
+};
+
+typedef struct packed_job {
+  const mx_product *p;
+  const mx_packer *kernel;
+  int64_t item;              /* of the factors and the result, in bytes */
+  double pack_alpha, round_alpha;
+  char *panels;              /* of `columns` columns from `first` on, filled up to whole panels: for each part of k */
+  int64_t first, columns, padded;
+  int64_t tm, tn, tiles_n;
+  _Atomic int rc;
+} packed_job;
+
+static mx_matrix part(const packed_job *j, const mx_matrix *x, int64_t row, int64_t column) {
+  return (mx_matrix){(const char *)x->data + (row * x->rs + column * x->cs) * j->item, x->rs, x->cs};
+}
+
+/* Where the panels of part p0 of k begin at a column of `first` on. */
+static char *panel(const packed_job *j, int64_t p0, int64_t np, int64_t column) {
+  int64_t even = j->kernel->item == 2 ? np + np % 2 : np;
+  return j->panels + (p0 * j->padded + column * even) * j->kernel->item;
+}
+
+/* Items: (part of k, columns). */
+static void pack_range(void *ctx, int64_t begin, int64_t end) {
+  packed_job *j = ctx;
+  const mx_product *p = j->p;
+  const int64_t depth = j->kernel->depth, each = (j->columns + COLUMNS - 1) / COLUMNS;
+  void *scratch = mx_scratch((size_t)j->kernel->scratch);
+  if (!scratch) {
+    j->rc = MX_EMEMORY;
+    return;
+  }
+  for (int64_t i = begin; i < end; i++) {
+    int64_t p0 = i / each * depth, np = p->k - p0 < depth ? p->k - p0 : depth, n0 = i % each * COLUMNS;
+    mx_matrix b = part(j, &p->b, p0, j->first + n0);
+    j->kernel->pack(j->columns - n0 < COLUMNS ? j->columns - n0 : COLUMNS, np, j->pack_alpha, &b, panel(j, p0, np, n0), scratch);
+  }
+  mx_scratch_free(scratch);
+}
+
+void mx_product_round(mx_dtype t, int64_t m, int64_t n, double alpha, float *sums, double beta, const mx_matrix *c, void *out, int64_t ldo,
+                      float *row) {
+  const int64_t item = (int64_t)mx_dtype_sizes[t];
+  for (int64_t r = 0; r < m; r++, sums += n) {
+    if (alpha != 1)
+      for (int64_t q = 0; q < n; q++) sums[q] *= (float)alpha;
+    if (c->data) {
+      mx_load_f32(t, (const char *)c->data + r * c->rs * item, c->cs, n, row);
+      for (int64_t q = 0; q < n; q++) sums[q] += (float)beta * row[q];
+    }
+    mx_store_f32(t, sums, n, (char *)out + r * ldo * item);
+  }
+}
+
+void mx_product_start(int64_t m, int64_t n, double beta, const mx_matrix *c, float *out, int64_t ldo) {
+  for (int64_t r = 0; r < m; r++, out += ldo) {
+    mx_load_f32(MX_F32, (const float *)c->data + r * c->rs, c->cs, n, out);
+    for (int64_t q = 0; beta != 1 && q < n; q++) out[q] *= (float)beta;
+  }
+}
+
+static void tile_range(void *ctx, int64_t begin, int64_t end) {
+  packed_job *j = ctx;
+  const mx_product *p = j->p;
+  const mx_packer *kernel = j->kernel;
+  const bool round = j->item == 2;
+  int64_t bytes = kernel->scratch_row * j->tm + kernel->scratch;
+  char *scratch = mx_scratch((size_t)(bytes + (round ? (j->tm + 1) * j->tn * 4 : 0)));
+  if (!scratch) {
+    j->rc = MX_EMEMORY;
+    return;
+  }
+  for (int64_t i = begin; i < end; i++) {
+    int64_t m0 = i / j->tiles_n * j->tm, n0 = i % j->tiles_n * j->tn;
+    int64_t m = p->m - m0 < j->tm ? p->m - m0 : j->tm, n = j->columns - n0 < j->tn ? j->columns - n0 : j->tn;
+    char *out = (char *)p->out + (m0 * p->n + j->first + n0) * j->item;
+    float *sums = (float *)(void *)(round ? scratch + bytes : out);
+    mx_matrix c = p->c;
+    if (c.data) c = part(j, &p->c, m0, j->first + n0);
+    if (c.data && !round) mx_product_start(m, n, p->beta, &c, sums, p->n);
+    for (int64_t p0 = 0; p0 < p->k; p0 += kernel->depth) {
+      int64_t np = p->k - p0 < kernel->depth ? p->k - p0 : kernel->depth;
+      mx_matrix a = part(j, &p->a, m0, p0);
+      kernel->tile(m, n, np, &a, panel(j, p0, np, n0), sums, round ? n : p->n, p0 > 0 || (c.data && !round), scratch);
+    }
+    if (round) mx_product_round(p->t, m, n, j->round_alpha, sums, p->beta, &c, out, p->n, sums + j->tm * j->tn);
+  }
+  mx_scratch_free(scratch);
+}
+
+static const mx_packer *kernel_of(mx_dtype t) {
+  const mx_vec *v = mx_vec_now();
+  switch (t) {
+    case MX_F32: return v->packed_f32;
+    case MX_F16: return v->packed_f16;
+    case MX_BF16: return v->packed_pairs() ? v->packed_pairs() : v->packed_bf16;
+    default: return NULL;
+  }
+}
+
+bool mx_product_is_large(const mx_product *p) {
+  return kernel_of(p->t) && p->m >= 32 && p->n >= 32 && p->k >= 16 && (double)p->m * (double)p->n * (double)p->k >= 0x1p22;
+}
+
+int mx_product_packed(const mx_product *p) {
+  packed_job j = {.p = p, .kernel = kernel_of(p->t), .item = (int64_t)mx_dtype_sizes[p->t]};
+  const mx_packer *kernel = j.kernel;
+  j.pack_alpha = j.item == 4 ? p->alpha : 1;
+  j.round_alpha = j.item == 4 ? 1 : p->alpha;
+  const int64_t width = kernel->width, k = p->k + p->k % 2;
+  int64_t most = PANELS / (k * kernel->item) / TILE_N * TILE_N;
+  if (most < TILE_N) most = TILE_N;
+  int64_t chunk = p->n < most ? p->n : most, height = kernel->height;
+  j.tm = TILE_M / height * height;
+  j.tn = TILE_N;
+  while ((p->m + j.tm - 1) / j.tm * ((chunk + j.tn - 1) / j.tn) < ITEMS && (j.tn > 128 || j.tm > 2 * height)) {
+    if (j.tn > 128) j.tn /= 2;
+    else j.tm = (j.tm / 2 + height - 1) / height * height;
+  }
+  if (!(j.panels = mx_scratch((size_t)(k * ((chunk + width - 1) / width * width) * kernel->item)))) return MX_EMEMORY;
+  for (j.first = 0; j.first < p->n && !j.rc; j.first += chunk) {
+    j.columns = p->n - j.first < chunk ? p->n - j.first : chunk;
+    j.padded = (j.columns + width - 1) / width * width;
+    j.tiles_n = (j.columns + j.tn - 1) / j.tn;
+    mx_parallel((p->k + kernel->depth - 1) / kernel->depth * ((j.columns + COLUMNS - 1) / COLUMNS), 1, pack_range, &j);
+    if (!j.rc) mx_parallel((p->m + j.tm - 1) / j.tm * j.tiles_n, 1, tile_range, &j);
+  }
+  mx_scratch_free(j.panels);
+  return j.rc;
+}

@@ -1,0 +1,27 @@
+/* Large products of matrices, shared by all threads. */
+#ifndef MX_CPU_PRODUCT_H
+#define MX_CPU_PRODUCT_H
+
+#include "backend/cpu/gemm.h"
+
+/* out (m, n), row-contiguous of type t = alpha a b + beta c; c.data NULL: nothing. t: f32, f16 or bf16, as are a, b and c. */
+typedef struct mx_product {
+  mx_dtype t;
+  int64_t m, n, k;
+  mx_matrix a, b, c;
+  double alpha, beta;
+  void *out;
+} mx_product;
+
+/* Whether it is one for mx_product_packed: large enough to be packed, of such a type. */
+bool mx_product_is_large(const mx_product *p);
+/* 0, or MX_EMEMORY without a message. */
+int mx_product_packed(const mx_product *p);
+
+/* out (m, n), rows ldo apart, of type t from sums, rows of n floats: alpha sums + beta c; c.data NULL: nothing. row: room for n floats. */
+void mx_product_round(mx_dtype t, int64_t m, int64_t n, double alpha, float *sums, double beta, const mx_matrix *c, void *out, int64_t ldo,
+                      float *row);
+/* out = beta c, of floats. */
+void mx_product_start(int64_t m, int64_t n, double beta, const mx_matrix *c, float *out, int64_t ldo);
+
+#endif

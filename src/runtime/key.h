@@ -1,0 +1,33 @@
+/* Keys: what decides the code of a plan, in words. */
+#ifndef MX_RUNTIME_KEY_H
+#define MX_RUNTIME_KEY_H
+
+#include "runtime/plan.h"
+
+enum { MX_PIECE = 1024 /* nodes planned together */, MX_SHAPE_ONE = 1 /* of a class: shapes of one element */ };
+
+/* There is one, reused, under the graph lock. */
+typedef struct mx_key {
+  uint32_t *w;
+  int n, cap;
+  bool alone;                  /* every op stands alone: its values are to be seen */
+  int nnode;
+  uint8_t held[MX_PIECE];      /* someone outside needs node i */
+  uint32_t class_of[MX_PIECE]; /* the number of the shape of an element-wise op or a reduction; 0: another op */
+} mx_key;
+
+/* A key for the next piece. Its nodes come one after the other: each gets its number, so do leaves when they are read first (they are pushed
+ * on the piece). mark: of this piece alone; who has it as its walk_mark has its number. */
+void mx_key_begin(mx_key *k, bool alone);
+int mx_key_node(mx_key *k, mx_piece *p, mx_array *n, uint32_t mark);
+/* The piece is whole. keep: nodes that a trace may need are held. */
+void mx_key_end(mx_key *k, mx_array *const *node, bool keep);
+uint64_t mx_key_hash(const mx_key *k);
+
+static inline uint32_t mx_axes_mask(const mx_array *n) {
+  uint32_t m = 0;
+  for (int i = 0; i < n->np; i++) m |= 1u << n->p[i];
+  return m;
+}
+
+#endif

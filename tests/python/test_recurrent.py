@@ -1,0 +1,91 @@
+"""The LSTM's own gradient against that of the steps written out; golden values of the forward pass: test_nn_golden.py."""
+
+import mlx.core as mx
+import mlx.nn as nn
+import pytest
+from mlx.utils import tree_flatten
+
+H, D = 6, 7
+
+
+def written_out(p, x, h, c):
+    x = mx.addmm(p["bias"], x, p["Wx"].T) if "bias" in p else x @ p["Wx"].T
+    hs, cs = [], []
+    for t in range(x.shape[-2]):
+        z = x[..., t, :] if h is None else mx.addmm(x[..., t, :], h, p["Wh"].T)
+        i, f, g, o = mx.split(z, 4, axis=-1)
+        new = mx.sigmoid(i) * mx.tanh(g)
+        c = new if c is None else mx.sigmoid(f) * c + new
+        h = mx.sigmoid(o) * mx.tanh(c)
+        hs.append(h)
+        cs.append(c)
+    return mx.stack(hs, axis=-2), mx.stack(cs, axis=-2)
+
+
+def case(shape, hidden, cell, bias=True):
+    """The layer as a function of its parameters, its arguments, and a loss over such a function."""
+    mx.random.seed(2)
+    layer = nn.LSTM(D, H, bias=bias)
+    state = shape[:-2] + (H,)
+    given = [mx.random.normal(state) for yes in (hidden, cell) if yes]
+    weights = [mx.random.normal(shape[:-1] + (H,)) for _ in range(2)]
+
+    def own(p, x, h, c):
+        layer.update(p)
+        return layer(x, h, c)
+
+    def loss(f):
+        def of(p, x, *rest):
+            rest = list(rest)
+            h, c = (rest.pop(0) if yes else None for yes in (hidden, cell))
+            return sum((w * y).sum() for w, y in zip(weights, f(p, x, h, c)))
+
+        return of
+
+    return own, loss, [dict(layer.parameters()), mx.random.normal(shape), *given]
+
+
+def close(a, b):
+    a, b = tree_flatten(a), tree_flatten(b)
+    assert [name for name, _ in a] == [name for name, _ in b]
+    for (name, x), (_, y) in zip(a, b):
+        assert x.shape == y.shape and x.dtype == y.dtype and mx.allclose(x, y, rtol=1e-4, atol=1e-5), name
+
+
+@pytest.mark.parametrize("how", [lambda f: f, mx.compile], ids=["eager", "compiled"])
+@pytest.mark.parametrize("hidden", [False, True], ids=["", "hidden"])
+@pytest.mark.parametrize("cell", [False, True], ids=["", "cell"])
+@pytest.mark.parametrize("shape", [(5, D), (3, 5, D), (3, 1, D), (2, 3, 4, D)], ids=str)
+def test_gradient_of_an_lstm(shape, hidden, cell, how):
+    own, loss, args = case(shape, hidden, cell, bias=len(shape) != 4)
+    argnums = list(range(len(args)))
+    got, want = (how(mx.grad(loss(f), argnums=argnums))(*args) for f in (own, written_out))
+    close(got, want)
+
+
+@pytest.mark.parametrize("hidden", [False, True], ids=["", "hidden"])
+def test_gradient_of_the_gradient_of_an_lstm(hidden):
+    own, loss, args = case((3, 5, D), hidden, False)
+
+    def norm(f):
+        return lambda x: sum(g.square().sum() for _, g in tree_flatten(mx.grad(loss(f), argnums=[0, 1])(args[0], x, *args[2:])))
+
+    close([mx.grad(norm(own))(args[1])], [mx.grad(norm(written_out))(args[1])])
+
+
+def test_tangents_and_batches_of_an_lstm():
+    own, loss, args = case((3, 5, D), True, True)
+    p, x, h, c = args
+    for f in (own, written_out):
+        out, tangent = mx.jvp(lambda x: f(p, x, h, c)[0], [x], [mx.ones_like(x)])
+        batched = mx.vmap(lambda x, h, c: f(p, x, h, c)[0])(x, h, c)
+        if f is own:
+            kept = [*out, *tangent, batched]
+    close(kept, [*out, *tangent, batched])
+
+
+def test_a_state_that_is_broadcast():
+    own, loss, args = case((3, 5, D), True, False)
+    args[2] = args[2][0]  # (H,) for all of the batch
+    got, want = (mx.grad(loss(f), argnums=[0, 1, 2])(*args) for f in (own, written_out))
+    close(got, want)
