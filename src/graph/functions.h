@@ -414,6 +414,8 @@ mx_array *mx_fast_cross_entropy(mx_scope *s, mx_array *logits, mx_array *targets
 /* The gated delta rule: results and the last state. */
 int mx_fast_gated_delta_update(mx_scope *s, mx_list *out, mx_array *q, mx_array *k, mx_array *v, mx_array *gamma, mx_array *beta,
                                mx_array *initial_state, mx_array *mask);
+/* The weights of attention (B, M, N / M * T, S) of q (B, N, T, D), k (B, M, S, D), [mask (B, N, T, S)], [sinks (B, N)]. */
+mx_array *mx_attention_weights(mx_scope *s, mx_array *q, mx_array *k, double scale, bool causal, mx_array *mask, mx_array *sinks);
 mx_array *mx_fast_scaled_dot_product_attention(mx_scope *s, mx_array *queries, mx_array *keys, mx_array *values, float scale,
                                                const char *mask_mode, mx_array *mask_arr, mx_array *sinks);
 

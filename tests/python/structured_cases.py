@@ -301,6 +301,7 @@ WITHOUT_CASE = {
     "to_fp8": "test_quantized.py",
     "from_fp8": "test_quantized.py",
     "primitive": "test_custom_primitive.py",
+    **{op: "not in float64: test_attention.py" for op in ("attention", "attention_vjp")},
     **{op: "test_linalg.py" for op in (
         "inverse", "solve", "solve_triangular", "cholesky", "det", "slogdet", "lu_factor", "qr", "svd", "svdvals", "eigh", "eigvalsh",
         "eig", "eigvals", "lstsq", "expm")},
@@ -330,6 +331,8 @@ OTHERS = {
     "eigvalsh": on_cpu("eigvalsh"), "eig": on_cpu("eig"), "eigvals": on_cpu("eigvals"),
     "solve": lambda x: mx.linalg.solve(x + 4 * like_eye(x), x, stream=mx.cpu),
     "rfft": lambda x: mx.fft.rfft(x), "irfft": lambda x: mx.fft.irfft(mx.fft.rfft(x)), "from_fp8": lambda x: mx.from_fp8(mx.to_fp8(x)),
+    "attention": lambda x: mx.fast.scaled_dot_product_attention(x[None, None], x[None, None], x[None, None], scale=0.5, mask="causal"),
+    "attention_vjp": mx.grad(lambda x: mx.fast.scaled_dot_product_attention(x[None, None], x[None, None], x[None, None], scale=0.5).sum()),
     "to_fp8": mx.to_fp8, "quantize": lambda x: mx.quantize(mx.tile(x, (1, 16)), group_size=32, bits=4),
     "random_loggamma": lambda x: mx.random.gamma(x * x + 1, key=mx.random.key(1)),
     "loggamma_grad": mx.grad(lambda x: mx.random.gamma(x * x + 1, key=mx.random.key(1)).sum()),

@@ -50,6 +50,11 @@ typedef struct mx_vec {
   /* o may be x */
   void (*softmax)(int64_t n, const float *x, float *o);
   float (*logsumexp)(int64_t n, const float *x);
+  float (*largest)(int64_t n, const float *x); /* NaN is passed over; -inf for n = 0 */
+  /* o = exp(x - m), m at least about the largest; their sum. o may be x */
+  float (*exp_sum)(int64_t n, const float *x, float m, float *o);
+  /* o = p (x - r) k; o may be x */
+  void (*softmax_vjp)(int64_t n, const float *p, const float *x, float r, float k, float *o);
   /* (x - mean) / sqrt(variance + eps) * w + b; centre false: mean is taken as 0; w, b may be NULL; o may be x */
   void (*norm)(int64_t n, const float *x, bool centre, float eps, const float *w, const float *b, float *o);
   const struct mx_arg *args; /* by compute type (args.h) */

@@ -26,8 +26,8 @@ static inline float join(float *lane) {
 
 static inline float exp_of(float x) { return mx_exp_core_f32(x < -104 ? -104 : x); } /* x <= 0 or NaN */
 
-static void softmax(int64_t n, const float *x, float *o) {
-  float lane[LANES] = {0}, m = max_of(n, x), s = 0;
+static float exp_sum(int64_t n, const float *x, float m, float *o) {
+  float lane[LANES] = {0}, s = 0;
   int64_t i = 0;
   for (; i + LANES <= n; i += LANES) {
     float e[LANES];
@@ -36,8 +36,16 @@ static void softmax(int64_t n, const float *x, float *o) {
     for (int k = 0; k < LANES; k++) o[i + k] = e[k];
   }
   for (; i < n; i++) s += o[i] = exp_of(x[i] - m);
-  s = 1 / (s + join(lane));
-  for (i = 0; i < n; i++) o[i] *= s;
+  return s + join(lane);
+}
+
+static void softmax(int64_t n, const float *x, float *o) {
+  float s = 1 / exp_sum(n, x, max_of(n, x), o);
+  for (int64_t i = 0; i < n; i++) o[i] *= s;
+}
+
+static void softmax_vjp(int64_t n, const float *p, const float *x, float r, float k, float *o) {
+  MX_INDEPENDENT for (int64_t i = 0; i < n; i++) o[i] = p[i] * (x[i] - r) * k;
 }
 
 static float logsumexp(int64_t n, const float *x) {
@@ -119,7 +127,7 @@ extern const mx_packer *CAT(mx_packer_pairs, MX_ISA)(void);
 extern const mx_vec CAT(mx_vec, MX_ISA);
 #define GEMM_OF(t) CAT(mx_gemm_##t, MX_ISA)
 const mx_vec CAT(mx_vec, MX_ISA) = {
-    &CAT(mx_vec_quant, MX_ISA), softmax, logsumexp, norm, CAT(mx_args, MX_ISA), threefry, GEMM_OF(f32), GEMM_OF(f64),
+    &CAT(mx_vec_quant, MX_ISA), softmax, logsumexp, max_of, exp_sum, softmax_vjp, norm, CAT(mx_args, MX_ISA), threefry, GEMM_OF(f32), GEMM_OF(f64),
     CAT(mx_strip_f32, MX_ISA), CAT(mx_strip_f64, MX_ISA), &CAT(mx_panel, MX_ISA),
     &CAT(mx_packer_f32, MX_ISA), &CAT(mx_packer_f16, MX_ISA), &CAT(mx_packer_bf16, MX_ISA), CAT(mx_packer_pairs, MX_ISA), GEMM_OF(f16), GEMM_OF(bf16), GEMM_OF(u8), GEMM_OF(u16),
     GEMM_OF(u32), GEMM_OF(u64), GEMM_OF(bool), {{GEMM_OF(u8u8), GEMM_OF(u8i8)}, {GEMM_OF(i8u8), GEMM_OF(i8i8)}}, CAT(mx_sort_u32, MX_ISA), CAT(mx_sort_u64, MX_ISA),
