@@ -114,6 +114,85 @@ mlx_nn_module mlx_nn_sinusoidal_new(int dims, double min_freq, double max_freq, 
 }
 mlx_nn_module mlx_nn_alibi_new(void) { return made(mx_alibi_layer()); }
 
+mlx_nn_module mlx_nn_prelu_new(int num_parameters, double init) { return made(mx_prelu_layer(num_parameters, init)); }
+
+/* ---- transformers ---- */
+
+enum kind { ENCODER_LAYER, DECODER_LAYER, ENCODER, DECODER, BOTH };
+
+static mlx_nn_module transformer(enum kind kind, int n, int decoders, mx_transformer_settings t, mlx_nn_unary activation) {
+  mlx_nn_module function = {NULL}, res;
+  if (activation) {
+    function = mlx_nn_function_new(activation);
+    if (!function.ctx) return function;
+    t.activation = mx_module_of(function);
+  }
+  mx_module *m = kind == ENCODER_LAYER   ? mx_encoder_layer_layer(&t)
+                 : kind == DECODER_LAYER ? mx_decoder_layer_layer(&t)
+                 : kind == ENCODER       ? mx_encoder_layer_stack(n, &t)
+                 : kind == DECODER       ? mx_decoder_layer_stack(n, &t)
+                                         : mx_transformer_layer(n, decoders, &t);
+  res = made(m);
+  mlx_nn_module_free(function);
+  return res;
+}
+#define SETTINGS ((mx_transformer_settings){dims, num_heads, mlp_dims, dropout, NULL, norm_first, causal})
+
+mlx_nn_module mlx_nn_transformer_encoder_layer_new(int dims, int num_heads, int mlp_dims, double dropout, mlx_nn_unary activation,
+                                                   bool norm_first, bool causal) {
+  return transformer(ENCODER_LAYER, 0, 0, SETTINGS, activation);
+}
+mlx_nn_module mlx_nn_transformer_decoder_layer_new(int dims, int num_heads, int mlp_dims, double dropout, mlx_nn_unary activation,
+                                                   bool norm_first, bool causal) {
+  return transformer(DECODER_LAYER, 0, 0, SETTINGS, activation);
+}
+mlx_nn_module mlx_nn_transformer_encoder_new(int num_layers, int dims, int num_heads, int mlp_dims, double dropout, mlx_nn_unary activation,
+                                             bool norm_first, bool causal) {
+  return transformer(ENCODER, num_layers, 0, SETTINGS, activation);
+}
+mlx_nn_module mlx_nn_transformer_decoder_new(int num_layers, int dims, int num_heads, int mlp_dims, double dropout, mlx_nn_unary activation,
+                                             bool norm_first, bool causal) {
+  return transformer(DECODER, num_layers, 0, SETTINGS, activation);
+}
+mlx_nn_module mlx_nn_transformer_new(int dims, int num_heads, int num_encoder_layers, int num_decoder_layers, int mlp_dims, double dropout,
+                                     mlx_nn_unary activation, bool norm_first, bool causal) {
+  return transformer(BOTH, num_encoder_layers, num_decoder_layers, SETTINGS, activation);
+}
+
+/* ---- resizing, bags, weights made of others ---- */
+
+mlx_nn_module mlx_nn_upsample_new(const double *scale, size_t scale_num, const char *mode, bool align_corners, bool antialias) {
+  if (!scale || !mode) return refused("nn_upsample");
+  return made(mx_upsample_layer(scale_num > 3 ? 4 : (int)scale_num, scale, mode, align_corners, antialias));
+}
+
+static mlx_nn_module adaptive(bool mean, int dims, const int *size) {
+  if (!size) return refused("nn_adaptive_pool");
+  if (dims >= 1 && dims <= 3) return made(mx_adaptive_layer(mean, dims, size));
+  MX_REFUSE(MX_EVALUE, "[nn_adaptive_pool] %d spatial axes given, expected 1 to 3", dims);
+  return (mlx_nn_module){NULL};
+}
+mlx_nn_module mlx_nn_adaptive_avg_pool_new(int dims, const int *output_size) { return adaptive(true, dims, output_size); }
+mlx_nn_module mlx_nn_adaptive_max_pool_new(int dims, const int *output_size) { return adaptive(false, dims, output_size); }
+mlx_nn_module mlx_nn_pixel_shuffle_new(int factor) { return made(mx_shuffle_layer(false, factor)); }
+mlx_nn_module mlx_nn_pixel_unshuffle_new(int factor) { return made(mx_shuffle_layer(true, factor)); }
+mlx_nn_module mlx_nn_embedding_bag_new(int num_embeddings, int dims, const char *mode) {
+  return mode ? made(mx_embedding_bag_layer(num_embeddings, dims, mode)) : refused("nn_embedding_bag");
+}
+
+mlx_nn_module mlx_nn_weight_norm_new(mlx_nn_module layer, int axis) {
+  mx_module *m;
+  mlx_nn_module res = made(mx_need_module(&m, layer, "nn_weight_norm") ? NULL : mx_weight_norm_layer(m, axis));
+  mlx_nn_module_free(layer);
+  return res;
+}
+mlx_nn_module mlx_nn_spectral_norm_new(mlx_nn_module layer, int iterations, double eps) {
+  mx_module *m;
+  mlx_nn_module res = made(mx_need_module(&m, layer, "nn_spectral_norm") ? NULL : mx_spectral_norm_layer(m, iterations, eps));
+  mlx_nn_module_free(layer);
+  return res;
+}
+
 /* ---- as text ---- */
 
 static int give_text(mlx_string *res, mlx_nn_module module, char *(*text)(mx_module *m), const char *tag) {

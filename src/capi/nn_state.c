@@ -235,3 +235,52 @@ int mlx_nn_module_evaluate(const mlx_nn_module module) {
   mx_list_clear(&all);
   return MX_STATUS(rc);
 }
+
+/* ---- training ---- */
+
+typedef struct mixing {
+  mlx_map_string_to_array into;
+  double k;
+} mixing;
+
+typedef mx_array *mixer(mx_scope *s, mx_array *old, mx_array *value, double k); /* old may be NULL */
+
+static int mix(const mixing *x, const char *key, mx_array *value, mixer *f) {
+  mlx_array old = {NULL};
+  int got = mlx_map_string_to_array_get(&old, x->into, key);
+  if (got == 1) return mx_error_kind();
+  mx_scope s;
+  mx_scope_begin(&s, mx_default_stream());
+  mx_array *a = mx_scope_result(&s, f(&s, mx_array_of(old), value, x->k));
+  mlx_array_free(old);
+  if (!a) return mx_error_kind();
+  int rc = mlx_map_string_to_array_insert(x->into, key, (mlx_array){&a}) ? mx_error_kind() : 0;
+  mx_release(a);
+  return rc;
+}
+
+static mx_array *averaged(mx_scope *s, mx_array *old, mx_array *value, double k) {
+  return old && mx_is_inexact(value->dtype) ? mx_nn_moving_average(s, old, value, k) : value;
+}
+static int average_one(void *to, const char *key, mx_array *value) { return mix(to, key, value, averaged); }
+
+static mx_array *added(mx_scope *s, mx_array *old, mx_array *value, double k) {
+  if (value->dtype == MX_F16 || value->dtype == MX_BF16) value = mx_astype(s, value, MX_F32);
+  if (k != 1) value = mx_times(s, value, k);
+  return old ? mx_add(s, old, value) : value;
+}
+static int add_one(void *to, const char *key, mx_array *value) { return mix(to, key, value, added); }
+
+static int mix_all(mlx_map_string_to_array into, mlx_map_string_to_array values, double k, entry_fun *one, const char *tag) {
+  if (!into.ctx || !values.ctx) return mx_fail(MX_EVALUE, "[%s] empty map given, expected one", tag);
+  return each_entry(values, one, &(mixing){into, k});
+}
+
+int mlx_nn_update_average(const mlx_map_string_to_array average, const mlx_map_string_to_array values, double decay) {
+  if (!(decay >= 0 && decay <= 1)) return MX_REFUSE(MX_EVALUE, "[nn_update_average] The decay %g is not in [0, 1]", decay);
+  return MX_STATUS(mix_all(average, values, decay, average_one, "nn_update_average"));
+}
+
+int mlx_nn_accumulate(const mlx_map_string_to_array total, const mlx_map_string_to_array gradients, double scale) {
+  return MX_STATUS(mix_all(total, gradients, scale, add_one, "nn_accumulate"));
+}

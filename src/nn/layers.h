@@ -32,6 +32,28 @@ mx_module *mx_rope_layer(int dims, bool traditional, double base, double scale);
 mx_module *mx_sinusoidal_layer(int dims, double min_freq, double max_freq, double scale, bool cos_first, bool full_turns);
 mx_module *mx_alibi_layer(void);
 
+/* layers_transformer.c */
+typedef struct mx_transformer_settings {
+  int dims, num_heads, mlp_dims; /* mlp_dims 0: four times dims */
+  double dropout;
+  mx_module *activation; /* borrowed; NULL: relu */
+  bool norm_first, causal;
+} mx_transformer_settings;
+mx_module *mx_encoder_layer_layer(const mx_transformer_settings *t);
+mx_module *mx_decoder_layer_layer(const mx_transformer_settings *t);
+mx_module *mx_encoder_layer_stack(int n, const mx_transformer_settings *t);
+mx_module *mx_decoder_layer_stack(int n, const mx_transformer_settings *t);
+mx_module *mx_transformer_layer(int encoders, int decoders, const mx_transformer_settings *t);
+
+/* layers_more.c */
+mx_module *mx_prelu_layer(int num_parameters, double init);
+mx_module *mx_upsample_layer(int n, const double *scale, const char *mode, bool align_corners, bool antialias);
+mx_module *mx_adaptive_layer(bool mean, int k, const int *size);
+mx_module *mx_shuffle_layer(bool inverse, int factor);
+mx_module *mx_embedding_bag_layer(int num_embeddings, int dims, const char *mode);
+mx_module *mx_weight_norm_layer(mx_module *inner, int axis); /* inner: borrowed, loses its weight */
+mx_module *mx_spectral_norm_layer(mx_module *inner, int iterations, double eps);
+
 /* layers_recurrent.c */
 mx_module *mx_rnn_layer(int input_size, int hidden_size, bool bias);
 mx_module *mx_gru_layer(int input_size, int hidden_size, bool bias);

@@ -157,6 +157,16 @@ mx_array *mx_module_array(mx_module *m, const char *path) {
   return m ? m->members[i].array : NULL;
 }
 
+mx_array *mx_module_take(mx_module *m, const char *name) {
+  for (int i = 0; i < m->n; i++)
+    if (!strcmp(m->members[i].name, name)) {
+      mx_array *a = m->members[i].array;
+      m->members[i].array = NULL;
+      return a;
+    }
+  return NULL;
+}
+
 int mx_module_replace(mx_module *m, const char *path, mx_array *a) {
   int i;
   m = find(m, path, &i);
@@ -213,11 +223,12 @@ int mx_module_call(mx_module *m, int n, mx_array *const *in, mx_list *out) {
   return rc;
 }
 
-mx_array *mx_module_call1(mx_module *m, mx_scope *s, mx_array *x) {
-  if (!x || s->rc) return NULL;
+mx_array *mx_module_calln(mx_module *m, mx_scope *s, int n, mx_array *const *in) {
+  if (s->rc || !in[0]) return NULL;
   if (!m) return mx_scope_fail(s, MX_EVALUE, "[module] a layer that this one is made of is missing");
+  while (n > 1 && !in[n - 1]) n--;
   mx_list out = {0};
-  int rc = mx_module_call(m, 1, &x, &out);
+  int rc = mx_module_call(m, n, in, &out);
   mx_array *y = NULL;
   if (!rc && out.n < 1) rc = mx_fail(MX_EVALUE, "[%s] gave no result", mx_module_type(m));
   if (rc)
@@ -227,3 +238,5 @@ mx_array *mx_module_call1(mx_module *m, mx_scope *s, mx_array *x) {
   mx_list_clear(&out);
   return y;
 }
+
+mx_array *mx_module_call1(mx_module *m, mx_scope *s, mx_array *x) { return mx_module_calln(m, s, 1, &x); }

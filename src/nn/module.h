@@ -25,7 +25,7 @@ typedef struct mx_layer {
 
 typedef struct mx_member {
   char *name;
-  mx_array *array;   /* one of both */
+  mx_array *array;   /* one of both, or none */
   mx_module *module;
   bool frozen;       /* left out of the trainable parameters */
   bool pinned;       /* frozen for good: running statistics */
@@ -64,6 +64,8 @@ int mx_module_set_forward(mx_module *m, mx_forward *forward, void *payload, void
 int mx_module_set_array(mx_module *m, const char *name, mx_array *a);
 /* The same for a module; takes the reference to child, also when it fails. */
 int mx_module_add(mx_module *m, const char *name, mx_module *child);
+/* Takes the array of m's own member out, which is empty then: neither kind. NULL when there is none. */
+mx_array *mx_module_take(mx_module *m, const char *name);
 /* What is at a path, borrowed: NULL when there is none. */
 mx_array *mx_module_array(mx_module *m, const char *path);
 mx_module *mx_module_at(mx_module *m, const char *path);
@@ -76,6 +78,8 @@ mx_array *mx_module_own(const mx_module *m, const char *name);
 int mx_module_call(mx_module *m, int n, mx_array *const *in, mx_list *out);
 /* With results owned by the scope: what layers made of layers use. NULL inputs give NULL. */
 mx_array *mx_module_call1(mx_module *m, mx_scope *s, mx_array *x);
+/* The same with up to n inputs: those that are NULL at the end are not given. The first result. */
+mx_array *mx_module_calln(mx_module *m, mx_scope *s, int n, mx_array *const *in);
 
 /* ---- walks, in order ---- */
 

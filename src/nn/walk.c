@@ -30,6 +30,7 @@ static size_t descend(walker *w, size_t n, const char *name) {
 }
 
 static bool passes(const walker *w, const mx_member *p) {
+  if (!p->array && !p->module) return false;
   if (w->visit_module || w->what == MX_WALK_ALL) return true;
   return p->name[0] != '_' && !(w->what == MX_WALK_TRAINABLE && (p->frozen || p->pinned));
 }
@@ -149,11 +150,11 @@ static int note(void *to, const char *path, mx_module *owner, int place) {
   return rc;
 }
 
-/* The function may have put a module where an array was: that stays. */
+/* The function may have put a module where an array was, or taken it out: that stays. */
 static void fill(slots *l, mx_array *const *with) {
   for (int i = 0; i < l->n; i++) {
     mx_member *p = &l->at[i].owner->members[l->at[i].place];
-    if (p->module) continue;
+    if (!p->array) continue;
     mx_array *old = p->array;
     p->array = mx_retain(with[i]);
     mx_release(old);

@@ -322,9 +322,83 @@ static void constructors_refuse_what_makes_no_layer(void **state) {
   assert_null(mlx_nn_function_new(NULL).ctx);
   assert_null(mlx_nn_module_new_custom(NULL, NULL, NULL, NULL).ctx);
   assert_null(mlx_nn_sequential_new(1, (mlx_nn_module[]){{NULL}}).ctx);
+  assert_null(mlx_nn_weight_norm_new(mlx_nn_layer_norm_new(3, 1e-5, true, true), 0).ctx);
+  assert_non_null(strstr(heard, "LayerNorm has no parameter 'weight' of at least 2"));
+  assert_null(mlx_nn_weight_norm_new(mlx_nn_linear_new(3, 4, true), 2).ctx);
+  assert_null(mlx_nn_weight_norm_new((mlx_nn_module){NULL}, 0).ctx);
+  assert_null(mlx_nn_spectral_norm_new(mlx_nn_linear_new(3, 4, true), -1, 1e-12).ctx);
+  assert_null(mlx_nn_embedding_bag_new(3, 4, "median").ctx);
+  assert_null(mlx_nn_upsample_new((double[]){2, 2}, 2, "bilinear", false, false).ctx);
+  assert_null(mlx_nn_adaptive_avg_pool_new(2, zero).ctx);
+  assert_null(mlx_nn_transformer_encoder_new(2, 7, 2, 0, 0, NULL, true, true).ctx);
+  assert_null(mlx_nn_transformer_encoder_new(-1, 8, 2, 0, 0, NULL, true, true).ctx);
+  assert_null(mlx_nn_transformer_new(8, 2, 1, 1, -5, 0, NULL, true, true).ctx);
+  assert_null(mlx_nn_transformer_decoder_layer_new(8, 2, 0, 1.5, mlx_nn_relu, true, true).ctx);
   int calls = 0;
   assert_null(mlx_nn_module_new_custom(NULL, doubled, &calls, dropped).ctx);
   assert_int_equal(calls, -1);
+}
+
+static float in_map(mlx_map_string_to_array map, const char *key) {
+  mlx_array v = mlx_array_new();
+  assert_ok(mlx_map_string_to_array_get(&v, map, key));
+  float sum = item(v);
+  mlx_array_free(v);
+  return sum;
+}
+
+static void averages_and_sums_of_maps(void **state) {
+  (void)state;
+  mlx_map_string_to_array average = mlx_map_string_to_array_new(), total = mlx_map_string_to_array_new(), values = mlx_map_string_to_array_new();
+  mlx_array x = ones(2, 2), half = mlx_array_new(), big = mlx_array_new_float(40000), got = mlx_array_new();
+  assert_ok(mlx_map_string_to_array_insert(values, "a", x));
+  assert_ok(mlx_nn_update_average(average, values, 0.75)); /* begins as the value */
+  assert_ok(mlx_add(&x, x, x, cpu));
+  assert_ok(mlx_map_string_to_array_insert(values, "a", x));
+  assert_ok(mlx_nn_update_average(average, values, 0.75));
+  assert_float_equal(in_map(average, "a"), 4 * 1.25f, 1e-6);
+  assert_ok(mlx_astype(&half, big, MLX_FLOAT16, cpu));
+  assert_ok(mlx_map_string_to_array_insert(values, "half", half));
+  for (int i = 0; i < 4; i++) assert_ok(mlx_nn_accumulate(total, values, 1));
+  assert_float_equal(in_map(total, "a"), 4 * 8, 0);
+  assert_float_equal(in_map(total, "half"), 160000, 100);
+  assert_ok(mlx_map_string_to_array_get(&got, total, "half"));
+  assert_int_equal(mlx_array_dtype(got), MLX_FLOAT32);
+  assert_refused(mlx_nn_update_average(average, values, 2), "decay");
+  assert_refused(mlx_nn_accumulate(total, (mlx_map_string_to_array){NULL}, 1), "empty map");
+  mlx_array_free(x);
+  mlx_array_free(half);
+  mlx_array_free(big);
+  mlx_array_free(got);
+  mlx_map_string_to_array_free(average);
+  mlx_map_string_to_array_free(total);
+  mlx_map_string_to_array_free(values);
+}
+
+static void a_weight_made_of_others_is_no_parameter(void **state) {
+  (void)state;
+  mlx_nn_module net = mlx_nn_weight_norm_new(mlx_nn_linear_new(3, 4, true), 0);
+  mlx_array x = ones(2, 3), y = mlx_array_new();
+  mlx_vector_array in = mlx_vector_array_new_value(x), values = mlx_vector_array_new();
+  mlx_map_string_to_array grads = {NULL};
+  mlx_closure f = mlx_closure_new_func_payload(sum_of_squares, &net, NULL);
+  assert_ok(mlx_nn_value_and_grad(&values, &grads, net, f, in));
+  assert_int_equal(mlx_map_string_to_array_get(&y, grads, "module.weight"), 2);
+  assert_ok(mlx_map_string_to_array_get(&y, grads, "weight_g"));
+  assert_int_equal(mlx_nn_module_get_array(&y, net, "module.weight"), 2);
+  assert_true(has(mlx_nn_module_parameters, net, "module.bias"));
+  assert_ok(mlx_nn_module_freeze(net, true, NULL, 0, false));
+  assert_ok(mlx_nn_module_evaluate(net));
+  size_t numbers;
+  assert_ok(mlx_nn_module_count(&numbers, NULL, NULL, net));
+  assert_int_equal(numbers, 4 + 4 + 12);
+  mlx_closure_free(f);
+  mlx_map_string_to_array_free(grads);
+  mlx_vector_array_free(in);
+  mlx_vector_array_free(values);
+  mlx_array_free(x);
+  mlx_array_free(y);
+  mlx_nn_module_free(net);
 }
 
 static void a_deep_chain_is_freed_without_the_stack(void **state) {
@@ -354,6 +428,8 @@ int main(void) {
                                      cmocka_unit_test(weights_go_to_files_and_back),
                                      cmocka_unit_test(dtypes_and_text),
                                      cmocka_unit_test(constructors_refuse_what_makes_no_layer),
+                                     cmocka_unit_test(averages_and_sums_of_maps),
+                                     cmocka_unit_test(a_weight_made_of_others_is_no_parameter),
                                      cmocka_unit_test(a_deep_chain_is_freed_without_the_stack)};
   return cmocka_run_group_tests(tests, begin, end);
 }

@@ -2,7 +2,8 @@
  *
  *   nn_exchange init SEED WEIGHTS            saves the parameters as they begin
  *   nn_exchange forward WEIGHTS INPUTS OUT   loads parameters; saves the result for the arrays "x" and "ids", and the gradients
- *   nn_exchange print                        the model as text */
+ *   nn_exchange print                        the model as text
+ *   nn_exchange each SEED INPUTS FOLDER      every other layer: saves its parameters, and its result for the array of its name */
 #include <mlx/c/mlx.h>
 
 #include <stdio.h>
@@ -101,9 +102,76 @@ static void run(mlx_nn_module net, const char *weights, const char *inputs, cons
   mlx_map_string_to_string_free(meta);
 }
 
+/* The layers of LAYERS in the Python half, in that order. */
+static void each(const char *inputs, const char *folder) {
+  const int k1[] = {3}, k2[] = {2, 3}, k3[] = {2, 2, 2}, one[] = {1, 1, 1}, two[] = {2, 2, 2}, none[] = {0, 0, 0}, keep[] = {3, -1};
+  const double scale[] = {1.5, 2};
+  const struct {
+    const char *name;
+    mlx_nn_module m;
+  } layers[] = {
+      {"bilinear", mlx_nn_bilinear_new(4, 4, 5, true)},
+      {"conv1d", mlx_nn_conv1d_new(4, 6, 3, 2, 1, 1, 2, true)},
+      {"conv3d", mlx_nn_conv3d_new(4, 2, k3, one, one, one, true)},
+      {"conv_transpose1d", mlx_nn_conv_transpose1d_new(4, 3, 3, 2, 1, 1, 1, true)},
+      {"conv_transpose2d", mlx_nn_conv_transpose2d_new(4, 3, k2, two, one, one, one, false)},
+      {"conv_transpose3d", mlx_nn_conv_transpose3d_new(4, 3, k3, two, none, one, none, true)},
+      {"max_pool1d", mlx_nn_max_pool_new(1, k1, two, one)},
+      {"avg_pool2d", mlx_nn_avg_pool_new(2, k2, NULL, NULL)},
+      {"max_pool3d", mlx_nn_max_pool_new(3, k3, one, NULL)},
+      {"instance_norm", mlx_nn_instance_norm_new(4, 1e-5, true)},
+      {"group_norm", mlx_nn_group_norm_new(2, 4, 1e-5, true, true)},
+      {"rope", mlx_nn_rope_new(4, false, 10000, 1)},
+      {"sinusoidal", mlx_nn_sinusoidal_new(6, 0.0001, 1, 0, false, true)},
+      {"alibi", mlx_nn_alibi_new()},
+      {"prelu", mlx_nn_prelu_new(4, 0.25)},
+      {"encoder", mlx_nn_transformer_encoder_new(2, 4, 2, 0, 0, NULL, true, false)},
+      {"encoder_post", mlx_nn_transformer_encoder_new(1, 4, 2, 6, 0, mlx_nn_gelu, false, true)},
+      {"transformer", mlx_nn_transformer_new(4, 2, 1, 2, 8, 0, NULL, true, true)},
+      {"transformer_post", mlx_nn_transformer_new(4, 2, 1, 1, 8, 0, mlx_nn_silu, false, true)},
+      {"upsample", mlx_nn_upsample_new(scale, 2, "linear", false, false)},
+      {"adaptive_avg_pool", mlx_nn_adaptive_avg_pool_new(2, keep)},
+      {"adaptive_max_pool", mlx_nn_adaptive_max_pool_new(1, k1)},
+      {"pixel_shuffle", mlx_nn_pixel_shuffle_new(2)},
+      {"pixel_unshuffle", mlx_nn_pixel_unshuffle_new(2)},
+      {"embedding_bag", mlx_nn_embedding_bag_new(7, 4, "mean")},
+      {"weight_norm", mlx_nn_weight_norm_new(mlx_nn_linear_new(4, 3, true), 0)},
+      {"spectral_norm", mlx_nn_spectral_norm_new(mlx_nn_conv1d_new(4, 6, 3, 1, 0, 1, 1, true), 2, 1e-12)},
+  };
+  mlx_map_string_to_array in = {NULL}, results = mlx_map_string_to_array_new();
+  mlx_map_string_to_string meta = {NULL};
+  TRY(mlx_load_safetensors(&in, &meta, inputs, s));
+  for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
+    char file[512];
+    mlx_array x = mlx_array_new();
+    TRY(!layers[i].m.ctx);
+    snprintf(file, sizeof file, "%s/%s.safetensors", folder, layers[i].name);
+    TRY(mlx_nn_module_save_weights(layers[i].m, file) || mlx_map_string_to_array_get(&x, in, layers[i].name));
+    bool pair = strstr(layers[i].name, "bilinear") || strstr(layers[i].name, "transformer");
+    mlx_vector_array args = mlx_vector_array_new_data((mlx_array[]){x, x}, pair ? 2 : 1), out = mlx_vector_array_new();
+    TRY(mlx_nn_module_apply(&out, layers[i].m, args) || mlx_vector_array_get(&x, out, 0));
+    TRY(mlx_map_string_to_array_insert(results, layers[i].name, x));
+    mlx_vector_array_free(args);
+    mlx_vector_array_free(out);
+    mlx_array_free(x);
+    mlx_nn_module_free(layers[i].m);
+  }
+  char file[512];
+  snprintf(file, sizeof file, "%s/results.safetensors", folder);
+  TRY(mlx_save_safetensors(file, results, meta));
+  mlx_map_string_to_array_free(in);
+  mlx_map_string_to_array_free(results);
+  mlx_map_string_to_string_free(meta);
+}
+
 int main(int n, char **arg) {
   s = mlx_default_cpu_stream_new();
   if (n == 4 && !strcmp(arg[1], "init")) TRY(mlx_random_seed((uint64_t)atoi(arg[2])));
+  if (n == 5 && !strcmp(arg[1], "each")) {
+    TRY(mlx_random_seed((uint64_t)atoi(arg[2])));
+    each(arg[3], arg[4]);
+    return 0;
+  }
   mlx_nn_module net = build();
   mlx_string text = mlx_string_new();
   if (n == 4 && !strcmp(arg[1], "init"))

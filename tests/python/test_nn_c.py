@@ -96,3 +96,62 @@ def test_a_model_prints_as_in_python(program):
     python = [line for line in repr(net).replace("GELU()", "Function()").splitlines() if "RNN(" not in line]
     assert [line for line in tree.splitlines() if "RNN(" not in line] == python
     assert table.strip() == net.summary()
+
+
+LAYERS = {  # name: how it is made in Python, the shape of its input; in the order of the C half
+    "bilinear": (lambda: nn.Bilinear(4, 4, 5), (2, 4)),
+    "conv1d": (lambda: nn.Conv1d(4, 6, 3, 2, 1, groups=2), (2, 7, 4)),
+    "conv3d": (lambda: nn.Conv3d(4, 2, 2, padding=1), (1, 3, 4, 3, 4)),
+    "conv_transpose1d": (lambda: nn.ConvTranspose1d(4, 3, 3, 2, 1, output_padding=1), (2, 5, 4)),
+    "conv_transpose2d": (lambda: nn.ConvTranspose2d(4, 3, (2, 3), 2, 1, output_padding=1, bias=False), (1, 4, 5, 4)),
+    "conv_transpose3d": (lambda: nn.ConvTranspose3d(4, 3, 2, 2), (1, 2, 3, 2, 4)),
+    "max_pool1d": (lambda: nn.MaxPool1d(3, 2, 1), (2, 7, 4)),
+    "avg_pool2d": (lambda: nn.AvgPool2d((2, 3)), (2, 5, 6, 4)),
+    "max_pool3d": (lambda: nn.MaxPool3d(2, 1), (1, 3, 4, 3, 2)),
+    "instance_norm": (lambda: nn.InstanceNorm(4, affine=True), (2, 5, 4)),
+    "group_norm": (lambda: nn.GroupNorm(2, 4, pytorch_compatible=True), (2, 5, 4)),
+    "rope": (lambda: nn.RoPE(4), (2, 3, 5, 4)),
+    "sinusoidal": (lambda: nn.SinusoidalPositionalEncoding(6, full_turns=True), (5,)),
+    "alibi": (lambda: nn.ALiBi(), (1, 6, 3, 4)),
+    "prelu": (lambda: nn.PReLU(4), (3, 4)),
+    "encoder": (lambda: nn.TransformerEncoder(2, 4, 2), (2, 5, 4)),
+    "encoder_post": (lambda: nn.TransformerEncoder(1, 4, 2, 6, activation=nn.gelu, norm_first=False), (2, 5, 4)),
+    "transformer": (lambda: nn.Transformer(4, 2, 1, 2, 8), (2, 5, 4)),
+    "transformer_post": (lambda: nn.Transformer(4, 2, 1, 1, 8, activation=nn.silu, norm_first=False), (2, 5, 4)),
+    "upsample": (lambda: nn.Upsample((1.5, 2), "linear"), (1, 4, 3, 2)),
+    "adaptive_avg_pool": (lambda: nn.AdaptiveAvgPool2d((3, None)), (1, 7, 5, 2)),
+    "adaptive_max_pool": (lambda: nn.AdaptiveMaxPool1d(3), (1, 7, 2)),
+    "pixel_shuffle": (lambda: nn.PixelShuffle(2), (1, 3, 2, 8)),
+    "pixel_unshuffle": (lambda: nn.PixelUnshuffle(2), (1, 4, 6, 3)),
+    "embedding_bag": (lambda: nn.EmbeddingBag(7, 4), (3, 5)),
+    "weight_norm": (lambda: nn.weight_norm(nn.Linear(4, 3)), (2, 4)),
+    "spectral_norm": (lambda: nn.spectral_norm(nn.Conv1d(4, 6, 3), iterations=2), (2, 7, 4)),
+}
+
+
+def call(name, layer, x):
+    if name == "bilinear":
+        return layer(x, x)
+    if "transformer" in name:
+        return layer(x, x, None, "causal", None)
+    if "encoder" in name:
+        return layer(x, "causal" if name == "encoder_post" else None)
+    return layer(x)
+
+
+def test_every_layer_begins_and_computes_as_in_python(program, tmp_path):
+    rng = np.random.default_rng(0)
+    inputs = {name: mx.array(rng.standard_normal(shape).astype(np.float32)) for name, (_, shape) in LAYERS.items()}
+    inputs["embedding_bag"] = mx.array(rng.integers(0, 7, (3, 5)))
+    mx.save_safetensors(str(tmp_path / "in.safetensors"), inputs)
+    program("each", 5, tmp_path / "in.safetensors", tmp_path)
+    results = mx.load(str(tmp_path / "results.safetensors"))
+    mx.random.seed(5)
+    for name, (make, _) in LAYERS.items():
+        layer = make()
+        mine, from_c = tree_flatten(layer.parameters(), destination={}), mx.load(str(tmp_path / f"{name}.safetensors"))
+        assert mine.keys() == from_c.keys(), name
+        for path, value in mine.items():
+            assert mx.array_equal(value, from_c[path]).item(), (name, path)
+        want = call(name, layer, inputs[name])
+        np.testing.assert_allclose(np.array(results[name]), np.array(want), rtol=1e-5, atol=1e-6, err_msg=name)

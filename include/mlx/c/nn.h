@@ -358,6 +358,125 @@ mlx_nn_module mlx_nn_sinusoidal_new(
 /** Adds mlx_nn_alibi to attention scores (N, heads, queries, keys). Inputs: the scores and, if there is one, a mask. */
 mlx_nn_module mlx_nn_alibi_new(void);
 
+/** mlx_nn_prelu with `num_parameters` learned slopes that begin at `init`, 0.25 in Python. */
+mlx_nn_module mlx_nn_prelu_new(int num_parameters, double init);
+
+/**
+ * One layer of an encoder: self attention and a perceptron of `mlp_dims` (0: four times dims), each with a residual connection and a
+ * norm, before it (`norm_first`) or after the sum. Inputs: (N, L, dims) and, if there is one, a mask; without it `causal` hides what
+ * comes later. An `activation` of NULL is mlx_nn_relu.
+ */
+mlx_nn_module mlx_nn_transformer_encoder_layer_new(
+    int dims,
+    int num_heads,
+    int mlp_dims,
+    double dropout,
+    mlx_nn_unary activation,
+    bool norm_first,
+    bool causal);
+
+/** The same with attention to a memory between. Inputs: (N, L, dims), the memory, and masks of both. */
+mlx_nn_module mlx_nn_transformer_decoder_layer_new(
+    int dims,
+    int num_heads,
+    int mlp_dims,
+    double dropout,
+    mlx_nn_unary activation,
+    bool norm_first,
+    bool causal);
+
+/** `num_layers` layers of an encoder and a layer norm. */
+mlx_nn_module mlx_nn_transformer_encoder_new(
+    int num_layers,
+    int dims,
+    int num_heads,
+    int mlp_dims,
+    double dropout,
+    mlx_nn_unary activation,
+    bool norm_first,
+    bool causal);
+
+/** `num_layers` layers of a decoder and a layer norm. */
+mlx_nn_module mlx_nn_transformer_decoder_new(
+    int num_layers,
+    int dims,
+    int num_heads,
+    int mlp_dims,
+    double dropout,
+    mlx_nn_unary activation,
+    bool norm_first,
+    bool causal);
+
+/**
+ * Encoder and decoder; `causal` is that of the decoder. Inputs: source, target, and masks of the source, the target and the memory,
+ * as many as there are.
+ */
+mlx_nn_module mlx_nn_transformer_new(
+    int dims,
+    int num_heads,
+    int num_encoder_layers,
+    int num_decoder_layers,
+    int mlp_dims,
+    double dropout,
+    mlx_nn_unary activation,
+    bool norm_first,
+    bool causal);
+
+/** mlx_nn_upsample by one scale, or 2 or 3 for as many spatial axes. */
+mlx_nn_module mlx_nn_upsample_new(
+    const double* scale,
+    size_t scale_num,
+    const char* mode,
+    bool align_corners,
+    bool antialias);
+
+/** mlx_nn_adaptive_avg_pool over `dims` spatial axes, 1 to 3; a size of -1 keeps an axis. */
+mlx_nn_module mlx_nn_adaptive_avg_pool_new(int dims, const int* output_size);
+
+/** mlx_nn_adaptive_max_pool over `dims` spatial axes, 1 to 3; a size of -1 keeps an axis. */
+mlx_nn_module mlx_nn_adaptive_max_pool_new(int dims, const int* output_size);
+
+/** mlx_nn_pixel_shuffle. */
+mlx_nn_module mlx_nn_pixel_shuffle_new(int factor);
+
+/** mlx_nn_pixel_unshuffle. */
+mlx_nn_module mlx_nn_pixel_unshuffle_new(int factor);
+
+/** mlx_nn_embedding_bag. Inputs: the indices and, if they are flat, the offsets of the bags. */
+mlx_nn_module mlx_nn_embedding_bag_new(int num_embeddings, int dims, const char* mode);
+
+/**
+ * A layer whose "weight" is made of "weight_g" and "weight_v" at each call (mlx_nn_weight_norm); it is the member "module". Takes the
+ * layer's handle, also when it fails.
+ */
+mlx_nn_module mlx_nn_weight_norm_new(mlx_nn_module layer, int axis);
+
+/**
+ * A layer whose "weight" is "weight_orig" divided by its largest singular value (mlx_nn_spectral_norm), which in training mode takes
+ * so many power iterations at each call. Takes the layer's handle, also when it fails.
+ */
+mlx_nn_module mlx_nn_spectral_norm_new(mlx_nn_module layer, int iterations, double eps);
+
+/* ---- Training */
+
+/**
+ * Moves a running average of parameters: decay * average + (1 - decay) * values for each path in `values`. One that `average` has not
+ * begins as the value; what is no floating-point number is taken over. mlx_nn_module_load_map puts an average into a module.
+ */
+int mlx_nn_update_average(
+    const mlx_map_string_to_array average,
+    const mlx_map_string_to_array values,
+    double decay);
+
+/**
+ * Adds scale * gradients to `total`, for each path in `gradients`; one that `total` has not begins as 0. With a scale of 1 / n the
+ * total of n batches is their mean. Half floats are summed in f32.
+ */
+int mlx_nn_accumulate(
+    const mlx_map_string_to_array total,
+    const mlx_map_string_to_array gradients,
+    double scale);
+
 #ifdef __cplusplus
 }
 #endif
