@@ -192,6 +192,18 @@ static void large_products_match_plain_sums_under_every_instruction_set(void **s
   for (int t = 0; t < 3; t++) check_product(types[t], 1, 32, 1100, 8200, 0, 2 * (t % 2), t == 1); /* b in two goes */
 }
 
+/* Few rows, and few columns: whole vectors and parts of them, pieces of k, both ways that W may lie. */
+static void few_rows_match_plain_sums_under_every_instruction_set(void **state) {
+  (void)state;
+  static const mx_dtype types[] = {MX_F32, MX_F16, MX_BF16};
+  EACH_ISA for (int t = 0; t < 3; t++)
+    for (int m = 1; m <= 9; m++)
+      for (int layout = 0; layout < 9; layout++) {
+        check_product(types[t], 2, m, 275, 67, layout / 3, layout % 3, m % 2);
+        check_product(types[t], 1, 33, m, 1030, layout / 3, layout % 3, m % 2);
+      }
+}
+
 /* ---- convolutions ---- */
 
 typedef struct conv_case {
@@ -317,6 +329,7 @@ int main(void) {
       cmocka_unit_test(sums_of_bytes_are_exact),
       cmocka_unit_test(halves_match_plain_sums_under_every_instruction_set),
       cmocka_unit_test(large_products_match_plain_sums_under_every_instruction_set),
+      cmocka_unit_test(few_rows_match_plain_sums_under_every_instruction_set),
       cmocka_unit_test(the_plain_convolution_is_right_by_hand),
       cmocka_unit_test(convolutions_and_their_gradients_match_plain_loops),
       cmocka_unit_test(large_convolutions_are_cut_into_blocks),

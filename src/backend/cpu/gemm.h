@@ -42,6 +42,14 @@ typedef struct mx_packer {
   void (*tile)(int64_t m, int64_t n, int64_t k, const mx_matrix *a, const void *panels, float *c, int64_t ldc, bool add, void *scratch);
 } mx_packer;
 
+/* y (rows, n) = x times a matrix w, by the number of rows less one; rows of x `ldx` apart, of y `ldy`, of w `ldw`. w is (k, n), or turned:
+ * (n, k); of f32, f16 or bf16. n * ldy had better stay in L1. */
+enum { MX_FEW = 8 };
+typedef void (*mx_few_fn)(int64_t n, int64_t k, const float *x, int64_t ldx, const void *w, int64_t ldw, float *y, int64_t ldy);
+typedef struct mx_few_rows {
+  mx_few_fn plain[3][MX_FEW], turned[3][MX_FEW];
+} mx_few_rows;
+
 /* mx_gemm by our own kernel. */
 int mx_gemm_own(mx_dtype t, int64_t m, int64_t n, int64_t k, double alpha, mx_matrix a, mx_matrix b, double beta, void *c,
                 int64_t ldc);

@@ -145,7 +145,9 @@ static int product(const mx_view *a, const mx_view *b, const mx_view *c, double 
     if (s[1] != 0 || s[0] != j.m * j.a.rs || (c && s[2] != j.m * j.c.rs)) break;
     j.m *= mx_walk_pop(&j.batch, s);
   }
-  if (mx_product_is_large(&(mx_product){.t = j.t, .m = j.m, .n = j.n, .k = j.k})) return large(&j);
+  mx_product p = {j.t, j.m, j.n, j.k, j.a, j.b, j.c, j.alpha, j.beta, j.out};
+  if (mx_product_is_thin(&p)) return mx_product_thin(&p, &j.batch) ? mx_fail_memory() : 0;
+  if (mx_product_is_large(&p)) return large(&j);
   /* tiles of about 2^24 multiplications, larger ones in large products, and not narrower than 128 once there are enough for most
    * machines; a matrix times a vector is bound by memory and cut finer */
   bool vector = j.m == 1 || j.n == 1;

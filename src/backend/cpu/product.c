@@ -1,5 +1,5 @@
 /* Large products: b is packed once by all threads, then tiles of the result are made, each reading rows of a that it copies to where they share
- * no lines of the cache. What is added to the product is added tile by tile. Tiles and parts follow the shape alone. */
+ * no lines of the cache. Where one tile has all rows, it packs what it needs of b itself, and that stays in L2. What is added to the product is added tile by tile. Tiles and parts follow the shape alone. */
 #include "backend/cpu/product.h"
 
 #include <stdatomic.h>
@@ -26,6 +26,7 @@ typedef struct packed_job {
   char *panels;              /* of `columns` columns from `first` on, filled up to whole panels: for each part of k */
   int64_t first, columns, padded;
   int64_t tm, tn, tiles_n;
+  bool alone;                /* every tile packs its own columns */
   _Atomic int rc;
 } packed_job;
 
@@ -83,8 +84,8 @@ static void tile_range(void *ctx, int64_t begin, int64_t end) {
   const mx_product *p = j->p;
   const mx_packer *kernel = j->kernel;
   const bool round = j->item == 2;
-  int64_t bytes = kernel->scratch_row * j->tm + kernel->scratch;
-  char *scratch = mx_scratch((size_t)(bytes + (round ? (j->tm + 1) * j->tn * 4 : 0)));
+  int64_t bytes = kernel->scratch_row * j->tm + kernel->scratch, own = j->alone ? (kernel->depth + 1) * (j->tn + kernel->width) * kernel->item : 0;
+  char *scratch = mx_scratch((size_t)(bytes + own + (round ? (j->tm + 1) * j->tn * 4 : 0)));
   if (!scratch) {
     j->rc = MX_EMEMORY;
     return;
@@ -93,14 +94,15 @@ static void tile_range(void *ctx, int64_t begin, int64_t end) {
     int64_t m0 = i / j->tiles_n * j->tm, n0 = i % j->tiles_n * j->tn;
     int64_t m = p->m - m0 < j->tm ? p->m - m0 : j->tm, n = j->columns - n0 < j->tn ? j->columns - n0 : j->tn;
     char *out = (char *)p->out + (m0 * p->n + j->first + n0) * j->item;
-    float *sums = (float *)(void *)(round ? scratch + bytes : out);
+    float *sums = (float *)(void *)(round ? scratch + bytes + own : out);
     mx_matrix c = p->c;
     if (c.data) c = part(j, &p->c, m0, j->first + n0);
     if (c.data && !round) mx_product_start(m, n, p->beta, &c, sums, p->n);
     for (int64_t p0 = 0; p0 < p->k; p0 += kernel->depth) {
       int64_t np = p->k - p0 < kernel->depth ? p->k - p0 : kernel->depth;
-      mx_matrix a = part(j, &p->a, m0, p0);
-      kernel->tile(m, n, np, &a, panel(j, p0, np, n0), sums, round ? n : p->n, p0 > 0 || (c.data && !round), scratch);
+      mx_matrix a = part(j, &p->a, m0, p0), b = part(j, &p->b, p0, n0);
+      if (j->alone) kernel->pack(n, np, j->pack_alpha, &b, scratch + bytes, scratch);
+      kernel->tile(m, n, np, &a, j->alone ? scratch + bytes : panel(j, p0, np, n0), sums, round ? n : p->n, p0 > 0 || (c.data && !round), scratch);
     }
     if (round) mx_product_round(p->t, m, n, j->round_alpha, sums, p->beta, &c, out, p->n, sums + j->tm * j->tn);
   }
@@ -118,7 +120,7 @@ static const mx_packer *kernel_of(mx_dtype t) {
 }
 
 bool mx_product_is_large(const mx_product *p) {
-  return kernel_of(p->t) && p->m >= 32 && p->n >= 32 && p->k >= 16 && (double)p->m * (double)p->n * (double)p->k >= 0x1p22;
+  return kernel_of(p->t) && p->m > MX_FEW && p->n >= 32 && p->k >= 16 && (double)p->m * (double)p->n * (double)p->k >= 0x1p22;
 }
 
 int mx_product_packed(const mx_product *p) {
@@ -128,20 +130,23 @@ int mx_product_packed(const mx_product *p) {
   j.round_alpha = j.item == 4 ? 1 : p->alpha;
   const int64_t width = kernel->width, k = p->k + p->k % 2;
   int64_t most = PANELS / (k * kernel->item) / TILE_N * TILE_N;
+  j.alone = p->m <= TILE_M;
+  if (j.alone) most = p->n;
   if (most < TILE_N) most = TILE_N;
   int64_t chunk = p->n < most ? p->n : most, height = kernel->height;
   j.tm = TILE_M / height * height;
   j.tn = TILE_N;
-  while ((p->m + j.tm - 1) / j.tm * ((chunk + j.tn - 1) / j.tn) < ITEMS && (j.tn > 128 || j.tm > 2 * height)) {
+  if (j.alone) j.tm = p->m, j.tn = 256;
+  while (!j.alone && (p->m + j.tm - 1) / j.tm * ((chunk + j.tn - 1) / j.tn) < ITEMS && (j.tn > 128 || j.tm > 2 * height)) {
     if (j.tn > 128) j.tn /= 2;
     else j.tm = (j.tm / 2 + height - 1) / height * height;
   }
-  if (!(j.panels = mx_scratch((size_t)(k * ((chunk + width - 1) / width * width) * kernel->item)))) return MX_EMEMORY;
+  if (!j.alone && !(j.panels = mx_scratch((size_t)(k * ((chunk + width - 1) / width * width) * kernel->item)))) return MX_EMEMORY;
   for (j.first = 0; j.first < p->n && !j.rc; j.first += chunk) {
     j.columns = p->n - j.first < chunk ? p->n - j.first : chunk;
     j.padded = (j.columns + width - 1) / width * width;
     j.tiles_n = (j.columns + j.tn - 1) / j.tn;
-    mx_parallel((p->k + kernel->depth - 1) / kernel->depth * ((j.columns + COLUMNS - 1) / COLUMNS), 1, pack_range, &j);
+    if (!j.alone) mx_parallel((p->k + kernel->depth - 1) / kernel->depth * ((j.columns + COLUMNS - 1) / COLUMNS), 1, pack_range, &j);
     if (!j.rc) mx_parallel((p->m + j.tm - 1) / j.tm * j.tiles_n, 1, tile_range, &j);
   }
   mx_scratch_free(j.panels);

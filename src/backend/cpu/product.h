@@ -3,6 +3,7 @@
 #define MX_CPU_PRODUCT_H
 
 #include "backend/cpu/gemm.h"
+#include "backend/cpu/walk.h"
 
 /* out (m, n), row-contiguous of type t = alpha a b + beta c; c.data NULL: nothing. t: f32, f16 or bf16, as are a, b and c. */
 typedef struct mx_product {
@@ -17,6 +18,11 @@ typedef struct mx_product {
 bool mx_product_is_large(const mx_product *p);
 /* 0, or MX_EMEMORY without a message. */
 int mx_product_packed(const mx_product *p);
+
+/* Few rows (or columns) by a large matrix, for each point of `batch` (operands a, b, c; results one after the other): whether it is one, and
+ * the product: 0, or MX_EMEMORY without a message. */
+bool mx_product_is_thin(const mx_product *p);
+int mx_product_thin(const mx_product *p, const mx_walk *batch);
 
 /* out (m, n), rows ldo apart, of type t from sums, rows of n floats: alpha sums + beta c; c.data NULL: nothing. row: room for n floats. */
 void mx_product_round(mx_dtype t, int64_t m, int64_t n, double alpha, float *sums, double beta, const mx_matrix *c, void *out, int64_t ldo,

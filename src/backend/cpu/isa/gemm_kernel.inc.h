@@ -16,7 +16,10 @@ static void NAME(pack)(int64_t n, int64_t k, int64_t depth, int width, T alpha, 
         T *to = o + i * depth;
         int64_t p1 = p0 + P < k ? p0 + P : k;
         if (alpha == 1)
-          for (int64_t p = p0; p < p1; p++) memcpy(to + p * NAME(NR), x + i + p * along, NAME(NR) * sizeof(T));
+          for (int64_t p = p0; p < p1; p++) {
+            for (int q = 0; q < NAME(NR); q += 64 / (int)sizeof(T)) __builtin_prefetch(x + i + q + (p + P) * along); /* for the next turn */
+            memcpy(to + p * NAME(NR), x + i + p * along, NAME(NR) * sizeof(T));
+          }
         else
           for (int64_t p = p0; p < p1; p++)
             for (int q = 0; q < NAME(NR); q++) to[p * NAME(NR) + q] = alpha * x[i + q + p * along];

@@ -49,14 +49,18 @@ static inline void copy_line(int64_t k, const uint16_t *x, uint32_t *o) {
 /* n lines, `across` apart, of k elements, `along` apart, as columns of panels. */
 static void pack_lines(int64_t n, int64_t k, int width, const uint16_t *x, int64_t across, int64_t along, uint32_t *o, uint32_t *lines) {
   const int64_t pairs = (k + 1) / 2;
+  for (int64_t i = n / width * width * pairs; i < (n + width - 1) / width * width * pairs; i++) o[i] = 0;
+  for (int64_t p0 = 0; across == 1 && p0 < pairs; p0 += 8) /* a few rows at a time through all panels: they are read in long runs */
+    for (int64_t i = 0; i < n; i += width)
+      for (int64_t p = p0; p < p0 + 8 && p < pairs; p++) {
+        const uint16_t *from = x + i + 2 * p * along;
+        __builtin_prefetch(from + 16 * along); /* rows of the next turn, also of the next panels */
+        __builtin_prefetch(from + 17 * along);
+        interleave(n - i < width ? (int)(n - i) : width, from, 2 * p + 1 < k ? from + along : NULL, o + i * pairs + p * width);
+      }
+  if (across == 1) return;
   for (int64_t i = 0; i < n; i += width, x += width * across, o += width * pairs) {
     int w = n - i < width ? (int)(n - i) : width, j = 0;
-    if (w < width) memset(o, 0, (size_t)(width * pairs) * sizeof *o);
-    if (across == 1) {
-      for (int64_t p = 0; p < pairs; p++)
-        interleave(w, x + 2 * p * along, 2 * p + 1 < k ? x + (2 * p + 1) * along : NULL, o + p * width);
-      continue;
-    }
     for (int q = 0; q < w; q++)
       if (along == 1) copy_line(k, x + q * across, lines + q * pairs);
       else for (int64_t p = 0; p < pairs; p++)

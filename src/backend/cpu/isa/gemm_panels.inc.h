@@ -24,8 +24,9 @@ static void NAME(panels)(int64_t ni, int64_t nj, int64_t np, const T *a, int64_t
     int64_t width = nj - j < NR ? nj - j : NR;
     int vectors = width > NAME(LANES) ? 2 : 1;
     bool whole = width == vectors * NAME(LANES);
-    for (int64_t i = 0; i < ni; i += MR) {
-      int64_t height = ni - i < MR ? ni - i : MR;
+    for (int64_t i = 0, height; i < ni; i += height) {
+      int64_t left = ni - i, blocks = (left + MR - 1) / MR; /* as even as they come, when they are not packed */
+      height = rows ? (left + blocks - 1) / blocks : left < MR ? left : MR;
       const T *pa = rows ? a + i * rs : a + i * np;
       T *o = c + i * ldc + j, edge[MR * NR];
       NAME(micros)[height - 1][vectors - 1](&strip, pa, panel_b + j * np, whole ? o : edge, whole ? ldc : NR, whole && add);
