@@ -3,6 +3,7 @@
  * Contiguous rows: the extreme of each piece by the reducers of max and min, then its place in the piece that has the best. Neighbouring
  * columns: row by row for a strip of them. The rest, and complex numbers: element by element. */
 #include <stdalign.h>
+#include <string.h>
 
 #include "backend/cpu/args.h"
 #include "backend/cpu/kernels.h"

@@ -72,6 +72,8 @@ static const void *values(const pass *p, const target *t, char *scratch, int64_t
 static void exec(const pass *p, char *scratch, int64_t start, int64_t n) {
   if (!p->x || p->half) mx_tile_exec(p->b, scratch, start, (int)n);
 }
+/* Elements in one go: of a row that is read in place all, of halves what stays in L1, of others a block. */
+static int64_t at_once(const pass *p) { return !p->x ? MX_REDUCE_ROW : p->half ? 4 * MX_REDUCE_ROW : CHUNK; }
 
 static void put(const target *t, const pass *p, int64_t a, int64_t chunk, int64_t k, int64_t n, const char *acc) {
   char *to = p->chunks == 1 ? t->dst + (a * p->K + k) * t->item : t->partial + ((a * p->chunks + chunk) * p->K + k) * t->item;
@@ -117,12 +119,13 @@ static void run_rows(void *ctx, int64_t begin, int64_t end) {
   mx_tile_begin(p->b, scratch);
   for (int64_t item = begin; item < end; item++) {
     int64_t a = item / p->chunks, c = item % p->chunks, count = 0;
-    int64_t from = c * CHUNK, to = at_most(p->R, from + CHUNK), step = p->x && !p->half ? CHUNK : MX_REDUCE_ROW;
-    for (int64_t r = from; r < to; r += step, count += MX_REDUCE_LANES) {
+    int64_t from = c * CHUNK, to = at_most(p->R, from + CHUNK), step = at_once(p);
+    for (int64_t r = from; r < to; r += step, count += step / MX_REDUCE_ROW * MX_REDUCE_LANES) {
       int64_t n = at_most(step, to - r), start = a * p->R + r;
-      exec(p, scratch, start, n);
+      if (p->half) p->b->isa->halves[p->half - 1].load((size_t)n, scratch, p->x + 2 * start, NULL, NULL);
+      else exec(p, scratch, start, n);
       for (int i = 0; i < p->n; i++)
-        p->t[i].r->blocks((size_t)n, part[i] + count * p->t[i].item, values(p, &p->t[i], scratch, start));
+        p->t[i].r->blocks((size_t)n, part[i] + count * p->t[i].item, p->half ? scratch : values(p, &p->t[i], scratch, start));
     }
     for (int i = 0; i < p->n; i++) {
       p->t[i].r->tree((size_t)(to - from + MX_REDUCE_ROW - 1) / MX_REDUCE_ROW, MX_REDUCE_LANES, MX_REDUCE_LANES, part[i]);

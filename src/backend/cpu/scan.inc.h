@@ -48,7 +48,7 @@ BODY(cummin, 1, MIN(a, b))
 BODY(cummax, GLUE(LOWEST_, C), MAX(a, b))
 BODY(cummin, GLUE(HIGHEST_, C), MIN(a, b))
 #endif
-#if IS_FLOAT || IS_COMPLEX
+#if GLUE(LOGS_, TAG)
 BODY(logcumsumexp, -INFINITY, GLUE(logadd_, C)(a, b))
 #endif
 #undef BODY

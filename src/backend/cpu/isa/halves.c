@@ -41,6 +41,14 @@ static void load_f16(size_t n, void *o, const void *a, const void *b, const void
   uint16_t h[16];
   float f[8];
   (void)b, (void)c;
+#ifdef __AVX512F__
+  for (; i + 32 <= n; i += 32) {
+    const __m256i *from = (const __m256i *)((const uint16_t *)a + i);
+    __builtin_prefetch((const char *)from + 4096);
+    _mm512_storeu_ps((float *)o + i, _mm512_cvtph_ps(_mm256_loadu_si256(from)));
+    _mm512_storeu_ps((float *)o + i + 16, _mm512_cvtph_ps(_mm256_loadu_si256(from + 1)));
+  }
+#endif
   for (; i + 8 <= n; i += 8)
     _mm256_storeu_ps((float *)o + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)((const uint16_t *)a + i))));
   if (i == n) return;
