@@ -193,6 +193,33 @@ mlx_nn_module mlx_nn_spectral_norm_new(mlx_nn_module layer, int iterations, doub
   return res;
 }
 
+/* ---- quantized ---- */
+
+mlx_nn_module mlx_nn_quantized_linear_new(int input_dims, int output_dims, bool bias, int group_size, int bits, const char *mode) {
+  return mode ? made(mx_quantized_linear_layer(input_dims, output_dims, bias, group_size, bits, mode)) : refused("nn_quantized_linear");
+}
+mlx_nn_module mlx_nn_quantized_embedding_new(int num_embeddings, int dims, int group_size, int bits, const char *mode) {
+  return mode ? made(mx_quantized_embedding_layer(num_embeddings, dims, group_size, bits, mode)) : refused("nn_quantized_embedding");
+}
+
+typedef struct asking {
+  mlx_nn_predicate wanted;
+  void *payload;
+} asking;
+
+static bool ask(void *payload, const char *path, mx_module *m) {
+  asking *a = payload;
+  mx_module *layer = m;
+  return a->wanted(path, (mlx_nn_module){&layer}, a->payload);
+}
+
+int mlx_nn_quantize(const mlx_nn_module module, int group_size, int bits, const char *mode, mlx_nn_predicate wanted, void *payload) {
+  mx_module *m;
+  int rc = mx_need_module(&m, module, "nn_quantize");
+  if (!rc && !mode) rc = mx_fail(MX_EVALUE, "[nn_quantize] NULL given, expected a mode");
+  return MX_STATUS(rc ? rc : mx_module_quantize(m, group_size, bits, mode, wanted ? ask : NULL, &(asking){wanted, payload}));
+}
+
 /* ---- as text ---- */
 
 static int give_text(mlx_string *res, mlx_nn_module module, char *(*text)(mx_module *m), const char *tag) {

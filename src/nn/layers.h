@@ -54,6 +54,13 @@ mx_module *mx_embedding_bag_layer(int num_embeddings, int dims, const char *mode
 mx_module *mx_weight_norm_layer(mx_module *inner, int axis); /* inner: borrowed, loses its weight */
 mx_module *mx_spectral_norm_layer(mx_module *inner, int iterations, double eps);
 
+/* layers_quantized.c; a group size or bits of 0 are the mode's */
+mx_module *mx_quantized_linear_layer(int input_dims, int output_dims, bool bias, int group_size, int bits, const char *mode);
+mx_module *mx_quantized_embedding_layer(int num_embeddings, int dims, int group_size, int bits, const char *mode);
+/* Puts quantized layers in the places of the linear ones and the embeddings below m that are wanted (NULL: all). */
+typedef bool mx_wanted(void *payload, const char *path, mx_module *m);
+int mx_module_quantize(mx_module *m, int group_size, int bits, const char *mode, mx_wanted *wanted, void *payload);
+
 /* layers_recurrent.c */
 mx_module *mx_rnn_layer(int input_size, int hidden_size, bool bias);
 mx_module *mx_gru_layer(int input_size, int hidden_size, bool bias);

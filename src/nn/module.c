@@ -174,6 +174,12 @@ int mx_module_replace(mx_module *m, const char *path, mx_array *a) {
   return 0;
 }
 
+void mx_module_replace_at(mx_module *m, const char *path, mx_module *child) {
+  int i;
+  m = find(m, path, &i);
+  if (m && m->members[i].module) put(&m->members[i], NULL, mx_module_retain(child));
+}
+
 mx_module *mx_module_at(mx_module *m, const char *path) {
   int i;
   if (!*path) return m;

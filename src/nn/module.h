@@ -71,6 +71,8 @@ mx_array *mx_module_array(mx_module *m, const char *path);
 mx_module *mx_module_at(mx_module *m, const char *path);
 /* Replaces the array at a path; without one nothing happens. */
 int mx_module_replace(mx_module *m, const char *path, mx_array *a);
+/* The same for a module, which is retained. */
+void mx_module_replace_at(mx_module *m, const char *path, mx_module *child);
 /* The array that is a member of m itself: what layers read. */
 mx_array *mx_module_own(const mx_module *m, const char *name);
 

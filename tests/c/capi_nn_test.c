@@ -401,6 +401,42 @@ static void a_weight_made_of_others_is_no_parameter(void **state) {
   mlx_nn_module_free(net);
 }
 
+static bool not_the_last(const char *path, const mlx_nn_module layer, void *payload) {
+  ++*(int *)payload;
+  return strcmp(path, "layers.2") && !strcmp(mlx_nn_module_type(layer), "Linear");
+}
+
+static void linear_layers_become_quantized_ones(void **state) {
+  (void)state;
+  mlx_nn_module net = mlx_nn_sequential_new(
+      3, (mlx_nn_module[]){mlx_nn_linear_new(64, 32, true), mlx_nn_function_new(mlx_nn_relu), mlx_nn_linear_new(32, 2, true)});
+  mlx_nn_module part = mlx_nn_module_new();
+  mlx_array x = ones(2, 64), before = mlx_array_new(), after = mlx_array_new(), close = mlx_array_new();
+  int asked = 0;
+  assert_ok(mlx_nn_module_call(&before, net, x));
+  assert_refused(mlx_nn_quantize(net, 64, 4, "affine", NULL, NULL), "quantize"); /* the last has 32 columns */
+  assert_ok(mlx_nn_module_get_module(&part, net, "layers.0"));
+  assert_string_equal(mlx_nn_module_type(part), "Linear"); /* nothing has changed */
+  assert_refused(mlx_nn_quantize(net, 0, 0, "int3", NULL, NULL), "Invalid quantization mode");
+  assert_ok(mlx_nn_quantize(net, 64, 8, "affine", not_the_last, &asked));
+  assert_int_equal(asked, 2);
+  assert_ok(mlx_nn_module_get_module(&part, net, "layers.0"));
+  assert_string_equal(mlx_nn_module_type(part), "QuantizedLinear");
+  assert_true(has(mlx_nn_module_parameters, net, "layers.0.scales"));
+  assert_false(has(mlx_nn_module_trainable_parameters, net, "layers.0.weight"));
+  assert_true(has(mlx_nn_module_trainable_parameters, net, "layers.0.bias"));
+  assert_true(has(mlx_nn_module_trainable_parameters, net, "layers.2.weight"));
+  assert_ok(mlx_nn_module_call(&after, net, x));
+  assert_ok(mlx_allclose(&close, before, after, 0.1, 0.05, false, cpu));
+  assert_float_equal(item(close), 1, 0);
+  mlx_nn_module_free(part);
+  mlx_nn_module_free(net);
+  mlx_array_free(x);
+  mlx_array_free(before);
+  mlx_array_free(after);
+  mlx_array_free(close);
+}
+
 static void a_deep_chain_is_freed_without_the_stack(void **state) {
   (void)state;
   mlx_nn_module root = mlx_nn_module_new_custom("Link", NULL, NULL, NULL), at = mlx_nn_module_new(), next = mlx_nn_module_new();
@@ -430,6 +466,7 @@ int main(void) {
                                      cmocka_unit_test(constructors_refuse_what_makes_no_layer),
                                      cmocka_unit_test(averages_and_sums_of_maps),
                                      cmocka_unit_test(a_weight_made_of_others_is_no_parameter),
+                                     cmocka_unit_test(linear_layers_become_quantized_ones),
                                      cmocka_unit_test(a_deep_chain_is_freed_without_the_stack)};
   return cmocka_run_group_tests(tests, begin, end);
 }

@@ -135,6 +135,8 @@ static void each(const char *inputs, const char *folder) {
       {"pixel_shuffle", mlx_nn_pixel_shuffle_new(2)},
       {"pixel_unshuffle", mlx_nn_pixel_unshuffle_new(2)},
       {"embedding_bag", mlx_nn_embedding_bag_new(7, 4, "mean")},
+      {"quantized_linear", mlx_nn_quantized_linear_new(64, 8, true, 32, 8, "affine")},
+      {"quantized_embedding", mlx_nn_quantized_embedding_new(7, 64, 0, 0, "mxfp4")},
       {"weight_norm", mlx_nn_weight_norm_new(mlx_nn_linear_new(4, 3, true), 0)},
       {"spectral_norm", mlx_nn_spectral_norm_new(mlx_nn_conv1d_new(4, 6, 3, 1, 0, 1, 1, true), 2, 1e-12)},
   };

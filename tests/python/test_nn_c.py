@@ -124,6 +124,8 @@ LAYERS = {  # name: how it is made in Python, the shape of its input; in the ord
     "pixel_shuffle": (lambda: nn.PixelShuffle(2), (1, 3, 2, 8)),
     "pixel_unshuffle": (lambda: nn.PixelUnshuffle(2), (1, 4, 6, 3)),
     "embedding_bag": (lambda: nn.EmbeddingBag(7, 4), (3, 5)),
+    "quantized_linear": (lambda: nn.QuantizedLinear(64, 8, True, 32, 8), (2, 64)),
+    "quantized_embedding": (lambda: nn.QuantizedEmbedding(7, 64, mode="mxfp4"), (3, 5)),
     "weight_norm": (lambda: nn.weight_norm(nn.Linear(4, 3)), (2, 4)),
     "spectral_norm": (lambda: nn.spectral_norm(nn.Conv1d(4, 6, 3), iterations=2), (2, 7, 4)),
 }
@@ -142,7 +144,7 @@ def call(name, layer, x):
 def test_every_layer_begins_and_computes_as_in_python(program, tmp_path):
     rng = np.random.default_rng(0)
     inputs = {name: mx.array(rng.standard_normal(shape).astype(np.float32)) for name, (_, shape) in LAYERS.items()}
-    inputs["embedding_bag"] = mx.array(rng.integers(0, 7, (3, 5)))
+    inputs["embedding_bag"] = inputs["quantized_embedding"] = mx.array(rng.integers(0, 7, (3, 5)))
     mx.save_safetensors(str(tmp_path / "in.safetensors"), inputs)
     program("each", 5, tmp_path / "in.safetensors", tmp_path)
     results = mx.load(str(tmp_path / "results.safetensors"))
@@ -154,4 +156,6 @@ def test_every_layer_begins_and_computes_as_in_python(program, tmp_path):
         for path, value in mine.items():
             assert mx.array_equal(value, from_c[path]).item(), (name, path)
         want = call(name, layer, inputs[name])
-        np.testing.assert_allclose(np.array(results[name]), np.array(want), rtol=1e-5, atol=1e-6, err_msg=name)
+        assert results[name].dtype == want.dtype, name
+        got, want = (np.array(x.astype(mx.float32)) for x in (results[name], want))
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6, err_msg=name)

@@ -457,6 +457,41 @@ mlx_nn_module mlx_nn_weight_norm_new(mlx_nn_module layer, int axis);
  */
 mlx_nn_module mlx_nn_spectral_norm_new(mlx_nn_module layer, int iterations, double eps);
 
+/**
+ * mlx_quantized_matmul with members "weight", "scales", "biases" (mode "affine") and "bias", all frozen. A group size or bits of 0 are
+ * those of the mode: "affine", "mxfp4", "nvfp4" or "mxfp8".
+ */
+mlx_nn_module mlx_nn_quantized_linear_new(
+    int input_dims,
+    int output_dims,
+    bool bias,
+    int group_size,
+    int bits,
+    const char* mode);
+
+/** mlx_nn_embedding of a quantized table. */
+mlx_nn_module mlx_nn_quantized_embedding_new(
+    int num_embeddings,
+    int dims,
+    int group_size,
+    int bits,
+    const char* mode);
+
+/** Whether the layer at a path shall be quantized. */
+typedef bool (*mlx_nn_predicate)(const char* path, const mlx_nn_module layer, void* payload);
+
+/**
+ * Puts quantized layers in the places of the linear layers and embeddings below `module`: all, or those that `wanted`, which may be
+ * NULL, says yes to. After an error nothing is changed.
+ */
+int mlx_nn_quantize(
+    const mlx_nn_module module,
+    int group_size,
+    int bits,
+    const char* mode,
+    mlx_nn_predicate wanted,
+    void* payload);
+
 /* ---- Training */
 
 /**
