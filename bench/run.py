@@ -12,7 +12,7 @@ import sys
 
 import harness
 
-ALL = ["elementwise", "small_ops", "heavy", "sets", "train_digits", "train_text", "train_steps", "import_time", "build",
+ALL = ["elementwise", "small_ops", "heavy", "sets", "train_digits", "train_text", "train_steps", "optimizers", "import_time", "build",
        "sort", "gather", "scan", "reduce", "copies", "draws", "conv", "products", "attention", "quant", "fft", "linalg", "llm"]
 
 

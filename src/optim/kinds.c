@@ -3,49 +3,54 @@
 
 #define STEP(name)                                                                                                                  \
   static int name(const mx_optimizer_settings *o, mx_scope *s, mx_array *gradient, mx_array *parameter, mx_array *const *slot,      \
-                  mx_array *learning_rate, mx_array *step, mx_array **res)
+                  mx_array *learning_rate, mx_array *step, mx_array *const shared[2], mx_array **res)
 
 STEP(step_sgd) {
-  (void)step;
+  (void)step, (void)shared;
   return mx_optim_sgd(s, res, gradient, parameter, slot[0], learning_rate, o->momentum, o->weight_decay, o->dampening, o->nesterov);
 }
 STEP(step_rmsprop) {
-  (void)step;
+  (void)step, (void)shared;
   return mx_optim_rmsprop(s, res, gradient, parameter, slot[0], learning_rate, o->alpha, o->eps);
 }
 STEP(step_adagrad) {
-  (void)step;
+  (void)step, (void)shared;
   return mx_optim_adagrad(s, res, gradient, parameter, slot[0], learning_rate, o->eps);
 }
 STEP(step_adadelta) {
-  (void)step;
+  (void)step, (void)shared;
   return mx_optim_adadelta(s, res, gradient, parameter, slot[0], slot[1], learning_rate, o->rho, o->eps);
 }
 STEP(step_adam) {
-  return mx_optim_adam(s, res, gradient, parameter, slot[0], slot[1], learning_rate, o->bias_correction ? step : NULL, o->beta_1,
-                       o->beta_2, o->eps, o->weight_decay);
+  (void)step;
+  return mx_optim_adam(s, res, gradient, parameter, slot[0], slot[1], learning_rate, shared[0], shared[1], o->beta_1, o->beta_2, o->eps,
+                       o->weight_decay);
+}
+static int shared_adam(const mx_optimizer_settings *o, mx_scope *s, mx_dtype dtype, mx_array *learning_rate, mx_array *step,
+                       mx_array *res[2]) {
+  return o->bias_correction ? mx_optim_adam_corrections(s, res, learning_rate, step, o->beta_1, o->beta_2, dtype) : 0;
 }
 STEP(step_adamax) {
-  (void)step;
+  (void)step, (void)shared;
   return mx_optim_adamax(s, res, gradient, parameter, slot[0], slot[1], learning_rate, o->beta_1, o->beta_2, o->eps);
 }
 STEP(step_lion) {
-  (void)step;
+  (void)step, (void)shared;
   return mx_optim_lion(s, res, gradient, parameter, slot[0], learning_rate, o->beta_1, o->beta_2, o->weight_decay);
 }
 STEP(step_muon) {
-  (void)step;
+  (void)step, (void)shared;
   return mx_optim_muon(s, res, gradient, parameter, slot[0], learning_rate, o->momentum, o->weight_decay, o->nesterov, o->ns_steps);
 }
 
-const mx_optimizer_kind mx_sgd = {"SGD", {"v"}, NULL, NULL, step_sgd};
-const mx_optimizer_kind mx_rmsprop = {"RMSprop", {"v"}, NULL, NULL, step_rmsprop};
-const mx_optimizer_kind mx_adagrad = {"Adagrad", {"v"}, NULL, NULL, step_adagrad};
-const mx_optimizer_kind mx_adadelta = {"AdaDelta", {"v", "u"}, NULL, NULL, step_adadelta};
-const mx_optimizer_kind mx_adam = {"Adam", {"m", "v"}, NULL, NULL, step_adam};
-const mx_optimizer_kind mx_adamax = {"Adamax", {"m", "v"}, NULL, NULL, step_adamax};
-const mx_optimizer_kind mx_lion = {"Lion", {"m"}, NULL, NULL, step_lion};
-const mx_optimizer_kind mx_muon = {"Muon", {"v"}, NULL, NULL, step_muon};
+const mx_optimizer_kind mx_sgd = {"SGD", {"v"}, NULL, NULL, NULL, step_sgd};
+const mx_optimizer_kind mx_rmsprop = {"RMSprop", {"v"}, NULL, NULL, NULL, step_rmsprop};
+const mx_optimizer_kind mx_adagrad = {"Adagrad", {"v"}, NULL, NULL, NULL, step_adagrad};
+const mx_optimizer_kind mx_adadelta = {"AdaDelta", {"v", "u"}, NULL, NULL, NULL, step_adadelta};
+const mx_optimizer_kind mx_adam = {"Adam", {"m", "v"}, NULL, NULL, shared_adam, step_adam};
+const mx_optimizer_kind mx_adamax = {"Adamax", {"m", "v"}, NULL, NULL, NULL, step_adamax};
+const mx_optimizer_kind mx_lion = {"Lion", {"m"}, NULL, NULL, NULL, step_lion};
+const mx_optimizer_kind mx_muon = {"Muon", {"v"}, NULL, NULL, NULL, step_muon};
 
 /* ---- Adafactor: the mean of squares as row and column, or of fewer than two dimensions itself; the mean of updates if asked ---- */
 
@@ -64,6 +69,7 @@ static mx_array *adafactor_start(mx_scope *s, mx_array *parameter, int i) {
 }
 
 STEP(step_adafactor) {
+  (void)shared;
   unsigned has = adafactor_has(o, parameter);
   mx_array *state[MX_SLOTS];
   int n = 0, place[MX_SLOTS];
@@ -81,4 +87,5 @@ STEP(step_adafactor) {
 }
 
 const mx_optimizer_kind mx_adafactor = {
-    "Adafactor", {"exp_avg_sq_row", "exp_avg_sq_col", "exp_avg_sq", "exp_avg"}, adafactor_has, adafactor_start, step_adafactor};
+    "Adafactor", {"exp_avg_sq_row", "exp_avg_sq_col", "exp_avg_sq", "exp_avg"}, adafactor_has, adafactor_start, NULL,
+    step_adafactor};

@@ -14,7 +14,10 @@ int mx_optim_adagrad(mx_scope *s, mx_array *res[2], mx_array *gradient, mx_array
 int mx_optim_adadelta(mx_scope *s, mx_array *res[3], mx_array *gradient, mx_array *parameter, mx_array *v, mx_array *u,
                       mx_array *learning_rate, double rho, double eps);
 int mx_optim_adam(mx_scope *s, mx_array *res[3], mx_array *gradient, mx_array *parameter, mx_array *m, mx_array *v,
-                  mx_array *learning_rate, mx_array *step, double beta_1, double beta_2, double eps, double weight_decay);
+                  mx_array *learning_rate, mx_array *corrected, mx_array *root, double beta_1, double beta_2, double eps,
+                  double weight_decay);
+int mx_optim_adam_corrections(mx_scope *s, mx_array *res[2], mx_array *learning_rate, mx_array *step, double beta_1, double beta_2,
+                              mx_dtype dtype);
 int mx_optim_adamax(mx_scope *s, mx_array *res[3], mx_array *gradient, mx_array *parameter, mx_array *m, mx_array *v,
                     mx_array *learning_rate, double beta_1, double beta_2, double eps);
 int mx_optim_lion(mx_scope *s, mx_array *res[2], mx_array *gradient, mx_array *parameter, mx_array *m, mx_array *learning_rate,

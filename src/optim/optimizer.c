@@ -115,17 +115,42 @@ static int start(mx_optimizer *o, mx_stream stream, const char *name, mx_array *
   return rc;
 }
 
+/* What one update gives to every parameter. */
+typedef struct update {
+  mx_stream stream;
+  mx_array *rate, *step;
+  mx_array *shared[MX_DTYPES][2]; /* by dtype, once it is asked for; NULL before, or where the kind has none */
+} update;
+
+static void update_end(update *u) {
+  mx_release(u->rate);
+  mx_release(u->step);
+  for (int t = 0; t < MX_DTYPES; t++)
+    for (int k = 0; k < 2; k++) mx_release(u->shared[t][k]);
+}
+
+static int share_for(mx_optimizer *o, update *u, mx_dtype dtype) {
+  if (!o->kind->shared || u->shared[dtype][0]) return 0;
+  mx_array *res[2] = {NULL};
+  mx_scope s;
+  mx_scope_begin(&s, u->stream);
+  if (!o->kind->shared(&o->set, &s, dtype, u->rate, u->step, res))
+    for (int k = 0; k < 2; k++) u->shared[dtype][k] = mx_retain(res[k]);
+  return mx_scope_end(&s);
+}
+
 /* The new parameter and then MX_SLOTS slots, pushed on out; for those it does not have something else stands there. */
-static int one_step(mx_optimizer *o, mx_stream stream, const char *name, mx_array *gradient, mx_array *parameter, mx_array *rate,
-                    mx_array *step, mx_list *out) {
+static int one_step(mx_optimizer *o, update *u, const char *name, mx_array *gradient, mx_array *parameter, mx_list *out) {
   if (!mx_same_shape(gradient, parameter))
     return mx_fail(MX_EVALUE, "[optimizer] the gradient of '%s' has shape %s, expected that of the parameter, %s", name,
                    mx_shape_of(gradient), mx_shape_of(parameter));
-  if (!rate && o->kind != &mx_adafactor) return mx_fail(MX_EVALUE, "[optimizer] %s needs a learning rate", o->kind->type);
+  if (!u->rate && o->kind != &mx_adafactor) return mx_fail(MX_EVALUE, "[optimizer] %s needs a learning rate", o->kind->type);
   if (!mx_map_find(&o->slots, name)) {
-    int rc = start(o, stream, name, gradient);
+    int rc = start(o, u->stream, name, gradient);
     if (rc) return rc;
   }
+  int rc = share_for(o, u, (mx_dtype)gradient->dtype);
+  if (rc) return rc;
   mx_slots *slots = mx_map_find(&o->slots, name);
   unsigned has = o->kind->has ? o->kind->has(&o->set, parameter) : ~0u;
   for (int i = 0; i < MX_SLOTS && o->kind->slot[i]; i++)
@@ -133,8 +158,8 @@ static int one_step(mx_optimizer *o, mx_stream stream, const char *name, mx_arra
       return mx_fail(MX_EKEY, "[optimizer] the state of '%s' has no '%s', which %s needs", name, o->kind->slot[i], o->kind->type);
   mx_array *res[1 + MX_SLOTS] = {NULL};
   mx_scope s;
-  mx_scope_begin(&s, stream);
-  int rc = o->kind->step(&o->set, &s, gradient, parameter, slots->at, rate, step, res);
+  mx_scope_begin(&s, u->stream);
+  rc = o->kind->step(&o->set, &s, gradient, parameter, slots->at, u->rate, u->step, u->shared[gradient->dtype], res);
   for (int i = 0; i < 1 + MX_SLOTS && !rc && !s.rc; i++) {
     mx_array *old = i && slots->at[i - 1] ? slots->at[i - 1] : parameter;
     rc = mx_list_push(out, res[i] ? res[i] : old);
@@ -224,42 +249,38 @@ static int apply_parts(mx_optimizer *o, mx_stream stream, int n, const char *con
   return rc;
 }
 
-/* The rate and the number of this step: new references. */
-static int next_step(mx_optimizer *o, mx_stream stream, mx_array **rate, mx_array **step) {
+/* The rate and the number of this step. */
+static int update_begin(update *u, mx_optimizer *o) {
   int rc = 0;
-  *step = NULL;
   if (o->schedule)
-    rc = scheduled(o, rate);
+    rc = scheduled(o, &u->rate);
   else
-    *rate = mx_retain(o->learning_rate);
+    u->rate = mx_retain(o->learning_rate);
   if (rc) return rc;
   mx_scope s;
-  mx_scope_begin(&s, stream);
-  *step = mx_scope_result(&s, mx_add(&s, o->step, mx_int(&s, (mx_dtype)o->step->dtype, 1)));
-  return *step ? 0 : mx_error_kind();
+  mx_scope_begin(&s, u->stream);
+  u->step = mx_scope_result(&s, mx_add(&s, o->step, mx_int(&s, (mx_dtype)o->step->dtype, 1)));
+  return u->step ? 0 : mx_error_kind();
 }
 
 int mx_optimizer_apply(mx_optimizer *o, mx_stream stream, int n, const char *const *names, mx_array *const *gradients,
                        mx_array *const *parameters, mx_list *out) {
   if (!o->kind) return apply_parts(o, stream, n, names, gradients, parameters, out);
-  mx_array *rate = NULL, *step = NULL;
+  update u = {.stream = stream};
   mx_list all = {0};
-  int rc = next_step(o, stream, &rate, &step);
-  for (int i = 0; i < n && !rc; i++) rc = one_step(o, stream, names[i], gradients[i], parameters[i], rate, step, &all);
+  int rc = update_begin(&u, o);
+  for (int i = 0; i < n && !rc; i++) rc = one_step(o, &u, names[i], gradients[i], parameters[i], &all);
   for (int i = 0; i < n && !rc; i++) rc = mx_list_push(out, all.at[i * (1 + MX_SLOTS)]);
-  if (rc) {
-    mx_release(rate);
-    mx_release(step);
-    mx_list_clear(&all);
-    return rc;
-  }
-  for (int i = 0; i < n; i++) {
+  for (int i = 0; i < n && !rc; i++) {
     mx_slots *slots = mx_map_find(&o->slots, names[i]);
     for (int k = 0; k < MX_SLOTS; k++)
       if (slots->at[k]) mx_set(&slots->at[k], mx_retain(all.at[i * (1 + MX_SLOTS) + 1 + k]));
   }
-  mx_set(&o->learning_rate, rate);
-  mx_set(&o->step, step);
+  if (!rc) {
+    mx_set(&o->learning_rate, mx_retain(u.rate));
+    mx_set(&o->step, mx_retain(u.step));
+  }
+  update_end(&u);
   mx_list_clear(&all);
-  return 0;
+  return rc;
 }

@@ -27,9 +27,11 @@ typedef struct mx_optimizer_kind {
   unsigned (*has)(const mx_optimizer_settings *o, const mx_array *parameter);
   /* The start of slot i; NULL: zeros like the parameter. */
   mx_array *(*start)(mx_scope *s, mx_array *parameter, int i);
+  /* What is the same for all parameters of a dtype in one update; may be NULL. */
+  int (*shared)(const mx_optimizer_settings *o, mx_scope *s, mx_dtype dtype, mx_array *learning_rate, mx_array *step, mx_array *res[2]);
   /* res[0] is the new parameter, res[1 + i] the new slot i. */
   int (*step)(const mx_optimizer_settings *o, mx_scope *s, mx_array *gradient, mx_array *parameter, mx_array *const *slot,
-              mx_array *learning_rate, mx_array *step, mx_array **res);
+              mx_array *learning_rate, mx_array *step, mx_array *const shared[2], mx_array **res);
 } mx_optimizer_kind;
 
 extern const mx_optimizer_kind mx_sgd, mx_rmsprop, mx_adagrad, mx_adadelta, mx_adam, mx_adamax, mx_lion, mx_adafactor, mx_muon;

@@ -62,18 +62,23 @@ int mx_optim_adadelta(mx_scope *s, mx_array *res[3], mx_array *gradient, mx_arra
 static mx_array *started(mx_scope *s, double beta, mx_array *step) { return REST(s, mx_power(s, NUM(s, step, beta), step)); }
 
 int mx_optim_adam(mx_scope *s, mx_array *res[3], mx_array *gradient, mx_array *parameter, mx_array *m, mx_array *v,
-                  mx_array *learning_rate, mx_array *step, double beta_1, double beta_2, double eps, double weight_decay) {
+                  mx_array *learning_rate, mx_array *corrected, mx_array *root, double beta_1, double beta_2, double eps,
+                  double weight_decay) {
   mx_array *lr = rate_for(s, learning_rate, gradient);
   if (weight_decay != 0) parameter = mx_multiply(s, parameter, REST(s, mx_multiply(s, lr, NUM(s, lr, weight_decay))));
   res[1] = running_mean(s, beta_1, m, gradient);
   res[2] = running_mean(s, beta_2, v, mx_square(s, gradient));
-  mx_array *root = mx_sqrt(s, res[2]);
-  if (step && lr) {
-    step = mx_astype(s, step, gradient->dtype);
-    lr = mx_divide(s, lr, started(s, beta_1, step));
-    root = mx_multiply(s, root, mx_rsqrt(s, started(s, beta_2, step)));
-  }
-  res[0] = less(s, parameter, lr, res[1], PLUS(s, root, eps));
+  mx_array *down = mx_sqrt(s, res[2]);
+  if (corrected && root) down = mx_multiply(s, down, root), lr = corrected;
+  res[0] = less(s, parameter, lr, res[1], PLUS(s, down, eps));
+  return s->rc;
+}
+
+int mx_optim_adam_corrections(mx_scope *s, mx_array *res[2], mx_array *learning_rate, mx_array *step, double beta_1, double beta_2,
+                              mx_dtype dtype) {
+  step = mx_astype(s, step, dtype);
+  res[0] = mx_divide(s, mx_astype(s, learning_rate, dtype), started(s, beta_1, step));
+  res[1] = mx_rsqrt(s, started(s, beta_2, step));
   return s->rc;
 }
 

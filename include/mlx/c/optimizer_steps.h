@@ -72,9 +72,9 @@ int mlx_optim_adadelta(
     const mlx_stream s);
 
 /**
- * Running means of gradients, m, and of their squares, v, corrected for their start by `step`, the
- * number of this update counted from 1, if it is given. A weight decay, other than 0, does not pass
- * through the means (AdamW).
+ * Running means of gradients, m, and of their squares, v, corrected for their start if both results
+ * of mlx_optim_adam_corrections are given. A weight decay, other than 0, does not pass through the
+ * means (AdamW).
  */
 int mlx_optim_adam(
     mlx_array* res,
@@ -85,7 +85,8 @@ int mlx_optim_adam(
     const mlx_array m,
     const mlx_array v,
     const mlx_array learning_rate,
-    const mlx_array step /* may be empty */,
+    const mlx_array corrected /* may be empty */,
+    const mlx_array root /* may be empty */,
     double beta_1,
     double beta_2,
     double eps,
@@ -161,6 +162,20 @@ int mlx_optim_adafactor(
     const mlx_stream s);
 
 /* ---- Parts of these. */
+
+/**
+ * Adam's correction for means that start at 0, the same for all parameters of a dtype: the learning
+ * rate, and a factor of the root of v. `step` is the number of this update, counted from 1.
+ */
+int mlx_optim_adam_corrections(
+    mlx_array* res,
+    mlx_array* res_root,
+    const mlx_array learning_rate,
+    const mlx_array step,
+    double beta_1,
+    double beta_2,
+    mlx_dtype dtype,
+    const mlx_stream s);
 
 /**
  * A matrix with the singular vectors of the given one and singular values near 1, by steps of a

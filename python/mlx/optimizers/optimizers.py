@@ -245,6 +245,7 @@ class Adam(Optimizer):
         self.betas = betas
         self.eps = eps
         self.bias_correction = bias_correction
+        self._shared = None
 
     def init_single(self, parameter: mx.array, state: dict):
         state["m"] = mx.zeros_like(parameter)
@@ -254,12 +255,27 @@ class Adam(Optimizer):
         return self._apply(gradient, parameter, state, 0.0)
 
     def _apply(self, gradient, parameter, state, weight_decay):
-        step = self.step if self.bias_correction else None
         b1, b2 = self.betas
+        rate, root = self._corrections(gradient.dtype) if self.bias_correction else (None, None)
         p, state["m"], state["v"] = _optim.adam(
-            gradient, parameter, state["m"], state["v"], self.learning_rate, step, b1, b2, self.eps, weight_decay
+            gradient, parameter, state["m"], state["v"], self.learning_rate, rate, root, b1, b2, self.eps, weight_decay
         )
         return p
+
+    def apply_gradients(self, gradients: dict, parameters: dict):
+        """The tree of new parameters; ``gradients`` may be a part of the tree ``parameters``."""
+        self._shared = {}
+        try:
+            return super().apply_gradients(gradients, parameters)
+        finally:
+            self._shared = None
+
+    def _corrections(self, dtype):
+        """The bias correction, which is the same for all parameters of one update."""
+        shared = {} if self._shared is None else self._shared
+        if dtype not in shared:
+            shared[dtype] = _optim.adam_corrections(self.learning_rate, self.step, *self.betas, dtype)
+        return shared[dtype]
 
 
 class AdamW(Adam):
