@@ -499,6 +499,10 @@ OVERLOADS = {  # results that depend on an argument
         "(a: array, compute_uv: Literal[True] = True, *, stream: StreamLike = None, full_matrices: bool = True) -> linalg.SVDResult",
         "(a: array, compute_uv: Literal[False], *, stream: StreamLike = None, full_matrices: bool = True) -> array",
     ],
+    "import_function": [
+        "(file: str, return_metadata: Literal[False] = False) -> Callable[..., list[array]]",
+        "(file: str, return_metadata: Literal[True]) -> tuple[Callable[..., list[array]], str]",
+    ],
 }
 
 
