@@ -234,6 +234,34 @@ static void scatter_applies_updates_in_order_in_every_mode(void **state) {
         }
 }
 
+/* Enough updates for several rounds, places for several bins. */
+static void scatter_of_many_updates_is_in_order(void **state) {
+  (void)state;
+  static const struct { mx_dtype t; int32_t rows, width, n; int layout; } of[] = {
+      {MX_I32, 200000, 1, 300001, 0}, {MX_U8, 3000000, 1, 270000, 3}, {MX_I64, 70001, 1, 33000, 0},
+      {MX_U16, 100, 1, 40000, 1},     {MX_F32, 30011, 3, 290000, 0},  {MX_I16, 5000, 40, 9000, 3}};
+  for (int c = 0; c < 6; c++)
+    for (int mode = 0; mode < 2; mode++) {
+      int32_t rows = of[c].rows, width = of[c].width, n = of[c].n, shape[] = {rows, width}, up[] = {n, 1, width};
+      tensor x = tensor_new(of[c].t, 2, shape, 0), u = tensor_new(of[c].t, 3, up, of[c].layout), index = tensor_new(MX_I32, 1, &n, 0);
+      tensor out = tensor_new(of[c].t, 2, shape, 0), want = tensor_new(of[c].t, 2, shape, 0), *in[] = {&x, &u, &index};
+      for (int64_t i = 0; i < x.v.size; i++) tensor_set(&x, i, i % 5), tensor_set(&want, i, i % 5);
+      for (int64_t i = 0; i < u.v.size; i++) tensor_set(&u, i, test_random() % 9);
+      for (int64_t i = 0; i < n; i++) {
+        int64_t r = test_random() % (test_random() % 2 ? rows : rows / 50);
+        tensor_set(&index, i, (double)(i % 3 ? r : r - rows));
+        for (int64_t k = 0; k < width; k++)
+          tensor_set(&want, r * width + k, combine(mode, tensor_get(&want, r * width + k), tensor_get(&u, i * width + k), of[c].t));
+      }
+      assert_int_equal(call_kernel(OP_scatter, 3, in, &out, 3, (int64_t[]){mode, 1, 0}), 0);
+      for (int64_t i = 0; i < out.v.size; i++)
+        if (tensor_get(&out, i) != tensor_get(&want, i)) fail_msg("case %d mode %d element %lld", c, mode, (long long)i);
+      tensor_set(&index, n - 2, rows);
+      assert_int_equal(call_kernel(OP_scatter, 3, in, &out, 3, (int64_t[]){mode, 1, 0}), MX_EINDEX);
+      tensor_free(&x), tensor_free(&u), tensor_free(&index), tensor_free(&out), tensor_free(&want);
+    }
+}
+
 static void scatter_of_overlapping_blocks_is_in_order(void **state) {
   (void)state;
   /* blocks of 3 columns that begin where the index says */
@@ -281,6 +309,44 @@ static void along_an_axis_every_line_has_its_own_indices(void **state) {
       }
 }
 
+/* Packed blocks of columns, blocks too long to be packed, and lines so long that they are scattered by bins. */
+static void along_an_axis_of_long_lines(void **state) {
+  (void)state;
+  static const struct { int32_t dim, other, n; int axis; } of[] = {{3000, 70, 2000, 0}, {40000, 9, 30, 0}, {5000, 3, 40000, 1}};
+  for (int c = 0; c < 3; c++)
+    for (int mode = 0; mode < 2; mode++) {
+      int axis = of[c].axis;
+      int32_t shape[] = {of[c].other, of[c].other}, few[] = {of[c].other, of[c].other};
+      shape[axis] = of[c].dim, few[axis] = of[c].n;
+      tensor x = tensor_new(MX_I32, 2, shape, 0), index = tensor_new(MX_I64, 2, few, 0), values = tensor_new(MX_I32, 2, few, 0);
+      tensor got = tensor_new(MX_I32, 2, few, 0), out = tensor_new(MX_I32, 2, shape, 0), want = tensor_new(MX_I32, 2, shape, 0);
+      tensor *in[] = {&x, &index}, *in2[] = {&x, &index, &values};
+      for (int64_t i = 0; i < x.v.size; i++) tensor_set(&x, i, (double)i), tensor_set(&want, i, (double)i);
+      for (int64_t i = 0; i < index.v.size; i++) {
+        int64_t at[2];
+        unravel(2, few, i, at);
+        at[axis] = test_random() % shape[axis];
+        tensor_set(&index, i, (double)(i % 2 ? at[axis] : at[axis] - shape[axis])), tensor_set(&values, i, (double)(i % 100));
+        int64_t to = ravel(2, shape, at);
+        tensor_set(&want, to, combine(mode, tensor_get(&want, to), tensor_get(&values, i), MX_I32));
+      }
+      assert_int_equal(call_kernel(OP_gather_axis, 2, in, &got, 1, (int64_t[]){axis}), 0);
+      for (int64_t i = 0; i < index.v.size; i++) {
+        int64_t at[2], k = (int64_t)tensor_get(&index, i);
+        unravel(2, few, i, at);
+        at[axis] = k < 0 ? k + shape[axis] : k;
+        if (tensor_get(&got, i) != (double)ravel(2, shape, at)) fail_msg("case %d element %lld", c, (long long)i);
+      }
+      assert_int_equal(call_kernel(OP_scatter_axis, 3, in2, &out, 2, (int64_t[]){axis, mode}), 0);
+      for (int64_t i = 0; i < out.v.size; i++)
+        if (tensor_get(&out, i) != tensor_get(&want, i)) fail_msg("case %d mode %d element %lld", c, mode, (long long)i);
+      tensor_set(&index, 7, shape[axis]);
+      assert_int_equal(call_kernel(OP_gather_axis, 2, in, &got, 1, (int64_t[]){axis}), MX_EINDEX);
+      assert_int_equal(call_kernel(OP_scatter_axis, 3, in2, &out, 2, (int64_t[]){axis, mode}), MX_EINDEX);
+      tensor_free(&x), tensor_free(&index), tensor_free(&values), tensor_free(&got), tensor_free(&out), tensor_free(&want);
+    }
+}
+
 static void an_index_out_of_bounds_is_an_error_that_names_it(void **state) {
   (void)state;
   tensor x = tensor_new(MX_F32, 2, (int32_t[]){5, 4}, 0), index = tensor_new(MX_I32, 1, (int32_t[]){3}, 0);
@@ -316,8 +382,10 @@ int main(void) {
       cmocka_unit_test(as_strided_grad_adds_where_elements_were_read),
       cmocka_unit_test(gather_reads_blocks_at_two_index_arrays),
       cmocka_unit_test(scatter_applies_updates_in_order_in_every_mode),
+      cmocka_unit_test(scatter_of_many_updates_is_in_order),
       cmocka_unit_test(scatter_of_overlapping_blocks_is_in_order),
       cmocka_unit_test(along_an_axis_every_line_has_its_own_indices),
+      cmocka_unit_test(along_an_axis_of_long_lines),
       cmocka_unit_test(an_index_out_of_bounds_is_an_error_that_names_it),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,39 +19,37 @@
     }                                                                                                                        \
     for (int64_t i = 0; i < n; i++) o[i * so] = u[i * su];                                                                   \
   }                                                                                                                          \
-  static void assign_at_##bytes(int64_t n, void *out, const int64_t *at, const void *update, const int64_t *from) {          \
+  static void assign_at_##bytes(int64_t n, void *out, const int64_t *at, const void *update, int64_t su) {                   \
     type *o = out;                                                                                                           \
     const type *u = update;                                                                                                  \
-    for (int64_t i = 0; i < n; i++) o[at[i]] = u[from[i]];                                                                   \
+    for (int64_t i = 0; i < n; i++) o[at[i]] = u[i * su];                                                                    \
+  }                                                                                                                          \
+  static void assign_dealt_##bytes(int64_t n, void *out, const void *dealt) {                                                \
+    type *o = out;                                                                                                           \
+    const MX_DEALT(type) *r = dealt;                                                                                         \
+    for (int64_t i = 0; i < n; i++) o[r[i].at] = r[i].value;                                                                 \
   }
 ASSIGN(1, uint8_t)
 ASSIGN(2, uint16_t)
 ASSIGN(4, uint32_t)
 ASSIGN(8, uint64_t)
 
-mx_combine mx_combine_of(int mode, mx_dtype t) {
-  static const mx_combine op[][MX_DTYPES] = {
-      [MX_ADD] = TABLE(add), [MX_MULTIPLY] = TABLE(multiply), [MX_MAXIMUM] = TABLE(maximum), [MX_MINIMUM] = TABLE(minimum)};
-  if (mode != MX_ASSIGN) return op[mode][t];
-  switch (mx_dtype_sizes[t]) {
-    case 1: return assign_1;
-    case 2: return assign_2;
-    case 4: return assign_4;
-    default: return assign_8;
+/* By mode, then by dtype; what is assigned depends on the width alone. */
+#define CHOOSE(fn, suffix)                                                                                                   \
+  fn fn##_of(int mode, mx_dtype t) {                                                                                         \
+    static const fn op[][MX_DTYPES] = {[MX_ADD] = TABLE(add##suffix), [MX_MULTIPLY] = TABLE(multiply##suffix),               \
+                                       [MX_MAXIMUM] = TABLE(maximum##suffix), [MX_MINIMUM] = TABLE(minimum##suffix)};        \
+    if (mode != MX_ASSIGN) return op[mode][t];                                                                               \
+    switch (mx_dtype_sizes[t]) {                                                                                             \
+      case 1: return assign##suffix##_1;                                                                                     \
+      case 2: return assign##suffix##_2;                                                                                     \
+      case 4: return assign##suffix##_4;                                                                                     \
+      default: return assign##suffix##_8;                                                                                    \
+    }                                                                                                                        \
   }
-}
-
-mx_combine_at mx_combine_at_of(int mode, mx_dtype t) {
-  static const mx_combine_at op[][MX_DTYPES] = {[MX_ADD] = TABLE(add_at), [MX_MULTIPLY] = TABLE(multiply_at),
-                                                [MX_MAXIMUM] = TABLE(maximum_at), [MX_MINIMUM] = TABLE(minimum_at)};
-  if (mode != MX_ASSIGN) return op[mode][t];
-  switch (mx_dtype_sizes[t]) {
-    case 1: return assign_at_1;
-    case 2: return assign_at_2;
-    case 4: return assign_at_4;
-    default: return assign_at_8;
-  }
-}
+CHOOSE(mx_combine, )
+CHOOSE(mx_combine_at, _at)
+CHOOSE(mx_combine_dealt, _dealt)
 
 typedef struct combine_job {
   mx_walk walk;

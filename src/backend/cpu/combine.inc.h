@@ -18,12 +18,21 @@
   }
 
 #define AT(name, expr)                                                                                                       \
-  static void CAT(name##_at, TAG)(int64_t n, void *out, const int64_t *at, const void *update, const int64_t *from) {         \
+  static void CAT(name##_at, TAG)(int64_t n, void *out, const int64_t *at, const void *update, int64_t su) {                 \
     T *o = out;                                                                                                              \
     const T *u = update;                                                                                                     \
     for (int64_t i = 0; i < n; i++) {                                                                                        \
-      C a = LOAD(o[at[i]]), b = LOAD(u[from[i]]);                                                                            \
+      C a = LOAD(o[at[i]]), b = LOAD(u[i * su]);                                                                             \
       o[at[i]] = STORE(expr);                                                                                                \
+      (void)a;                                                                                                               \
+    }                                                                                                                        \
+  }                                                                                                                          \
+  static void CAT(name##_dealt, TAG)(int64_t n, void *out, const void *dealt) {                                              \
+    T *o = out;                                                                                                              \
+    const MX_DEALT(T) *r = dealt;                                                                                            \
+    for (int64_t i = 0; i < n; i++) {                                                                                        \
+      C a = LOAD(o[r[i].at]), b = LOAD(r[i].value);                                                                          \
+      o[r[i].at] = STORE(expr);                                                                                              \
       (void)a;                                                                                                               \
     }                                                                                                                        \
   }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "backend/cpu/combine.h"
+#include "backend/cpu/index.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/offsets.h"
 #include "core/parallel.h"
@@ -13,24 +14,6 @@ typedef struct gather_job {
   mx_combine assign;
 } gather_job;
 
-/* Single elements at `offsets`, to out from element `first` on. */
-static void pick(const gather_job *j, int64_t first, int64_t n, const int64_t *offsets) {
-  switch (mx_dtype_sizes[j->x->dtype]) {
-#define ONE(bytes, type)                                                                                                     \
-  case bytes: {                                                                                                              \
-    const type *x = j->x->data;                                                                                              \
-    type *o = (type *)j->out->data + first;                                                                                  \
-    for (int64_t i = 0; i < n; i++) o[i] = x[offsets[i]];                                                                    \
-    break;                                                                                                                   \
-  }
-    ONE(1, uint8_t)
-    ONE(2, uint16_t)
-    ONE(4, uint32_t)
-    ONE(8, uint64_t)
-#undef ONE
-  }
-}
-
 static void gather_range(void *ctx, int64_t begin, int64_t end) {
   gather_job *j = ctx;
   const mx_block *b = &j->block;
@@ -39,7 +22,7 @@ static void gather_range(void *ctx, int64_t begin, int64_t end) {
     int64_t n = end - first < MX_PLACES_CHUNK ? end - first : MX_PLACES_CHUNK;
     if (!mx_places_fill(&j->places, first, first + n, offsets)) return;
     if (size == 1) {
-      pick(j, first, n, offsets);
+      mx_take_at(mx_dtype_sizes[j->x->dtype], n, mx_at(j->out, first), 1, j->x->data, offsets);
       continue;
     }
     for (int64_t i = 0; i < n && size; i++) {

@@ -1,69 +1,94 @@
 /* take_along_axis and what writes so: every line of the indices has its own line of the array. Where the last axis is not the indexed one,
- * neighbouring lines go together, in blocks of columns, so that memory is read in runs. */
+ * neighbouring lines go together, in blocks of columns, so that memory is read in runs. A block of the array that fits the second cache is
+ * packed there: lines that are a power of two apart would share few sets of the cache. */
 #include <stdatomic.h>
 #include <string.h>
 
 #include "backend/cpu/combine.h"
 #include "backend/cpu/index.h"
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/scratch.h"
 #include "backend/cpu/walk.h"
 #include "core/error.h"
 #include "core/parallel.h"
 
-enum { CHUNK = 512, COLUMNS = 128 };
+enum { CHUNK = 512, COLUMNS = 128, PIECE = 1 << 14, PACKED = 512 << 10, LONG = 1 << 15, FEW = 16, PARTS = 16 };
+enum { A, INDEX, B };                  /* operands of the walk */
 
 typedef struct axis_job {
   const mx_view *index, *a, *b;        /* a: the array that is indexed; b: what is read into or written from */
-  mx_walk walk;                        /* of the other axes; operands: a, index, b */
-  int64_t n, dim, sa, si, sb;          /* along the indexed axis */
-  int64_t columns, blocks, step[3];    /* lines that go together and their steps; blocks of them a walked point */
+  const char *start;                   /* scatter: where the values of a are at first, laid out as in a; a's own data if they are there */
+  mx_walk walk;                        /* of the other axes */
+  int64_t n, dim, along[3];            /* along the indexed axis: lengths, steps */
+  int64_t columns, width, step[3];     /* lines that go together, in one block; their steps */
+  int64_t parts;                       /* a walked point: blocks, or pieces of its line */
+  bool packed, scatter;
+  int item;
+  mx_combine assign;
   mx_combine_at fn;
-  bool scatter;
-  _Atomic bool bad;
+  _Atomic int rc;
 } axis_job;
 
-/* `count` indices from element `index` on, `along[1]` apart, and as many elements of a and b. */
-static void move(const axis_job *j, int64_t count, int64_t a, int64_t index, int64_t b, const int64_t along[3]) {
-  int64_t to[CHUNK], from[CHUNK];
+/* `count` indices from element `index` on, step[INDEX] apart, lead from `a` on to places by `into`; as many elements of b from b on. */
+static bool move(axis_job *j, int64_t count, char *a, const mx_index_axis *into, int64_t index, int64_t b, const int64_t step[3]) {
+  int64_t places[CHUNK];
   for (int64_t first = 0; first < count; first += CHUNK) {
     int64_t w = count - first < CHUNK ? count - first : CHUNK;
-    mx_index_places(j->index, index + first * along[1], along[1], w, j->dim, j->dim, j->sa, false, to);
-    for (int64_t q = 0; q < w; q++) to[q] += (first + q) * along[0];
-    for (int64_t q = 0; q < w; q++) from[q] = (first + q) * along[2];
-    if (j->scatter) j->fn(w, mx_at(j->a, a), to, mx_at(j->b, b), from);
-    else j->fn(w, mx_at(j->b, b), from, mx_at(j->a, a), to);
+    if (mx_index_places(j->index, index + first * step[INDEX], step[INDEX], w, into, false, places) >= 0) {
+      j->rc = MX_EINDEX;
+      return false;
+    }
+    char *from = a + first * into->drift * j->item, *other = mx_at(j->b, b + first * step[B]);
+    if (j->scatter) j->fn(w, from, places, other, step[B]);
+    else mx_take_at(j->item, w, other, step[B], from, places);
   }
+  return true;
 }
 
-static void check(axis_job *j, int64_t count, int64_t index, int64_t along) {
-  int64_t places[CHUNK];
-  for (int64_t first = 0; first < count; first += CHUNK)
-    if (mx_index_places(j->index, index + first * along, along, count - first < CHUNK ? count - first : CHUNK, j->dim, j->dim, 1, false,
-                        places) >= 0)
-      j->bad = true;
-}
-
-static void axis_range(void *ctx, int64_t begin, int64_t end, bool checking) {
+static void line_range(void *ctx, int64_t begin, int64_t end) {
   axis_job *j = ctx;
-  const int64_t lines[3] = {0, j->si, j->sb};
-  mx_cursor at;
-  for (int64_t r = begin; r < end; r++) {
-    mx_walk_seek(&j->walk, &at, r / j->blocks);
-    if (!j->columns) {
-      if (checking) check(j, j->n, at.off[1], j->si);
-      else move(j, j->n, at.off[0], at.off[1], at.off[2], lines);
-      continue;
-    }
-    int64_t c = r % j->blocks * COLUMNS, w = j->columns - c < COLUMNS ? j->columns - c : COLUMNS;
-    int64_t a = at.off[0] + c * j->step[0], index = at.off[1] + c * j->step[1], b = at.off[2] + c * j->step[2];
-    for (int64_t i = 0; i < j->n; i++) {
-      if (checking) check(j, w, index + i * j->si, j->step[1]);
-      else move(j, w, a, index + i * j->si, b + i * j->sb, j->step);
-    }
+  const mx_index_axis into = {j->dim, j->dim, j->along[A], 0};
+  for (int64_t r = begin; r < end && !j->rc; r++) {
+    mx_cursor at;
+    mx_walk_seek(&j->walk, &at, r / j->parts);
+    int64_t first = j->parts == 1 ? 0 : r % j->parts * PIECE, n = j->parts == 1 || j->n - first < PIECE ? j->n - first : PIECE;
+    char *a = mx_at(j->a, at.off[A]);
+    if (j->scatter && j->start != j->a->data) j->assign(j->dim, a, j->along[A], j->start + at.off[A] * j->item, j->along[A]);
+    if (!move(j, n, a, &into, at.off[INDEX] + first * j->along[INDEX], at.off[B] + first * j->along[B], j->along)) return;
   }
 }
-static void check_range(void *ctx, int64_t begin, int64_t end) { axis_range(ctx, begin, end, true); }
-static void move_range(void *ctx, int64_t begin, int64_t end) { axis_range(ctx, begin, end, false); }
+
+/* w columns from offset `at` of the array: in what memory they are worked on, and how its places are found. */
+static char *open_block(const axis_job *j, int64_t at, int64_t w, char *room, mx_index_axis *into) {
+  const char *from = (j->scatter ? j->start : (const char *)j->a->data) + at * j->item;
+  char *a = mx_at(j->a, at);
+  *into = j->packed ? (mx_index_axis){j->dim, j->dim, w, 1} : (mx_index_axis){j->dim, j->dim, j->along[A], j->step[A]};
+  if (j->packed)
+    for (int64_t i = 0; i < j->dim; i++) j->assign(w, room + i * w * j->item, 1, from + i * j->along[A] * j->item, j->step[A]);
+  else if (j->scatter && from != a)
+    for (int64_t i = 0; i < j->dim; i++)
+      j->assign(w, a + i * j->along[A] * j->item, j->step[A], from + i * j->along[A] * j->item, j->step[A]);
+  return j->packed ? room : a;
+}
+
+static void block_range(void *ctx, int64_t begin, int64_t end) {
+  axis_job *j = ctx;
+  char *room = j->packed ? mx_scratch((size_t)(j->dim * j->width * j->item)) : NULL;
+  if (j->packed && !room) j->rc = MX_EMEMORY;
+  for (int64_t r = begin; r < end && !j->rc; r++) {
+    mx_cursor at;
+    mx_index_axis into;
+    mx_walk_seek(&j->walk, &at, r / j->parts);
+    int64_t c = r % j->parts * j->width, w = j->columns - c < j->width ? j->columns - c : j->width;
+    int64_t a = at.off[A] + c * j->step[A], index = at.off[INDEX] + c * j->step[INDEX], b = at.off[B] + c * j->step[B];
+    char *block = open_block(j, a, w, room, &into);
+    for (int64_t i = 0; i < j->n; i++)
+      if (!move(j, w, block, &into, index + i * j->along[INDEX], b + i * j->along[B], j->step)) break;
+    if (j->packed && j->scatter)
+      for (int64_t i = 0; i < j->dim; i++) j->assign(w, mx_at(j->a, a + i * j->along[A]), j->step[A], room + i * w * j->item, 1);
+  }
+  mx_scratch_free(room);
+}
 
 /* The first index that is out of bounds, in row order. */
 static int bad_index(const axis_job *j, const char *tag, int axis) {
@@ -79,36 +104,72 @@ static int bad_index(const axis_job *j, const char *tag, int axis) {
   return mx_fail(MX_EINDEX, "[%s] index %lld is out of bounds for axis %d with size %lld", tag, (long long)k, axis, (long long)j->dim);
 }
 
-static int axis_run(axis_job *j, const char *tag, int axis) {
-  const mx_view *index = j->index;
-  if (!index->size) return 0;
-  j->n = index->shape[axis];
-  j->dim = j->a->shape[axis];
-  j->sa = j->a->strides[axis];
-  j->si = index->strides[axis];
-  j->sb = j->b->strides[axis];
-  j->blocks = 1;
-  mx_walk_init(&j->walk, index->ndim, index->shape, axis, j->a->strides, index->strides, j->b->strides);
-  if (axis != index->ndim - 1 && j->walk.nd && index->shape[index->ndim - 1] >= 8) {
-    j->columns = mx_walk_pop(&j->walk, j->step);
-    j->blocks = (j->columns + COLUMNS - 1) / COLUMNS;
+/* How wide blocks of columns are, and whether they are packed: if enough is read of them. */
+static void choose_blocks(axis_job *j) {
+  int64_t line = 64 / j->item, fit = PACKED / (j->dim * j->item + 1) / line * line;
+  bool touched = j->scatter ? j->start != j->a->data || j->n >= j->dim / 4 : j->n >= j->dim / 2;
+  j->packed = fit >= line && touched;
+  int64_t share = j->walk.n < PARTS ? (j->columns / PARTS + line) / line * line : j->columns; /* something for every thread */
+  j->width = j->packed ? fit : COLUMNS;
+  if (j->width > CHUNK) j->width = CHUNK;
+  if (j->width > share) j->width = share;
+  j->parts = (j->columns + j->width - 1) / j->width;
+}
+
+/* The lines one after the other, each by the kernel of scatter with all threads. */
+static int scatter_lines(axis_job *j, int mode) {
+  mx_cursor at;
+  mx_walk_seek(&j->walk, &at, 0);
+  for (int64_t r = 0; r < j->walk.n; r++, mx_walk_next(&j->walk, &at)) {
+    const int32_t dim[] = {(int32_t)j->dim}, n[] = {(int32_t)j->n, 1};
+    const int64_t sa[] = {j->along[A]}, si[] = {j->along[INDEX]}, su[] = {j->along[B], 1};
+    char *a = mx_at(j->a, at.off[A]);
+    mx_view out = {a, dim, sa, j->dim, 1, j->a->dtype}, x = out;
+    mx_view updates = {mx_at(j->b, at.off[B]), n, su, j->n, 2, j->b->dtype};
+    mx_view index = {mx_at(j->index, at.off[INDEX]), n, si, j->n, 1, j->index->dtype};
+    x.data = (void *)(uintptr_t)(j->start + at.off[A] * j->item);
+    int rc = mx_cpu_scatter(&(mx_call){.nin = 3, .nout = 1, .np = 3, .in = (mx_view[]){x, updates, index}, .out = &out, .p = (int64_t[]){mode, 1, 0}});
+    if (rc) return rc;
   }
-  int64_t grain = (1 << 14) / (j->n * (j->columns ? COLUMNS : 1)) + 1;
-  mx_parallel(j->walk.n * j->blocks, grain, check_range, j);
-  if (j->bad) return bad_index(j, tag, axis);
-  mx_parallel(j->walk.n * j->blocks, grain, move_range, j);
   return 0;
 }
 
+static int axis_run(axis_job *j, const char *tag, int axis, int mode) {
+  const mx_view *index = j->index;
+  if (!index->size) return 0;
+  j->item = mx_dtype_sizes[j->a->dtype];
+  j->assign = mx_combine_of(MX_ASSIGN, j->a->dtype);
+  j->n = index->shape[axis];
+  j->dim = j->a->shape[axis];
+  j->along[A] = j->a->strides[axis];
+  j->along[INDEX] = index->strides[axis];
+  j->along[B] = j->b->strides[axis];
+  mx_walk_init(&j->walk, index->ndim, index->shape, axis, j->a->strides, index->strides, j->b->strides);
+  if (axis != index->ndim - 1 && j->walk.nd && index->shape[index->ndim - 1] >= 8) {
+    j->columns = mx_walk_pop(&j->walk, j->step);
+    choose_blocks(j);
+    mx_parallel(j->walk.n * j->parts, (1 << 14) / (j->n * j->width) + 1, block_range, j);
+  } else if (j->scatter && j->walk.n < FEW && j->n >= LONG && j->along[A] == 1) {
+    j->rc = scatter_lines(j, mode);
+  } else {
+    j->parts = j->scatter ? 1 : (j->n + PIECE - 1) / PIECE;
+    mx_parallel(j->walk.n * j->parts, (1 << 14) / j->n + 1, line_range, j);
+  }
+  return j->rc == MX_EINDEX ? bad_index(j, tag, axis) : j->rc ? mx_fail_memory() : 0;
+}
+
 int mx_cpu_gather_axis(const mx_call *c) {
-  axis_job j = {.a = &c->in[0], .index = &c->in[1], .b = c->out, .fn = mx_combine_at_of(MX_ASSIGN, c->out->dtype)};
-  return axis_run(&j, "take_along_axis", (int)c->p[0]);
+  axis_job j = {.a = &c->in[0], .index = &c->in[1], .b = c->out};
+  return axis_run(&j, "take_along_axis", (int)c->p[0], MX_ASSIGN);
 }
 
 int mx_cpu_scatter_axis(const mx_call *c) {
-  axis_job j = {.a = c->out, .index = &c->in[1], .b = &c->in[2], .scatter = true, .fn = mx_combine_at_of((int)c->p[1], c->out->dtype)};
-  const mx_view *x = &c->in[0];
-  int rc = 0;
-  if (x->data != c->out->data && c->out->size) rc = mx_copy_view(x, c->out);
-  return rc ? rc : axis_run(&j, c->p[1] ? "scatter_add_axis" : "put_along_axis", (int)c->p[0]);
+  const mx_view *x = &c->in[0], *out = c->out;
+  int axis = (int)c->p[0], mode = (int)c->p[1], rc;
+  axis_job j = {.a = out, .index = &c->in[1], .b = &c->in[2], .scatter = true, .start = x->data, .fn = mx_combine_at_of(mode, out->dtype)};
+  if (x->data != out->data && (!j.index->size || memcmp(x->strides, out->strides, out->ndim * sizeof *x->strides))) {
+    if ((rc = mx_copy_view(x, out))) return rc;
+    j.start = out->data;
+  }
+  return axis_run(&j, mode ? "scatter_add_axis" : "put_along_axis", axis, mode);
 }

@@ -80,7 +80,7 @@ static void part_range(void *ctx, int64_t begin, int64_t end) {
 
 /* Indices as places; an error names the first that is out of bounds. */
 static int places(const mx_view *index, int64_t dim, int64_t *o) {
-  int64_t bad = mx_index_places(index, 0, index->strides[0], index->size, dim, dim, 1, false, o);
+  int64_t bad = mx_index_places(index, 0, index->strides[0], index->size, &(mx_index_axis){dim, dim, 1, 0}, false, o);
   if (bad < 0) return 0;
   return mx_fail(MX_EINDEX, "[gather_mm] index %lld is out of bounds for axis 0 with size %lld",
                  (long long)mx_index_at(index, bad * index->strides[0]), (long long)dim);

@@ -3,6 +3,7 @@
 #define MX_CPU_INDEX_H
 
 #include "backend/backend.h"
+#include "backend/cpu/vec.h"
 
 static inline int64_t mx_index_at(const mx_view *v, int64_t i) {
   switch (v->dtype) {
@@ -22,9 +23,11 @@ static inline int64_t mx_index_at(const mx_view *v, int64_t i) {
   }
 }
 
-/* Places that n indices (of v from element `at` on, `stride` apart) into an axis of `dim` elements mean: o[i] = or += index * step. Negative
- * ones count from the end. Returns the position of the first that is not in [-dim, room), or -1. */
-int64_t mx_index_places(const mx_view *v, int64_t at, int64_t stride, int64_t n, int64_t dim, int64_t room, int64_t step, bool add,
-                        int64_t *o);
+/* o[i] = (or +=) the places (vec.h) of n indices, of v from element `at` on, `stride` apart. Returns the position of the first that is bad,
+ * or -1. */
+int64_t mx_index_places(const mx_view *v, int64_t at, int64_t stride, int64_t n, const mx_index_axis *axis, bool add, int64_t *o);
+
+/* o[i * so] = x[at[i]], items of `item` bytes. */
+void mx_take_at(int item, int64_t n, void *o, int64_t so, const void *x, const int64_t *at);
 
 #endif

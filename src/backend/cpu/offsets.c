@@ -17,9 +17,7 @@ int mx_places_init(mx_places *p, const char *tag, const mx_view *x, int k, const
     int64_t s[MX_WALK_OPERANDS];
     q->index = &index[i];
     q->axis = (int)axes[i];
-    q->dim = x->shape[axes[i]];
-    q->room = x->shape[axes[i]] - size[axes[i]] + 1;
-    q->stride = x->strides[axes[i]];
+    q->into = (mx_index_axis){x->shape[axes[i]], x->shape[axes[i]] - size[axes[i]] + 1, x->strides[axes[i]], 0};
     mx_walk_init(&q->walk, index[i].ndim, index[i].shape, -1, index[i].strides, NULL, NULL);
     q->n = mx_walk_pop(&q->walk, s);
     q->along = s[0];
@@ -35,7 +33,7 @@ bool mx_places_fill(mx_places *p, int64_t begin, int64_t end, int64_t *o) {
     mx_walk_seek(&q->walk, &at, begin / q->n);
     for (int64_t i = begin, first = begin % q->n; i < end; first = 0, mx_walk_next(&q->walk, &at)) {
       int64_t n = q->n - first < end - i ? q->n - first : end - i;
-      int64_t bad = mx_index_places(q->index, at.off[0] + first * q->along, q->along, n, q->dim, q->room, q->stride, k > 0, o + (i - begin));
+      int64_t bad = mx_index_places(q->index, at.off[0] + first * q->along, q->along, n, &q->into, k > 0, o + (i - begin));
       if (bad >= 0) {
         int64_t seen = atomic_load(&p->bad);
         while (i + bad < seen && !atomic_compare_exchange_weak(&p->bad, &seen, i + bad)) {}
@@ -54,8 +52,8 @@ int mx_places_end(mx_places *p) {
     mx_cursor at;
     mx_walk_seek(&q->walk, &at, p->bad / q->n);
     int64_t i = mx_index_at(q->index, at.off[0] + p->bad % q->n * q->along);
-    if (i < -q->dim || (i < 0 ? i + q->dim : i) >= q->room)
-      rc = mx_fail(MX_EINDEX, "[%s] index %lld is out of bounds for axis %d with size %lld", p->tag, (long long)i, q->axis, (long long)q->dim);
+    if (i < -q->into.dim || (i < 0 ? i + q->into.dim : i) >= q->into.room)
+      rc = mx_fail(MX_EINDEX, "[%s] index %lld is out of bounds for axis %d with size %lld", p->tag, (long long)i, q->axis, (long long)q->into.dim);
   }
   mx_scratch_free(p->at);
   return rc;

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "backend/cpu/vec.h"
 #include "backend/cpu/walk.h"
 
 enum { MX_PLACES_CHUNK = 512 };
@@ -13,8 +14,7 @@ typedef struct mx_place {
   const mx_view *index;
   mx_walk walk;
   int64_t n, along;        /* of a row */
-  int64_t room, dim;       /* indices in [-dim, room) are good */
-  int64_t stride;          /* of the axis that is indexed */
+  mx_index_axis into;
   int axis;
 } mx_place;
 

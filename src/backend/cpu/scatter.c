@@ -1,30 +1,19 @@
 /* Writing at places given by index arrays. Updates that meet in one place are applied in the order of the indices, whatever the number of
- * threads: a range of work owns a part of the result and goes through all indices. The part is an interval of the blocks' columns when these
- * are long, else an interval of the result's offsets. */
+ * threads: a range of work owns a part of the result. The part is an interval of the blocks' columns when these are long and few, else a
+ * bin (scatter_bins.c). */
+#include "backend/cpu/scatter.h"
+
 #include <string.h>
 
-#include "backend/cpu/combine.h"
+#include "backend/cpu/index.h"
 #include "backend/cpu/kernels.h"
-#include "backend/cpu/offsets.h"
 #include "backend/cpu/scratch.h"
 #include "core/error.h"
 #include "core/parallel.h"
 
-typedef struct scatter_job {
-  const mx_view *updates, *out;
-  mx_places places;
-  const int64_t *sources;              /* where the update of each index lies; NULL: i * step */
-  int64_t step;
-  mx_block block;
-  mx_combine fn;
-  mx_combine_at fn_at;
-  int64_t part;                        /* offsets of the result in one part */
-} scatter_job;
+enum { MANY = 1 << 15, WIDE = 256, FEW = 64, CACHED = 16 << 20 };
 
-static inline int64_t source_of(const scatter_job *j, int64_t i) { return j->sources ? j->sources[i] : i * j->step; }
-
-/* Columns [begin, end) of the block of one index. */
-static void combine(const scatter_job *j, int64_t to, int64_t from, int64_t begin, int64_t end) {
+void mx_scatter_rows(const mx_scatter *j, int64_t to, int64_t from, int64_t begin, int64_t end) {
   const mx_block *b = &j->block;
   mx_cursor at;
   mx_walk_seek(&b->walk, &at, 0);
@@ -34,45 +23,22 @@ static void combine(const scatter_job *j, int64_t to, int64_t from, int64_t begi
 }
 
 static void scatter_columns(void *ctx, int64_t begin, int64_t end) {
-  scatter_job *j = ctx;
+  mx_scatter *j = ctx;
   int64_t to[MX_PLACES_CHUNK];
+  bool points = mx_block_size(&j->block) == 1 && !j->sources;
   for (int64_t first = 0; first < j->places.n; first += MX_PLACES_CHUNK) {
     int64_t last = first + MX_PLACES_CHUNK < j->places.n ? first + MX_PLACES_CHUNK : j->places.n;
     if (!mx_places_fill(&j->places, first, last, to)) return;
-    for (int64_t i = first; i < last && begin < end; i++) combine(j, to[i - first], source_of(j, i), begin, end);
-  }
-}
-
-/* For blocks that start at their offset and do not overlap unless they are equal: those of a part, picked without branches. */
-static void scatter_parts(void *ctx, int64_t begin, int64_t end) {
-  scatter_job *j = ctx;
-  int64_t low = begin * j->part, high = end * j->part, to[MX_PLACES_CHUNK], from[MX_PLACES_CHUNK];
-  bool points = mx_block_size(&j->block) == 1, all = j->part >= j->out->size;
-  for (int64_t first = 0; first < j->places.n; first += MX_PLACES_CHUNK) {
-    int64_t n = j->places.n - first < MX_PLACES_CHUNK ? j->places.n - first : MX_PLACES_CHUNK;
-    int count = 0;
-    if (!mx_places_fill(&j->places, first, first + n, to)) return;
-    if (all)
-      for (count = 0; count < n; count++) from[count] = first + count;
-    else
-      for (int64_t i = 0; i < n; i++) {
-        int64_t at = to[i];
-        to[count] = at;
-        from[count] = first + i;
-        count += (at >= low) & (at < high);
-      }
-    if (j->sources)
-      for (int q = 0; q < count; q++) from[q] = j->sources[from[q]];
-    else
-      for (int q = 0; q < count; q++) from[q] *= j->step;
-    if (points) j->fn_at(count, j->out->data, to, j->updates->data, from);
-    else
-      for (int q = 0; q < count; q++) combine(j, to[q], from[q], 0, j->block.n);
+    if (points && begin < end) {
+      j->fn_at(last - first, j->out->data, to, mx_at(j->updates, first * j->step), j->step);
+      continue;
+    }
+    for (int64_t i = first; i < last && begin < end; i++) mx_scatter_block(j, to[i - first], mx_scatter_source(j, i), begin, end);
   }
 }
 
 /* Where the updates lie. */
-static int find_sources(scatter_job *j, int lead, int64_t **sources) {
+static int find_sources(mx_scatter *j, int lead, int64_t **sources) {
   mx_walk w;
   mx_cursor at;
   *sources = NULL;
@@ -86,14 +52,22 @@ static int find_sources(scatter_job *j, int lead, int64_t **sources) {
   return 0;
 }
 
-/* Blocks are apart when they have one element along each indexed axis and all along the others. */
-static bool apart(const mx_view *out, int k, const int64_t *axes, const int32_t *size) {
+/* Blocks are apart when they have one element along each indexed axis and all, or one, along the others. Finds how they lie. */
+static bool apart(mx_scatter *j, int k, const int64_t *axes, const int32_t *size) {
+  const mx_view *out = j->out;
+  bool free = true, tiles = true, rest = false;
+  j->tile = j->range = 1;
   for (int d = 0; d < out->ndim; d++) {
     bool indexed = false;
     for (int i = 0; i < k; i++) indexed |= axes[i] == d;
-    if (indexed ? size[d] != 1 : size[d] != out->shape[d] && size[d] != 1) return false;
+    if (indexed) j->range += (out->shape[d] - 1) * out->strides[d];
+    free &= indexed ? size[d] == 1 : size[d] == out->shape[d] || size[d] == 1;
+    tiles &= indexed ? !rest || out->shape[d] == 1 : size[d] == out->shape[d];
+    rest |= !indexed && out->shape[d] != 1;
+    j->tile *= size[d];
   }
-  return true;
+  if (!tiles) j->tile = 0;
+  return free;
 }
 
 int mx_cpu_scatter(const mx_call *c) {
@@ -101,26 +75,25 @@ int mx_cpu_scatter(const mx_call *c) {
   int k = (int)c->p[1], nd = out->ndim, lead = updates->ndim - nd, rc;
   const int64_t *axes = c->p + 2;
   const int32_t *size = updates->shape + lead;
-  scatter_job j = {.updates = updates, .out = out, .fn = mx_combine_of((int)c->p[0], out->dtype),
-                   .fn_at = mx_combine_at_of((int)c->p[0], out->dtype)};
+  mx_scatter j = {.x = &c->in[0], .updates = updates, .out = out, .mode = (int)c->p[0], .item = mx_dtype_sizes[out->dtype]};
   int64_t *sources = NULL;
+  j.fn = mx_combine_of(j.mode, out->dtype);
+  j.fn_at = mx_combine_at_of(j.mode, out->dtype);
+  j.fn_dealt = mx_combine_dealt_of(j.mode, out->dtype);
   if ((rc = mx_places_init(&j.places, "scatter", out, k, axes, index, size))) return rc;
   mx_block_init(&j.block, nd, size, out->strides, updates->strides + lead);
-  if (c->in[0].data != out->data && out->size && (rc = mx_copy_view(&c->in[0], out))) goto done;
+  if (j.mode == MX_ADD && (out->dtype == MX_F32 || out->dtype == MX_F64) && j.block.walk.n == 1 && j.block.stride[0] == 1 && j.block.stride[1] == 1)
+    j.sum = mx_isa_now->loops[mx_dtype_tags[out->dtype]][OP_add];
   if ((rc = find_sources(&j, lead, &sources))) goto done;
-  bool free_order = updates->size && apart(out, k, axes, size);
-  if (!updates->size) { /* nothing is written, but indices are checked */
-    scatter_columns(&j, 0, 0);
-  } else if (free_order && updates->size >= 1 << 15 && j.block.n >= 256 && j.block.walk.n == 1) {
-    mx_parallel(j.block.n, 64, scatter_columns, &j);
-  } else if (free_order) {
-    /* each part goes through all indices: no more of them than threads; what is written does not depend on it */
-    int64_t parts = updates->size < 1 << 15 ? 1 : mx_num_threads();
-    j.part = out->size / parts + 1;
-    mx_parallel(parts, 1, scatter_parts, &j);
-  } else {
-    scatter_columns(&j, 0, j.block.n);
-  }
+  bool free_order = updates->size >= MANY && apart(&j, k, axes, size), copy = j.x->data != out->data && out->size;
+  bool columns = free_order && j.block.n >= WIDE && j.block.walk.n == 1 && j.places.n < FEW;
+  /* one thread writes anywhere in what a cache holds as fast as in a bin */
+  bool bins = free_order && !columns && (mx_num_threads() > 1 || out->size * j.item > CACHED);
+  bool same = bins && j.tile && !memcmp(j.x->strides, out->strides, (size_t)nd * sizeof *out->strides);
+  if (copy && !same && (rc = mx_copy_view(j.x, out))) goto done;
+  if (bins) rc = mx_scatter_bins(&j, copy && same);
+  else if (columns) mx_parallel(j.block.n, 64, scatter_columns, &j);
+  else scatter_columns(&j, 0, updates->size ? j.block.n : 0); /* where nothing is written, indices are checked all the same */
 done:
   mx_scratch_free(sources);
   int bad = mx_places_end(&j.places);

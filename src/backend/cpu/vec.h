@@ -45,8 +45,17 @@ typedef struct mx_vec_quant {
   void (*add_rows)(int64_t count, int64_t n, const float *x, const float *v, float *y);
 } mx_vec_quant;
 
+/* What indices into an axis mean: index k, counted from the end if negative, of position i is the place k * step + i * drift; good are
+ * those in [-dim, room). */
+typedef struct mx_index_axis {
+  int64_t dim, room, step, drift;
+} mx_index_axis;
+/* o[i] = (or +=) the places of n indices; true: one is bad (of u64 those above 2^63 may pass) */
+typedef bool (*mx_index_fn)(const void *data, int64_t stride, int64_t n, const mx_index_axis *axis, bool add, int64_t *o);
+
 typedef struct mx_vec {
   const mx_vec_quant *quant;
+  const mx_index_fn *places; /* by dtype */
   /* o may be x */
   void (*softmax)(int64_t n, const float *x, float *o);
   float (*logsumexp)(int64_t n, const float *x);

@@ -125,10 +125,11 @@ extern const int CAT(mx_panel, MX_ISA);
 extern const mx_packer CAT(mx_packer_f32, MX_ISA), CAT(mx_packer_f16, MX_ISA), CAT(mx_packer_bf16, MX_ISA);
 extern const mx_few_rows CAT(mx_few_rows, MX_ISA);
 extern const mx_packer *CAT(mx_packer_pairs, MX_ISA)(void);
+extern const mx_index_fn CAT(mx_index_fns, MX_ISA)[];
 extern const mx_vec CAT(mx_vec, MX_ISA);
 #define GEMM_OF(t) CAT(mx_gemm_##t, MX_ISA)
 const mx_vec CAT(mx_vec, MX_ISA) = {
-    &CAT(mx_vec_quant, MX_ISA), softmax, logsumexp, max_of, exp_sum, softmax_vjp, norm, CAT(mx_args, MX_ISA), threefry, GEMM_OF(f32), GEMM_OF(f64),
+    &CAT(mx_vec_quant, MX_ISA), CAT(mx_index_fns, MX_ISA), softmax, logsumexp, max_of, exp_sum, softmax_vjp, norm, CAT(mx_args, MX_ISA), threefry, GEMM_OF(f32), GEMM_OF(f64),
     CAT(mx_strip_f32, MX_ISA), CAT(mx_strip_f64, MX_ISA), &CAT(mx_panel, MX_ISA),
     &CAT(mx_packer_f32, MX_ISA), &CAT(mx_packer_f16, MX_ISA), &CAT(mx_packer_bf16, MX_ISA), CAT(mx_packer_pairs, MX_ISA),
     &CAT(mx_few_rows, MX_ISA), GEMM_OF(f16), GEMM_OF(bf16), GEMM_OF(u8), GEMM_OF(u16),
