@@ -187,16 +187,26 @@ static int update_state(PyObject *tree, mlx_vector_array v, size_t from) {
 enum { INPUTS, OUTPUTS, CACHE };
 
 typedef struct traced_call {
-  int refs;
-  px_func *self;           /* NULL once the call is over */
-  PyObject *args, *kwargs; /* templates */
+  px_func *self;
+  PyObject *args, *kwargs; /* as given; kwargs may be NULL */
   size_t nargs;            /* arrays among the arguments; the state's follow */
   PyObject *result;        /* what the trace noted: (template, number of arrays in it) */
 } traced_call;
 
-static void drop_call(void *payload) {
-  traced_call *c = payload;
-  if (--c->refs == 0) free(c);
+/* The call that this thread is in: the library traces within it. */
+static _Thread_local traced_call *current;
+
+/* What the latest call needed, for the next one. */
+typedef struct latest {
+  bytes key, constants;
+  PyObject *result;     /* of this key, the cache's; or NULL */
+  mlx_closure compiled; /* with these constants; empty while a call uses it */
+} latest;
+
+static PyObject *traced_arguments(PyObject *given, mlx_vector_array in, size_t *next) {
+  PyObject *tmpl = px_template(given), *filled = tmpl ? px_fill(tmpl, in, next, NULL) : NULL;
+  Py_XDECREF(tmpl);
+  return filled;
 }
 
 static int trace_with_state(traced_call *c, mlx_vector_array *res, mlx_vector_array in) {
@@ -208,8 +218,8 @@ static int trace_with_state(traced_call *c, mlx_vector_array *res, mlx_vector_ar
   if (!rc && inputs) rc = px_tree_visit(inputs, remember_leaf, objects);
   writing w = {&all, c->nargs}, back = {&old, 0};
   if (!rc) rc = px_tree_visit(objects, write_leaf, &w);
-  PyObject *args = rc ? NULL : px_fill(c->args, in, &next, NULL), *kwargs = args ? px_fill(c->kwargs, in, &next, NULL) : NULL;
-  PyObject *value = kwargs ? px_call_user(f->fun, Py_NewRef(args), kwargs) : NULL, *tmpl = value ? px_template(value) : NULL;
+  PyObject *args = rc ? NULL : traced_arguments(c->args, in, &next), *kwargs = args && c->kwargs ? traced_arguments(c->kwargs, in, &next) : NULL;
+  PyObject *value = args && (kwargs || !c->kwargs) ? px_call_user(f->fun, Py_NewRef(args), kwargs) : NULL, *tmpl = value ? px_template(value) : NULL;
   if (!tmpl || px_tree_arrays(value, &out, false)) rc = PX_ERROR;
   if (!rc) {
     PX_REPLACE(c->result, Py_BuildValue("(On)", tmpl, (Py_ssize_t)out.n));
@@ -241,39 +251,83 @@ static void tell_name(PyObject *fun) {
 
 static int run_trace(mlx_vector_array *res, const mlx_vector_array in, void *payload) {
   PyGILState_STATE lock = PyGILState_Ensure();
-  traced_call *c = payload;
+  traced_call *c = current;
   int rc = PX_ERROR;
-  if (c->self) tell_name(c->self->fun);
-  if (c->self)
+  if (c && c->self == payload) {
+    current = NULL;
+    tell_name(c->self->fun);
     rc = trace_with_state(c, res, in);
-  else
+    current = c;
+  } else
     PyErr_SetString(PyExc_RuntimeError, "[compile] The function was traced after its call ended.");
   PyGILState_Release(lock);
   return px_callback_result(rc);
 }
 
-/* Runs the recorded function; *result is the note of its trace, from this call or an earlier one. */
-static int run(traced_call *c, bytes *key, size_t nconstants, px_list *inputs, mlx_vector_array *out, PyObject **result) {
-  px_func *f = c->self;
-  PyObject *k = PyBytes_FromStringAndSize(key->at, (Py_ssize_t)key->n);
-  mlx_vector_array in = k ? px_list_vector(inputs) : (mlx_vector_array){NULL};
-  int rc = in.ctx ? 0 : PX_ERROR;
-  for (int attempt = 0; !rc && attempt < 2; attempt++) {
-    c->refs++;
-    mlx_closure fun = mlx_closure_new_func_payload(run_trace, c, drop_call), compiled = mlx_closure_new();
-    rc = mlx_detail_compile(&compiled, fun, (uintptr_t)f, f->flag, (const uint64_t *)(const void *)key->at, nconstants) ||
-         mlx_closure_apply(out, compiled, in);
-    if (rc) px_raise();
-    mlx_closure_free(compiled);
-    mlx_closure_free(fun);
-    if (!rc && c->result) rc = PyDict_SetItem(f->part[CACHE], k, c->result);
-    *result = rc ? NULL : PyDict_GetItemWithError(f->part[CACHE], k);
-    if (rc || *result) break;
-    mlx_detail_compile_erase((uintptr_t)f); /* the library replayed a trace that this key has not seen: trace again */
+static bool same_bytes(const bytes *b, const char *at, size_t n) { return b->at && b->n == n && !memcmp(b->at, at, n); }
+static int keep_bytes(bytes *b, const char *at, size_t n) {
+  b->n = 0;
+  return put(b, at, n);
+}
+
+/* The library's compiled function for these constants: the latest one, or a new one. */
+static mlx_closure take_compiled(px_func *f, const bytes *key, size_t words) {
+  latest *l = f->extra;
+  mlx_closure c = mlx_closure_new(), fun;
+  if (l->compiled.ctx && same_bytes(&l->constants, key->at, 8 * words)) {
+    c = l->compiled;
+    l->compiled.ctx = NULL;
+    return c;
   }
+  fun = mlx_closure_new_func_payload(run_trace, f, NULL);
+  if (mlx_detail_compile(&c, fun, (uintptr_t)f, f->flag, (const uint64_t *)(const void *)key->at, words)) {
+    px_raise();
+    mlx_closure_free(c);
+    c.ctx = NULL;
+  }
+  mlx_closure_free(fun);
+  return c;
+}
+
+static void give_back(px_func *f, mlx_closure c, const bytes *key, size_t words) {
+  latest *l = f->extra;
+  if (!l->compiled.ctx && (same_bytes(&l->constants, key->at, 8 * words) || !keep_bytes(&l->constants, key->at, 8 * words))) l->compiled = c;
+  else mlx_closure_free(c);
+}
+
+/* *result: the note of the trace that was replayed, from this call or an earlier one; NULL: there is none. */
+static int find_result(px_func *f, const bytes *key, PyObject *noted, PyObject **result) {
+  latest *l = f->extra;
+  if (!noted && l->result && same_bytes(&l->key, key->at, key->n)) {
+    *result = Py_NewRef(l->result);
+    return 0;
+  }
+  PyObject *k = PyBytes_FromStringAndSize(key->at, (Py_ssize_t)key->n);
+  int rc = !k || (noted && PyDict_SetItem(f->part[CACHE], k, noted)) ? PX_ERROR : 0;
+  *result = rc ? NULL : PyDict_GetItemWithError(f->part[CACHE], k);
   Py_XINCREF(*result);
   Py_XDECREF(k);
-  if (in.ctx) mlx_vector_array_free(in);
+  l->result = NULL;
+  if (*result && !keep_bytes(&l->key, key->at, key->n)) l->result = *result;
+  return rc || PyErr_Occurred() ? PX_ERROR : 0;
+}
+
+/* Runs the recorded function. */
+static int run(traced_call *c, const bytes *key, size_t words, px_list *inputs, mlx_vector_array *out, PyObject **result) {
+  px_func *f = c->self;
+  int rc = 0;
+  for (int attempt = 0; !rc && attempt < 2; attempt++) {
+    mlx_closure compiled = take_compiled(f, key, words);
+    if (!compiled.ctx) return PX_ERROR;
+    traced_call *around = current;
+    current = c;
+    rc = mlx_ext_apply(out, compiled, inputs->slot, inputs->n);
+    current = around;
+    if (rc) px_raise();
+    give_back(f, compiled, key, words);
+    if (rc || (rc = find_result(f, key, c->result, result)) || *result) break;
+    mlx_detail_compile_erase((uintptr_t)f); /* the library replayed a trace that this key has not seen: trace again */
+  }
   return rc || !*result ? PX_ERROR : 0;
 }
 
@@ -283,26 +337,20 @@ static PyObject *call_compiled(px_func *self, PyObject *args, PyObject *kwargs) 
   px_list inputs = {0};
   mlx_vector_array out = mlx_vector_array_new();
   PyObject *result = NULL, *value = NULL;
-  traced_call *c = calloc(1, sizeof *c);
-  if (!c) return PyErr_NoMemory();
-  *c = (traced_call){1, self, px_template(args), kwargs ? px_template(kwargs) : PyDict_New(), 0, NULL};
+  traced_call c = {self, args, kwargs, 0, NULL};
   static const char zeros[8];
-  int rc = !c->args || !c->kwargs || put_tree(&key, args, &inputs) || (kwargs && put_tree(&key, kwargs, &inputs));
-  c->nargs = inputs.n;
+  int rc = put_tree(&key, args, &inputs) || (kwargs && put_tree(&key, kwargs, &inputs));
+  c.nargs = inputs.n;
   if (!rc) rc = put(&key, zeros, (8 - key.n % 8) % 8); /* whole words: what goes to the library */
-  size_t nconstants = key.n / 8;
+  size_t words = key.n / 8;
   if (!rc) rc = state_arrays(self->part[INPUTS], &inputs) || put_arrays(&key, &inputs, self->flag);
-  if (!rc) rc = run(c, &key, nconstants, &inputs, &out, &result);
+  if (!rc) rc = run(&c, &key, words, &inputs, &out, &result);
   if (!rc) {
     size_t next = 0, n = (size_t)PyLong_AsSize_t(PyTuple_GetItem(result, 1));
     value = px_fill(PyTuple_GetItem(result, 0), out, &next, NULL);
     if (value && update_state(self->part[OUTPUTS], out, n)) Py_CLEAR(value);
   }
-  c->self = NULL;
-  Py_CLEAR(c->args);
-  Py_CLEAR(c->kwargs);
-  Py_CLEAR(c->result);
-  drop_call(c);
+  Py_CLEAR(c.result);
   Py_XDECREF(result);
   px_list_clear(&inputs);
   mlx_vector_array_free(out);
@@ -310,7 +358,16 @@ static PyObject *call_compiled(px_func *self, PyObject *args, PyObject *kwargs) 
   return value;
 }
 
-static void erase(px_func *self) { mlx_detail_compile_erase((uintptr_t)self); }
+static void gone(px_func *self) {
+  latest *l = self->extra;
+  self->extra = NULL;
+  mlx_detail_compile_erase((uintptr_t)self);
+  if (!l) return;
+  mlx_closure_free(l->compiled);
+  free(l->key.at);
+  free(l->constants.at);
+  free(l);
+}
 
 int px_do_compile(PyObject **v, PyObject **out) { /* fun, inputs, outputs, shapeless */
   bool shapeless = false;
@@ -321,10 +378,12 @@ int px_do_compile(PyObject **v, PyObject **out) { /* fun, inputs, outputs, shape
   f->part[INPUTS] = v[1] && v[1] != Py_None ? Py_NewRef(v[1]) : NULL;
   f->part[OUTPUTS] = v[2] && v[2] != Py_None ? Py_NewRef(v[2]) : NULL;
   f->part[CACHE] = PyDict_New();
-  f->gone = erase;
+  f->gone = gone;
   f->flag = shapeless;
   *out = (PyObject *)f;
-  return f->part[CACHE] ? 0 : PX_ERROR;
+  f->extra = calloc(1, sizeof(latest));
+  if (!f->extra) PyErr_NoMemory();
+  return f->part[CACHE] && f->extra ? 0 : PX_ERROR;
 }
 
 int px_init_compile(PyObject *m) {

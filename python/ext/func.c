@@ -10,6 +10,7 @@ px_func *px_new_func(PyObject *fun, PyObject *(*call)(px_func *, PyObject *, PyO
   f->part[0] = f->part[1] = f->part[2] = NULL;
   f->call = call;
   f->gone = NULL;
+  f->extra = NULL;
   f->flag = false;
   f->weak = NULL;
   PyObject_GC_Track(f);

@@ -11,6 +11,7 @@ typedef struct px_func {
   PyObject *part[3]; /* what else it holds; may be NULL */
   PyObject *(*call)(struct px_func *self, PyObject *args, PyObject *kwargs);
   void (*gone)(struct px_func *self); /* before it is freed; may be NULL */
+  void *extra;
   bool flag;
   PyObject *weak;
 } px_func;

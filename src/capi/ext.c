@@ -82,6 +82,16 @@ int mlx_ext_random_set_state(mlx_array key) {
   return MX_STATUS(mx_random_set_state(k));
 }
 
+int mlx_ext_apply(mlx_vector_array *res, mlx_closure cls, void *const *boxes, size_t n) {
+  mx_closure *c;
+  mx_list out = {0};
+  int rc = mx_need_closure(&c, cls, "closure_apply");
+  if (!rc) rc = mx_closure_call(c, (int)n, (mx_array *const *)boxes, &out);
+  if (!rc) rc = mx_put_list(res, &out);
+  mx_list_clear(&out);
+  return MX_STATUS(rc);
+}
+
 void mlx_ext_compile_name(const char *name) { mx_compile_name(name); }
 
 void mlx_ext_set_print_precision(int digits) { mx_set_print_precision(digits); }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "mlx/c/array.h"
+#include "mlx/c/closure.h"
 #include "mlx/c/stream.h"
 #include "mlx/c/vector.h"
 
@@ -30,6 +31,8 @@ void mlx_ext_error_name_input(const char *name);
 /* Records a failed callback, whose own error the caller keeps (a pending Python exception); returns non-zero. */
 int mlx_ext_callback_failed(void);
 
+/* mlx_closure_apply to n arrays that stand in boxes of the caller's, one behind the other. */
+int mlx_ext_apply(mlx_vector_array *res, mlx_closure cls, void *const *boxes, size_t n);
 /* Called by a function that compile traces: its name, for the trace of what ran. */
 void mlx_ext_compile_name(const char *name);
 

@@ -61,6 +61,8 @@ int mx_node_multi(mx_scope *s, mx_opcode op, int nin, mx_array *const *in, int n
                   mx_array **res);
 /* node rebuilt with other inputs (replay): same op, parameters and object. A tuple node gives a tuple. */
 mx_array *mx_node_again(mx_scope *s, const mx_array *node, mx_array *const *in);
+/* The same without a check or a scope: a node with one result over inputs of the dtypes and shapes that it has. A reference for the caller. */
+mx_array *mx_node_copy(const mx_array *node, mx_array *const *in);
 /* The pick nodes of a tuple: a fresh result i of tuple. */
 mx_array *mx_pick(mx_scope *s, mx_array *tuple, int i);
 /* A leaf that stands for an argument of vmap or compile. */

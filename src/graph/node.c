@@ -148,6 +148,14 @@ mx_array *mx_node_again(mx_scope *s, const mx_array *n, mx_array *const *in) {
   return single(s, n->stream, n->op, n->nin, in, n->np, n->p, n->object);
 }
 
+mx_array *mx_node_copy(const mx_array *n, mx_array *const *in) {
+  mx_array *a = mx_array_alloc((mx_dtype)n->dtype, n->ndim, n->shape, n->nin, n->np);
+  if (!a) return NULL;
+  fill(a, n->stream, n->op, n->nin, in, n->np, n->p);
+  a->object = mx_object_retain(n->object);
+  return a;
+}
+
 mx_array *mx_placeholder(mx_scope *s, mx_dtype t, int ndim, const int32_t *shape) {
   mx_array *a = mx_array_alloc(t, ndim, shape, 0, 0);
   if (a) a->flags = MX_PLACEHOLDER;

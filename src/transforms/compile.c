@@ -358,7 +358,8 @@ static int trace_and_keep(const compiled *c, int n, mx_array *const *in, int mod
   return rc;
 }
 
-static int find_or_trace(const compiled *c, int n, mx_array *const *in, int mode, mx_replay **r) {
+/* *exact: it was traced with these shapes. */
+static int find_or_trace(const compiled *c, int n, mx_array *const *in, int mode, mx_replay **r, bool *exact) {
   key k, general;
   int rc = 0;
   *r = NULL;
@@ -366,6 +367,7 @@ static int find_or_trace(const compiled *c, int n, mx_array *const *in, int mode
     if ((rc = key_make(&general, c, n, in, mode, false))) return rc;
     *r = cache_get(&general);
   }
+  *exact = !*r;
   if (!*r && !(rc = key_make(&k, c, n, in, mode, true))) {
     if (!(*r = cache_get(&k))) rc = trace_and_keep(c, n, in, mode, &k, c->shapeless ? &general : NULL, r);
     key_free(&k);
@@ -379,9 +381,10 @@ static int compiled_call(void *payload, int n, mx_array *const *in, mx_list *out
   int mode = mx_get_compile_mode();
   if (mode == MX_COMPILE_DISABLED) return mx_closure_call(c->f, n, in, out);
   mx_replay *r;
-  int rc = find_or_trace(c, n, in, mode, &r);
+  bool exact;
+  int rc = find_or_trace(c, n, in, mode, &r, &exact);
   if (rc) return rc;
-  rc = mx_replay_run(r, in, out);
+  rc = (exact ? mx_replay_run_as_traced : mx_replay_run)(r, in, out);
   mx_replay_release(r);
   return rc;
 }

@@ -127,7 +127,22 @@ int mx_replay_new(mx_replay **res, int nin, mx_array *const *inputs, int nout, m
   return rc;
 }
 
-int mx_replay_run(const mx_replay *r, mx_array *const *in, mx_list *out) {
+static bool is_plain(const mx_array *proto) { return !proto->outs && mx_ops[proto->op].kind != MX_CONTROL; }
+
+/* Node i over the values so far. as_traced: what is plain is copied, which owns its value itself; the scope owns the rest. */
+static int replay_node(const mx_replay *r, int i, bool as_traced, mx_array **value, mx_array **x, mx_scope *s) {
+  const mx_replay_node *e = &r->node[i];
+  for (int k = 0; k < e->proto->nin; k++) x[k] = value[r->in[e->in + (uint32_t)k]];
+  if (as_traced && is_plain(e->proto)) return (value[e->slot] = mx_node_copy(e->proto, x)) ? 0 : mx_error_kind();
+  mx_array *a = mx_node_again(s, e->proto, x);
+  if (!a) return s->rc;
+  if (!e->proto->outs) value[e->slot] = a;
+  else
+    for (int k = 0; k < e->proto->nout; k++) value[e->slot + k] = r->picked[e->slot + k] ? mx_pick(s, a, k) : NULL;
+  return s->rc;
+}
+
+static int replay(const mx_replay *r, bool as_traced, mx_array *const *in, mx_list *out) {
   enum { SMALL = 128 };
   mx_array *small[SMALL];
   size_t room = (size_t)r->nslot + (size_t)r->widest;
@@ -137,18 +152,15 @@ int mx_replay_run(const mx_replay *r, mx_array *const *in, mx_list *out) {
   memcpy(value + r->nin, r->constant, (size_t)r->nconst * sizeof *value);
   mx_scope s;
   mx_scope_begin(&s, 0);
-  for (int i = 0; i < r->n; i++) {
-    const mx_replay_node *e = &r->node[i];
-    for (int k = 0; k < e->proto->nin; k++) x[k] = value[r->in[e->in + (uint32_t)k]];
-    mx_array *a = mx_node_again(&s, e->proto, x);
-    if (!a) break;
-    if (!e->proto->outs) value[e->slot] = a;
-    else
-      for (int k = 0; k < e->proto->nout; k++) value[e->slot + k] = r->picked[e->slot + k] ? mx_pick(&s, a, k) : NULL;
-  }
-  int rc = s.rc;
+  int rc = 0, n = 0;
+  while (n < r->n && !(rc = replay_node(r, n, as_traced, value, x, &s))) n++;
   for (int i = 0; i < r->nout && !rc; i++) rc = mx_list_push(out, value[r->out[i]]);
+  for (int i = 0; i < n && as_traced; i++)
+    if (is_plain(r->node[i].proto)) mx_release(value[r->node[i].slot]);
   mx_scope_end(&s);
   if (value != small) mx_free(value);
   return rc;
 }
+
+int mx_replay_run(const mx_replay *r, mx_array *const *in, mx_list *out) { return replay(r, false, in, out); }
+int mx_replay_run_as_traced(const mx_replay *r, mx_array *const *in, mx_list *out) { return replay(r, true, in, out); }

@@ -32,6 +32,8 @@ int mx_replay_from_tape(mx_replay **res, const mx_tape *t, int nout, mx_array *c
 int mx_replay_simplify(mx_replay *r);
 /* Builds the graph over inputs; results are pushed on out. */
 int mx_replay_run(const mx_replay *r, mx_array *const *in, mx_list *out);
+/* The same over inputs with the dtypes and shapes of the trace: nothing is inferred again. */
+int mx_replay_run_as_traced(const mx_replay *r, mx_array *const *in, mx_list *out);
 /* A node whose parameters are good for the traced shapes only; NULL: the replay may run on other shapes. */
 const mx_array *mx_replay_shape_bound(const mx_replay *r);
 static inline void mx_replay_release(mx_replay *r) {
