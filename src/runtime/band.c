@@ -12,7 +12,7 @@
 #include "graph/graph.h"
 #include "runtime/run.h"
 
-enum { MAX_STEPS = 16, MAX_VALUES = 64, CHUNK_BYTES = 256 << 10, WORTH_BYTES = 2 << 20, LONGEST_ROW = 1 << 20 };
+enum { MAX_STEPS = 16, MAX_VALUES = 64, CHUNK_BYTES = 256 << 10, WORTH_BYTES = 2 << 20, LONGEST_ROW = 1 << 20, STREAM_BYTES = 16 << 20 };
 
 /* ---- which steps ---- */
 
@@ -290,6 +290,17 @@ static mx_view view_out(const chunk *c, const value *v, int32_t *shape, int64_t 
   return (mx_view){place(c, v), shape, strides, v->step * c->rows, (uint8_t)n, v->a->dtype};
 }
 
+/* Whether all that the group writes is large and only read after the band. */
+static bool written_for_good(const band *b, int k, const mx_group *g) {
+  int64_t bytes = 0;
+  for (int i = 0; i < g->n_out; i++) {
+    const value *v = &b->v[b->out[k][i]];
+    if (v->reads || g->program.out[i].reduce) return false;
+    bytes += (int64_t)mx_nbytes(v->a);
+  }
+  return bytes >= STREAM_BYTES;
+}
+
 static int run_group(const chunk *c, int k, const mx_group *g) {
   const band *b = c->b;
   mx_view in[MX_PROGRAM_IO], out[MX_PROGRAM_IO];
@@ -299,7 +310,11 @@ static int run_group(const chunk *c, int k, const mx_group *g) {
   shape_in(c, d, domain);
   for (int i = 0; i < g->n_in; i++) in[i] = view_in(c, &b->v[b->in[k][i]], domain, d->size / b->rows * c->rows, in_strides[i]);
   for (int i = 0; i < g->n_out; i++) out[i] = view_out(c, &b->v[b->out[k][i]], shape[i], out_strides[i]);
-  return b->r->b->run(&g->program, 1 + b->ndim - b->lead, domain, in, out);
+  if (!written_for_good(b, k, g)) return b->r->b->run(&g->program, 1 + b->ndim - b->lead, domain, in, out);
+  mx_program streaming; /* plans keep no more of a program than its instructions */
+  memcpy(&streaming, &g->program, offsetof(mx_program, ins) + g->program.n_ins * sizeof *g->program.ins);
+  for (int i = 0; i < g->n_out; i++) streaming.out[i].stream = 1;
+  return b->r->b->run(&streaming, 1 + b->ndim - b->lead, domain, in, out);
 }
 
 static int run_reduction(const chunk *c, int k, const mx_array *n) {

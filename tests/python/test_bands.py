@@ -56,6 +56,13 @@ def test_rows_together_have_the_bits_of_every_op_alone(function, shape, dtype):
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("function", [layer_norm, softmax], ids=lambda f: f.__name__)
+def test_large_results_go_past_the_caches_with_the_same_bits(function):
+    x = mx.array(np.random.default_rng(0).standard_normal((4100, 1100), dtype="float32"))
+    for a, b in zip(bits(function(x, x[0])), one_by_one(function, x, x[0])):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_strided_rows_and_gradients_through_them():
     x = mx.array(np.random.default_rng(0).standard_normal((1000, 2400), dtype="float32"))
     w = mx.ones(1200)

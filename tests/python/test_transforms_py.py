@@ -208,6 +208,36 @@ def test_vmap_of_trees_and_axes():
 # ---- compile ----
 
 
+def test_a_compiled_function_is_called_by_itself_by_threads_and_again_after_it_failed():
+    fail = [True]
+
+    @mx.compile
+    def f(x, n, state=None):
+        if fail[0]:
+            raise KeyError(n)
+        return f(x, n - 1) + 1 if n else x * 2
+
+    for n in (0, 2):
+        with pytest.raises(KeyError):
+            f(x3, n)
+    fail[0] = False
+    wrong = []
+
+    def work(seed):
+        for i in range(40):
+            n = (seed + i) % 4
+            if f(x3, n).tolist() != [2 * v + n for v in x3.tolist()]:
+                wrong.append(n)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    work(0)
+    assert not wrong
+
+
 def test_compile_traces_once_for_each_kind_of_argument():
     traces = []
 

@@ -101,8 +101,15 @@ static int width_of(const mx_program *g) {
   return width;
 }
 
+/* At the end of the scratch: the row that a register holds the value of, and for how many elements. */
+typedef struct held_row {
+  int64_t row, n;
+} held_row;
+enum { HELD_ROWS = (MX_PROGRAM_IO * sizeof(held_row) + 63) / 64 * 64 };
+static held_row *held_rows(char *scratch) { return (held_row *)(void *)(scratch + MX_SCRATCH - HELD_ROWS); }
+
 /* The scratch has two registers more: room for gathered halves. */
-static int room(const mx_program *g, int width, int extra) { return (MX_SCRATCH / (g->n_reg + 2 + extra) - 192) / width & ~63; }
+static int room(const mx_program *g, int width, int extra) { return ((MX_SCRATCH - HELD_ROWS) / (g->n_reg + 2 + extra) - 192) / width & ~63; }
 int mx_tile_room(const mx_program *g) { return room(g, width_of(g), 0); }
 
 /* So that what a tile touches stays in L1, also when a core runs two threads. */
@@ -229,8 +236,9 @@ void mx_tile_bind(mx_bound *b, const mx_program *g, int ndim, const int32_t *sha
     l->item = (uint8_t)item;
     l->half = (uint8_t)half;
     l->fixed = l->nd == 0;
-    for (int j = 0; j < g->n_ins && l->fixed; j++) /* a register that is written again must be filled each tile */
-      if (g->ins[j].dst == p->reg) l->fixed = false;
+    l->repeats = l->nd > 1 && l->stride[l->nd - 1] == 0;
+    for (int j = 0; j < g->n_ins; j++) /* a register that is written again must be filled each tile */
+      if (g->ins[j].dst == p->reg) l->fixed = l->repeats = false;
     l->to = reg[p->reg];
     b->n_loads++;
   }
@@ -321,8 +329,19 @@ void mx_tile_bind(mx_bound *b, const mx_program *g, int ndim, const int32_t *sha
 
 /* ---- execution ---- */
 
+/* Whether the register has what the tile needs from the tile before; else notes what it will have. */
+static bool holds(const mx_bound *b, const mx_loader *l, char *scratch, int64_t start, int n) {
+  held_row *h = held_rows(scratch) + (l - b->loads);
+  int64_t cols = l->shape[l->nd - 1], row = start / cols;
+  bool within = start - row * cols + n <= cols;
+  if (within && h->row == row && h->n >= n) return true;
+  *h = (held_row){within ? row : -1, n};
+  return false;
+}
+
 static void load(const mx_bound *b, const mx_loader *l, char *scratch, int64_t start, int n) {
   void *to = mx_tile_at(l->to, scratch, start);
+  if (l->repeats && holds(b, l, scratch, start, n)) return;
   if (!l->half) {
     mx_tile_gather(l, start, n, to);
   } else if (l->nd == 1 && l->stride[0] == 1) {
@@ -334,8 +353,10 @@ static void load(const mx_bound *b, const mx_loader *l, char *scratch, int64_t s
 }
 
 void mx_tile_begin(const mx_bound *b, char *scratch) {
-  for (int i = 0; i < b->n_loads; i++)
+  for (int i = 0; i < b->n_loads; i++) {
+    held_rows(scratch)[i].row = -1;
     if (b->loads[i].fixed) load(b, &b->loads[i], scratch, 0, b->tile);
+  }
 }
 
 static void save(const mx_bound *b, char *scratch, int64_t start, int n, int turn) {
@@ -507,12 +528,14 @@ static void run_small(const mx_program *g, int ndim, const int32_t *shape, const
 
 static int run_views(const mx_program *g, int ndim, const int32_t *shape, const mx_view *in, const mx_view *out, int64_t n) {
   int64_t bytes = 0;
+  bool part = false; /* of outputs that large */
   for (int o = 0; o < g->n_out; o++) {
     if (g->out[o].reduce) return mx_run_reductions(g, ndim, shape, in, out);
     bytes += n * mx_dtype_sizes[g->out[o].dtype];
+    part |= g->out[o].stream;
   }
   mx_bound b;
-  mx_tile_bind(&b, g, ndim, shape, in, out, ~0u, 0, g->n_ins && bytes >= STREAM_BYTES);
+  mx_tile_bind(&b, g, ndim, shape, in, out, ~0u, 0, g->n_ins && (part || bytes >= STREAM_BYTES));
   int64_t grain = b.heavy ? 8192 : 32768;
   if (grain < n / 256) grain = n / 256; /* long ranges of large arrays: what is filled once a range costs nothing */
   mx_parallel(n, (grain + b.tile - 1) / b.tile * b.tile, b.n_streams ? run_streaming : run_range, &b);

@@ -30,6 +30,7 @@ typedef struct mx_loader {
   const char *data;
   uint8_t item, nd, half;  /* bytes an element; half: 0, or 1 + index into mx_isa.halves */
   bool fixed;              /* the same for all tiles: filled once a range */
+  bool repeats;            /* one value for a whole row: filled once for the tiles of a row */
   mx_ref to;
   int64_t shape[MX_MAX_NDIM];
   int64_t stride[MX_MAX_NDIM];
