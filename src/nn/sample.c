@@ -231,6 +231,19 @@ static mx_array *bag_sizes(mx_scope *s, mx_array *bag, int bags) {
   return mx_scatter_add_single(s, n, bag, one, 0);
 }
 
+/* The greatest of each bag and column, the first of several: the gradient goes to it alone. */
+static mx_array *bag_max(mx_scope *s, mx_array *rows, mx_array *bag, int bags) {
+  int t = rows->shape[0], d = rows->shape[1];
+  mx_array *least = mx_full(s, (int[]){bags, d}, 2, mx_scalar(s, MX_F32, -INFINITY), rows->dtype), *still = mx_stop_gradient(s, rows);
+  mx_array *top = mx_scatter_max_single(s, least, bag, mx_expand_dims(s, still, 1), 0);
+  top = top ? mx_take_axis(s, top, bag, 0) : NULL;
+  mx_array *hit = mx_logical_or(s, mx_equal(s, still, top), mx_isnan(s, still));
+  mx_array *place = mx_where(s, hit, mx_reshape(s, mx_arange(s, 0, t, 1, MX_I32), (int[]){t, 1}, 2), mx_int(s, MX_I32, t));
+  mx_array *none = mx_full(s, (int[]){bags, d}, 2, mx_int(s, MX_I32, t - 1), MX_I32);
+  mx_array *first = mx_scatter_min_single(s, none, bag, mx_expand_dims(s, place, 1), 0);
+  return first ? mx_take_along_axis(s, rows, first, 0) : NULL;
+}
+
 /* Elements [offsets[i], offsets[i + 1]) are bag i. rows (T, D). */
 static mx_array *bags_by_offsets(mx_scope *s, mx_array *rows, mx_array *offsets, const char *mode) {
   int t = rows->shape[0], d = rows->shape[1], bags = offsets->shape[0];
@@ -240,10 +253,8 @@ static mx_array *bags_by_offsets(mx_scope *s, mx_array *rows, mx_array *offsets,
   bag = mx_maximum(s, bag, mx_int(s, MX_I32, 0)); /* what lies before the first belongs to it */
   mx_array *updates = mx_expand_dims(s, rows, 1), *sizes = bag_sizes(s, bag, bags);
   mx_array *zero = mx_zeros(s, (int[]){bags, d}, 2, rows->dtype);
-  if (!strcmp(mode, "max")) {
-    mx_array *y = mx_scatter_max_single(s, mx_full_like(s, zero, mx_scalar(s, MX_F32, -INFINITY), rows->dtype), bag, updates, 0);
-    return mx_where(s, mx_greater(s, sizes, mx_weak(s, sizes, 0)), y, zero);
-  }
+  if (t == 0) return zero;
+  if (!strcmp(mode, "max")) return mx_where(s, mx_greater(s, sizes, mx_weak(s, sizes, 0)), bag_max(s, rows, bag, bags), zero);
   mx_array *sum = mx_scatter_add_single(s, zero, bag, updates, 0);
   if (strcmp(mode, "mean")) return sum;
   return mx_divide(s, sum, mx_astype(s, mx_maximum(s, sizes, mx_weak(s, sizes, 1)), rows->dtype));

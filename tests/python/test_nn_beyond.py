@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 from mlx.utils import tree_flatten
 
-RNG = np.random.default_rng(0)
+RNG = None
+
+
+@pytest.fixture(autouse=True)
+def same_numbers_in_any_order():
+    global RNG
+    RNG = np.random.default_rng(0)
+    mx.random.seed(0)
 
 
 def floats(*shape):
@@ -171,6 +178,15 @@ def test_embedding_bag(mode):
     want = [reduce(w[part], axis=0) if len(part) else np.zeros(4) for part in np.split(flat, offsets[1:])]
     check(bag(mx.array(flat), mx.array(offsets)), np.array(want))
     check_gradient(lambda w: nn_bag(w, flat, offsets, mode), w, h=1e-4, tol=5e-2)
+
+
+def test_a_row_that_is_twice_the_largest_of_a_bag_counts_once():
+    w = mx.array([[1.0, 2.0], [3.0, 0.0]])
+    for offsets, want in (([0], [[0, 1], [1, 0]]), ([0, 2, 2], [[1, 2], [1, 0]])):
+        grad = mx.grad(lambda w: mx.sum(nn_bag(w, [0, 1, 0], offsets, "max")))(w)
+        check(grad, want)
+    assert mx.all(mx.isnan(nn_bag(mx.array([[1.0], [math.nan]]), [0, 1], [0], "max"))).item()
+    check(nn_bag(w, np.zeros(0, np.int32), [0, 0], "max"), np.zeros((2, 2)))
 
 
 def nn_bag(weight, indices, offsets, mode):
