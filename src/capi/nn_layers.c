@@ -29,39 +29,44 @@ mlx_nn_module mlx_nn_sequential_new(size_t n, const mlx_nn_module *layers) {
 }
 
 mlx_nn_module mlx_nn_identity_new(void) { return made(mx_identity_layer()); }
-mlx_nn_module mlx_nn_linear_new(int input_dims, int output_dims, bool bias) { return made(mx_linear_layer(input_dims, output_dims, bias)); }
+mlx_nn_module mlx_nn_linear_new(int input_dims, int output_dims, bool bias) {
+  return made(mx_linear_layer(input_dims, output_dims, bias));
+}
 mlx_nn_module mlx_nn_bilinear_new(int input1_dims, int input2_dims, int output_dims, bool bias) {
   return made(mx_bilinear_layer(input1_dims, input2_dims, output_dims, bias));
 }
 mlx_nn_module mlx_nn_embedding_new(int num_embeddings, int dims) { return made(mx_embedding_layer(num_embeddings, dims)); }
 
-mlx_nn_module mlx_nn_conv1d_new(int in_channels, int out_channels, int kernel_size, int stride, int padding, int dilation, int groups,
-                                bool bias) {
+mlx_nn_module mlx_nn_conv1d_new(int in_channels, int out_channels, int kernel_size, int stride, int padding, int dilation,
+                                int groups, bool bias) {
   return made(mx_conv_layer(1, in_channels, out_channels, &kernel_size, &stride, &padding, &dilation, groups, bias));
 }
-mlx_nn_module mlx_nn_conv2d_new(int in_channels, int out_channels, const int kernel_size[2], const int stride[2], const int padding[2],
-                                const int dilation[2], int groups, bool bias) {
+mlx_nn_module mlx_nn_conv2d_new(int in_channels, int out_channels, const int kernel_size[2], const int stride[2],
+                                const int padding[2], const int dilation[2], int groups, bool bias) {
   if (!kernel_size || !stride || !padding || !dilation) return refused("nn_conv2d");
   return made(mx_conv_layer(2, in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias));
 }
-mlx_nn_module mlx_nn_conv3d_new(int in_channels, int out_channels, const int kernel_size[3], const int stride[3], const int padding[3],
-                                const int dilation[3], bool bias) {
+mlx_nn_module mlx_nn_conv3d_new(int in_channels, int out_channels, const int kernel_size[3], const int stride[3],
+                                const int padding[3], const int dilation[3], bool bias) {
   if (!kernel_size || !stride || !padding || !dilation) return refused("nn_conv3d");
   return made(mx_conv_layer(3, in_channels, out_channels, kernel_size, stride, padding, dilation, 1, bias));
 }
-mlx_nn_module mlx_nn_conv_transpose1d_new(int in_channels, int out_channels, int kernel_size, int stride, int padding, int dilation,
-                                          int output_padding, bool bias) {
-  return made(mx_conv_transpose_layer(1, in_channels, out_channels, &kernel_size, &stride, &padding, &dilation, &output_padding, bias));
+mlx_nn_module mlx_nn_conv_transpose1d_new(int in_channels, int out_channels, int kernel_size, int stride, int padding,
+                                          int dilation, int output_padding, bool bias) {
+  return made(
+      mx_conv_transpose_layer(1, in_channels, out_channels, &kernel_size, &stride, &padding, &dilation, &output_padding, bias));
 }
 mlx_nn_module mlx_nn_conv_transpose2d_new(int in_channels, int out_channels, const int kernel_size[2], const int stride[2],
                                           const int padding[2], const int dilation[2], const int output_padding[2], bool bias) {
   if (!kernel_size || !stride || !padding || !dilation || !output_padding) return refused("nn_conv_transpose2d");
-  return made(mx_conv_transpose_layer(2, in_channels, out_channels, kernel_size, stride, padding, dilation, output_padding, bias));
+  return made(
+      mx_conv_transpose_layer(2, in_channels, out_channels, kernel_size, stride, padding, dilation, output_padding, bias));
 }
 mlx_nn_module mlx_nn_conv_transpose3d_new(int in_channels, int out_channels, const int kernel_size[3], const int stride[3],
                                           const int padding[3], const int dilation[3], const int output_padding[3], bool bias) {
   if (!kernel_size || !stride || !padding || !dilation || !output_padding) return refused("nn_conv_transpose3d");
-  return made(mx_conv_transpose_layer(3, in_channels, out_channels, kernel_size, stride, padding, dilation, output_padding, bias));
+  return made(
+      mx_conv_transpose_layer(3, in_channels, out_channels, kernel_size, stride, padding, dilation, output_padding, bias));
 }
 
 static mlx_nn_module pool(bool mean, int dims, const int *kernel, const int *stride, const int *padding) {
@@ -80,9 +85,13 @@ mlx_nn_module mlx_nn_avg_pool_new(int dims, const int *kernel_size, const int *s
   return pool(true, dims, kernel_size, stride, padding);
 }
 
-mlx_nn_module mlx_nn_layer_norm_new(int dims, double eps, bool affine, bool bias) { return made(mx_layer_norm_layer(dims, eps, affine, bias)); }
+mlx_nn_module mlx_nn_layer_norm_new(int dims, double eps, bool affine, bool bias) {
+  return made(mx_layer_norm_layer(dims, eps, affine, bias));
+}
 mlx_nn_module mlx_nn_rms_norm_new(int dims, double eps) { return made(mx_rms_norm_layer(dims, eps)); }
-mlx_nn_module mlx_nn_instance_norm_new(int dims, double eps, bool affine) { return made(mx_instance_norm_layer(dims, eps, affine)); }
+mlx_nn_module mlx_nn_instance_norm_new(int dims, double eps, bool affine) {
+  return made(mx_instance_norm_layer(dims, eps, affine));
+}
 mlx_nn_module mlx_nn_group_norm_new(int num_groups, int dims, double eps, bool affine, bool pytorch_compatible) {
   return made(mx_group_norm_layer(num_groups, dims, eps, affine, pytorch_compatible));
 }
@@ -94,17 +103,24 @@ mlx_nn_module mlx_nn_dropout_new(double p) { return made(mx_dropout_layer(0, p))
 mlx_nn_module mlx_nn_dropout2d_new(double p) { return made(mx_dropout_layer(2, p)); }
 mlx_nn_module mlx_nn_dropout3d_new(double p) { return made(mx_dropout_layer(3, p)); }
 
-mlx_nn_module mlx_nn_rnn_new(int input_size, int hidden_size, bool bias) { return made(mx_rnn_layer(input_size, hidden_size, bias)); }
-mlx_nn_module mlx_nn_gru_new(int input_size, int hidden_size, bool bias) { return made(mx_gru_layer(input_size, hidden_size, bias)); }
-mlx_nn_module mlx_nn_lstm_new(int input_size, int hidden_size, bool bias) { return made(mx_lstm_layer(input_size, hidden_size, bias)); }
+mlx_nn_module mlx_nn_rnn_new(int input_size, int hidden_size, bool bias) {
+  return made(mx_rnn_layer(input_size, hidden_size, bias));
+}
+mlx_nn_module mlx_nn_gru_new(int input_size, int hidden_size, bool bias) {
+  return made(mx_gru_layer(input_size, hidden_size, bias));
+}
+mlx_nn_module mlx_nn_lstm_new(int input_size, int hidden_size, bool bias) {
+  return made(mx_lstm_layer(input_size, hidden_size, bias));
+}
 
 mlx_nn_module mlx_nn_multi_head_attention_new(int dims, int num_heads, bool bias, bool causal) {
   return made(mx_attention_layer(dims, num_heads, 0, 0, 0, 0, 0, bias, causal));
 }
-mlx_nn_module mlx_nn_multi_head_attention_new_dims(int dims, int num_heads, int query_input_dims, int key_input_dims, int value_input_dims,
-                                                   int value_dims, int value_output_dims, bool bias, bool causal) {
-  return made(mx_attention_layer(dims, num_heads, query_input_dims, key_input_dims, value_input_dims, value_dims, value_output_dims, bias,
-                                 causal));
+mlx_nn_module mlx_nn_multi_head_attention_new_dims(int dims, int num_heads, int query_input_dims, int key_input_dims,
+                                                   int value_input_dims, int value_dims, int value_output_dims, bool bias,
+                                                   bool causal) {
+  return made(mx_attention_layer(dims, num_heads, query_input_dims, key_input_dims, value_input_dims, value_dims,
+                                 value_output_dims, bias, causal));
 }
 mlx_nn_module mlx_nn_rope_new(int dims, bool traditional, double base, double scale) {
   return made(mx_rope_layer(dims, traditional, base, scale));
@@ -146,16 +162,16 @@ mlx_nn_module mlx_nn_transformer_decoder_layer_new(int dims, int num_heads, int 
                                                    bool norm_first, bool causal) {
   return transformer(DECODER_LAYER, 0, 0, SETTINGS, activation);
 }
-mlx_nn_module mlx_nn_transformer_encoder_new(int num_layers, int dims, int num_heads, int mlp_dims, double dropout, mlx_nn_unary activation,
-                                             bool norm_first, bool causal) {
+mlx_nn_module mlx_nn_transformer_encoder_new(int num_layers, int dims, int num_heads, int mlp_dims, double dropout,
+                                             mlx_nn_unary activation, bool norm_first, bool causal) {
   return transformer(ENCODER, num_layers, 0, SETTINGS, activation);
 }
-mlx_nn_module mlx_nn_transformer_decoder_new(int num_layers, int dims, int num_heads, int mlp_dims, double dropout, mlx_nn_unary activation,
-                                             bool norm_first, bool causal) {
+mlx_nn_module mlx_nn_transformer_decoder_new(int num_layers, int dims, int num_heads, int mlp_dims, double dropout,
+                                             mlx_nn_unary activation, bool norm_first, bool causal) {
   return transformer(DECODER, num_layers, 0, SETTINGS, activation);
 }
-mlx_nn_module mlx_nn_transformer_new(int dims, int num_heads, int num_encoder_layers, int num_decoder_layers, int mlp_dims, double dropout,
-                                     mlx_nn_unary activation, bool norm_first, bool causal) {
+mlx_nn_module mlx_nn_transformer_new(int dims, int num_heads, int num_encoder_layers, int num_decoder_layers, int mlp_dims,
+                                     double dropout, mlx_nn_unary activation, bool norm_first, bool causal) {
   return transformer(BOTH, num_encoder_layers, num_decoder_layers, SETTINGS, activation);
 }
 
@@ -195,11 +211,14 @@ mlx_nn_module mlx_nn_spectral_norm_new(mlx_nn_module layer, int iterations, doub
 
 /* ---- quantized ---- */
 
-mlx_nn_module mlx_nn_quantized_linear_new(int input_dims, int output_dims, bool bias, int group_size, int bits, const char *mode) {
-  return mode ? made(mx_quantized_linear_layer(input_dims, output_dims, bias, group_size, bits, mode)) : refused("nn_quantized_linear");
+mlx_nn_module mlx_nn_quantized_linear_new(int input_dims, int output_dims, bool bias, int group_size, int bits,
+                                          const char *mode) {
+  return mode ? made(mx_quantized_linear_layer(input_dims, output_dims, bias, group_size, bits, mode))
+              : refused("nn_quantized_linear");
 }
 mlx_nn_module mlx_nn_quantized_embedding_new(int num_embeddings, int dims, int group_size, int bits, const char *mode) {
-  return mode ? made(mx_quantized_embedding_layer(num_embeddings, dims, group_size, bits, mode)) : refused("nn_quantized_embedding");
+  return mode ? made(mx_quantized_embedding_layer(num_embeddings, dims, group_size, bits, mode))
+              : refused("nn_quantized_embedding");
 }
 
 typedef struct asking {
@@ -213,7 +232,8 @@ static bool ask(void *payload, const char *path, mx_module *m) {
   return a->wanted(path, (mlx_nn_module){&layer}, a->payload);
 }
 
-int mlx_nn_quantize(const mlx_nn_module module, int group_size, int bits, const char *mode, mlx_nn_predicate wanted, void *payload) {
+int mlx_nn_quantize(const mlx_nn_module module, int group_size, int bits, const char *mode, mlx_nn_predicate wanted,
+                    void *payload) {
   mx_module *m;
   int rc = mx_need_module(&m, module, "nn_quantize");
   if (!rc && !mode) rc = mx_fail(MX_EVALUE, "[nn_quantize] NULL given, expected a mode");

@@ -128,7 +128,9 @@ mlx_nn_module mlx_nn_function_new(mlx_nn_unary function) {
 
 /* ---- members ---- */
 
-static int need_text(const char *text, const char *tag) { return text ? 0 : mx_fail(MX_EVALUE, "[%s] NULL given, expected a name", tag); }
+static int need_text(const char *text, const char *tag) {
+  return text ? 0 : mx_fail(MX_EVALUE, "[%s] NULL given, expected a name", tag);
+}
 
 int mlx_nn_module_add(const mlx_nn_module module, const char *name, mlx_nn_module child) {
   mx_module *m, *c;
@@ -145,7 +147,8 @@ int mlx_nn_module_set_array(const mlx_nn_module module, const char *name, const 
   mx_module *m;
   int rc = mx_need_module(&m, module, "nn_module_set_array");
   if (!rc) rc = need_text(name, "nn_module_set_array");
-  if (!rc && !mx_array_of(value)) rc = mx_fail(MX_EVALUE, "[nn_module_set_array] empty array given for '%.200s', expected a value", name);
+  if (!rc && !mx_array_of(value))
+    rc = mx_fail(MX_EVALUE, "[nn_module_set_array] empty array given for '%.200s', expected a value", name);
   return MX_STATUS(rc ? rc : mx_module_set_array(m, name, mx_array_of(value)));
 }
 
@@ -227,8 +230,8 @@ static int name_one(void *to, const char *path, mx_module *owner, int place) {
   return mlx_map_string_to_array_insert(n->map, path, (mlx_array){&n->values->at[n->at++]}) ? mx_error_kind() : 0;
 }
 
-int mlx_nn_value_and_grad(mlx_vector_array *res_0, mlx_map_string_to_array *res_1, const mlx_nn_module module, const mlx_closure loss,
-                          const mlx_vector_array inputs) {
+int mlx_nn_value_and_grad(mlx_vector_array *res_0, mlx_map_string_to_array *res_1, const mlx_nn_module module,
+                          const mlx_closure loss, const mlx_vector_array inputs) {
   mx_module *m;
   mx_closure *f;
   const mx_list *in;

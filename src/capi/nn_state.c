@@ -83,8 +83,8 @@ static int is_there(void *to, const char *path, mx_module *owner, int place) {
   if (got)
     rc = got == 2 ? mx_fail(MX_EVALUE, "Missing parameters: \n%.200s.", path) : mx_error_kind();
   else if (!mx_same_shape(old, mx_array_of(h)))
-    rc = mx_fail(MX_EVALUE, "Expected shape %s but received shape %s for parameter %.200s", mx_shape_words(old), mx_shape_words(mx_array_of(h)),
-                 path);
+    rc = mx_fail(MX_EVALUE, "Expected shape %s but received shape %s for parameter %.200s", mx_shape_words(old),
+                 mx_shape_words(mx_array_of(h)), path);
   mlx_array_free(h);
   return rc;
 }
@@ -217,7 +217,8 @@ int mlx_nn_module_set_dtype(const mlx_nn_module module, mlx_dtype dtype) {
   mx_module *m;
   mx_dtype t = (mx_dtype)dtype;
   int rc = mx_need_module(&m, module, "nn_module_set_dtype");
-  if (!rc && (unsigned)dtype >= MX_DTYPES) rc = mx_fail(MX_EVALUE, "[nn_module_set_dtype] %d given, expected a dtype", (int)dtype);
+  if (!rc && (unsigned)dtype >= MX_DTYPES)
+    rc = mx_fail(MX_EVALUE, "[nn_module_set_dtype] %d given, expected a dtype", (int)dtype);
   return MX_STATUS(rc ? rc : mx_module_walk(m, MX_WALK_PARAMETERS, cast_one, &t));
 }
 

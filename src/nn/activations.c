@@ -39,9 +39,7 @@ mx_array *mx_nn_softplus(mx_scope *s, mx_array *x) { return mx_logaddexp(s, x, m
 mx_array *mx_nn_mish(mx_scope *s, mx_array *x) { return mx_multiply(s, x, mx_tanh(s, mx_nn_softplus(s, x))); }
 mx_array *mx_nn_log_sigmoid(mx_scope *s, mx_array *x) { return mx_negative(s, mx_nn_softplus(s, mx_negative(s, x))); }
 
-mx_array *mx_nn_softsign(mx_scope *s, mx_array *x) {
-  return mx_divide(s, x, mx_add(s, mx_weak_int(s, x, 1), mx_abs(s, x)));
-}
+mx_array *mx_nn_softsign(mx_scope *s, mx_array *x) { return mx_divide(s, x, mx_add(s, mx_weak_int(s, x, 1), mx_abs(s, x))); }
 
 mx_array *mx_nn_softshrink(mx_scope *s, mx_array *x, double lambd) {
   mx_array *moved = mx_subtract(s, x, mx_times(s, mx_sign(s, x), lambd));
@@ -75,9 +73,7 @@ mx_array *mx_nn_gelu_approx(mx_scope *s, mx_array *x) {
   return mx_multiply(s, mx_times(s, x, 0.5), mx_add(s, mx_weak_int(s, part, 1), part));
 }
 
-mx_array *mx_nn_gelu_fast_approx(mx_scope *s, mx_array *x) {
-  return mx_multiply(s, x, mx_sigmoid(s, mx_times(s, x, 1.702)));
-}
+mx_array *mx_nn_gelu_fast_approx(mx_scope *s, mx_array *x) { return mx_multiply(s, x, mx_sigmoid(s, mx_times(s, x, 1.702))); }
 
 mx_array *mx_nn_glu(mx_scope *s, mx_array *x, int axis) {
   if (!x) return NULL;

@@ -9,15 +9,18 @@ static mx_array *heads_of(mx_scope *s, mx_array *x, int heads) {
   return mx_permute(s, mx_unflatten(s, x, -1, (int[]){heads, -1}, 2), (int[]){0, 2, 1, 3});
 }
 
-mx_array *mx_nn_multi_head_attention(mx_scope *s, mx_array *queries, mx_array *keys, mx_array *values, int num_heads, const char *mask_mode,
-                                     mx_array *mask) {
+mx_array *mx_nn_multi_head_attention(mx_scope *s, mx_array *queries, mx_array *keys, mx_array *values, int num_heads,
+                                     const char *mask_mode, mx_array *mask) {
   if (!queries || !keys || !values) return NULL;
   if (queries->ndim != 3 || keys->ndim != 3 || values->ndim != 3)
-    return mx_scope_fail(s, MX_EVALUE, "[multi_head_attention] Queries, keys and values must be (N, L, features), but their shapes are %s, %s and %s.",
-                         mx_shape_words(queries), mx_shape_words(keys), mx_shape_words(values));
-  if (num_heads < 1 || queries->shape[2] < num_heads || queries->shape[2] % num_heads || keys->shape[2] % num_heads || values->shape[2] % num_heads)
-    return mx_scope_fail(s, MX_EVALUE, "[multi_head_attention] %d heads do not divide the features of shapes %s, %s and %s.", num_heads,
-                         mx_shape_words(queries), mx_shape_words(keys), mx_shape_words(values));
+    return mx_scope_fail(
+        s, MX_EVALUE,
+        "[multi_head_attention] Queries, keys and values must be (N, L, features), but their shapes are %s, %s and %s.",
+        mx_shape_words(queries), mx_shape_words(keys), mx_shape_words(values));
+  if (num_heads < 1 || queries->shape[2] < num_heads || queries->shape[2] % num_heads || keys->shape[2] % num_heads ||
+      values->shape[2] % num_heads)
+    return mx_scope_fail(s, MX_EVALUE, "[multi_head_attention] %d heads do not divide the features of shapes %s, %s and %s.",
+                         num_heads, mx_shape_words(queries), mx_shape_words(keys), mx_shape_words(values));
   float scale = (float)sqrt(1.0 / (queries->shape[2] / num_heads));
   mx_array *y = mx_fast_scaled_dot_product_attention(s, heads_of(s, queries, num_heads), heads_of(s, keys, num_heads),
                                                      heads_of(s, values, num_heads), scale, mask_mode, mask, NULL);
@@ -48,7 +51,8 @@ mx_array *mx_nn_sinusoidal_frequencies(mx_scope *s, int dims, double min_freq, d
   if (s->rc) return NULL;
   int half = dims / 2;
   if (half < 1 || !(min_freq > 0) || !(max_freq > 0))
-    return mx_scope_fail(s, MX_EVALUE, "[sinusoidal] Expected at least 2 dims and frequencies above 0, got %d, %g and %g.", dims, min_freq, max_freq);
+    return mx_scope_fail(s, MX_EVALUE, "[sinusoidal] Expected at least 2 dims and frequencies above 0, got %d, %g and %g.", dims,
+                         min_freq, max_freq);
   double low = log(min_freq), high = log(max_freq);
   mx_array *place = mx_astype(s, mx_arange(s, 0, half, 1, MX_I32), MX_F32);
   mx_array *one_zero = mx_divide(s, place, mx_weak(s, place, half - 1));
@@ -88,7 +92,8 @@ mx_array *mx_nn_alibi_slopes(mx_scope *s, int num_heads, mx_dtype dtype) {
 mx_array *mx_nn_alibi(mx_scope *s, int q_length, int k_length, int num_heads, int offset, mx_dtype dtype) {
   if (s->rc) return NULL;
   if (q_length < offset || k_length < 0)
-    return mx_scope_fail(s, MX_EVALUE, "[alibi] Queries from %d to %d and %d keys: a length is below 0.", offset, q_length, k_length);
+    return mx_scope_fail(s, MX_EVALUE, "[alibi] Queries from %d to %d and %d keys: a length is below 0.", offset, q_length,
+                         k_length);
   mx_array *queries = mx_arange(s, offset, q_length, 1, MX_I32), *keys = mx_arange(s, 0, k_length, 1, MX_I32);
   mx_array *distance = mx_subtract(s, mx_expand_dims(s, queries, 1), mx_expand_dims(s, keys, 0));
   distance = mx_negative(s, mx_abs(s, mx_expand_dims_axes(s, distance, (int[]){0, 1}, 2)));

@@ -5,8 +5,12 @@
 #include "graph/build.h"
 #include "nn/nn.h"
 
-mx_array *mx_weak(mx_scope *s, mx_array *x, double v) { return x ? mx_scalar(s, mx_is_inexact(x->dtype) ? x->dtype : MX_F32, v) : NULL; }
-mx_array *mx_weak_int(mx_scope *s, mx_array *x, int v) { return x ? mx_scalar(s, x->dtype == MX_BOOL ? MX_I32 : x->dtype, v) : NULL; }
+mx_array *mx_weak(mx_scope *s, mx_array *x, double v) {
+  return x ? mx_scalar(s, mx_is_inexact(x->dtype) ? x->dtype : MX_F32, v) : NULL;
+}
+mx_array *mx_weak_int(mx_scope *s, mx_array *x, int v) {
+  return x ? mx_scalar(s, x->dtype == MX_BOOL ? MX_I32 : x->dtype, v) : NULL;
+}
 mx_array *mx_plus(mx_scope *s, mx_array *x, double v) { return x ? mx_add(s, x, mx_weak(s, x, v)) : NULL; }
 mx_array *mx_times(mx_scope *s, mx_array *x, double v) { return x ? mx_multiply(s, x, mx_weak(s, x, v)) : NULL; }
 

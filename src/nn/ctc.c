@@ -67,17 +67,22 @@ static mx_array *forward(mx_scope *s, mx_array *steps, mx_array *skip, mx_array 
   return mx_scope_error(s, rc);
 }
 
-static bool checked(mx_scope *s, const mx_array *log_probs, const mx_array *targets, const mx_array *in, const mx_array *out, int blank) {
+static bool checked(mx_scope *s, const mx_array *log_probs, const mx_array *targets, const mx_array *in, const mx_array *out,
+                    int blank) {
   if (log_probs->ndim != 3 || targets->ndim != 2 || in->ndim != 1 || out->ndim != 1 || targets->shape[0] != log_probs->shape[0] ||
       in->shape[0] != log_probs->shape[0] || out->shape[0] != log_probs->shape[0] || log_probs->shape[1] < 1 ||
       targets->shape[1] > MX_MAX_DIM / 4)
     mx_scope_fail(s, MX_EVALUE,
-                  "[ctc_loss] Log probabilities of shape %s, targets of shape %s and lengths of shapes %s and %s: expected (N, T, C), (N, S), (N) and "
+                  "[ctc_loss] Log probabilities of shape %s, targets of shape %s and lengths of shapes %s and %s: expected (N, "
+                  "T, C), (N, S), (N) and "
                   "(N).",
                   mx_shape_words(log_probs), mx_shape_words(targets), mx_shape_words(in), mx_shape_words(out));
-  else if (!mx_is_float(log_probs->dtype) || !mx_is_integer(targets->dtype) || !mx_is_integer(in->dtype) || !mx_is_integer(out->dtype))
-    mx_scope_fail(s, MX_EVALUE, "[ctc_loss] Expected floating-point log probabilities and whole numbers as targets and lengths, got %s, %s, %s and %s.",
-                  mx_dtype_name(log_probs->dtype), mx_dtype_name(targets->dtype), mx_dtype_name(in->dtype), mx_dtype_name(out->dtype));
+  else if (!mx_is_float(log_probs->dtype) || !mx_is_integer(targets->dtype) || !mx_is_integer(in->dtype) ||
+           !mx_is_integer(out->dtype))
+    mx_scope_fail(
+        s, MX_EVALUE,
+        "[ctc_loss] Expected floating-point log probabilities and whole numbers as targets and lengths, got %s, %s, %s and %s.",
+        mx_dtype_name(log_probs->dtype), mx_dtype_name(targets->dtype), mx_dtype_name(in->dtype), mx_dtype_name(out->dtype));
   else if (blank < 0 || blank >= log_probs->shape[2])
     mx_scope_fail(s, MX_EVALUE, "[ctc_loss] The blank %d is none of %d classes.", blank, log_probs->shape[2]);
   return !s->rc;
@@ -92,15 +97,16 @@ static mx_array *reduced(mx_scope *s, mx_array *loss, mx_array *out_lengths, con
   return mx_nn_reduce(s, loss, reduction);
 }
 
-mx_array *mx_nn_ctc_loss(mx_scope *s, mx_array *log_probs, mx_array *targets, mx_array *input_lengths, mx_array *target_lengths, int blank,
-                         bool zero_infinity, const char *reduction) {
+mx_array *mx_nn_ctc_loss(mx_scope *s, mx_array *log_probs, mx_array *targets, mx_array *input_lengths, mx_array *target_lengths,
+                         int blank, bool zero_infinity, const char *reduction) {
   if (!log_probs || !targets || !input_lengths || !target_lengths ||
       !checked(s, log_probs, targets, input_lengths, target_lengths, blank))
     return NULL;
   int n = log_probs->shape[0], steps = log_probs->shape[1];
   log_probs = mx_astype(s, log_probs, log_probs->dtype == MX_F64 ? MX_F64 : MX_F32);
   targets = mx_astype(s, targets, MX_I32);
-  mx_array *in = mx_astype(s, input_lengths, MX_I32), *out = mx_astype(s, target_lengths, MX_I32), *z = with_blanks(s, targets, blank);
+  mx_array *in = mx_astype(s, input_lengths, MX_I32), *out = mx_astype(s, target_lengths, MX_I32),
+           *z = with_blanks(s, targets, blank);
   if (!z || !in || !out) return NULL;
   int width = z->shape[1];
   /* what each place of the labels emits at each step; the log of 0 as NEVER */

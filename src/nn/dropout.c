@@ -7,7 +7,8 @@ static mx_array *drop(mx_scope *s, mx_array *x, double p, mx_array *key, int axe
   if (!x) return NULL;
   if (!(p >= 0 && p < 1)) return mx_scope_fail(s, MX_EVALUE, "The dropout probability %g is not in [0, 1)", p);
   if (axes && x->ndim != axes + 1 && x->ndim != axes + 2)
-    return mx_scope_fail(s, MX_EVALUE, "Received input with %d dimensions. Expected %d or %d dimensions.", x->ndim, axes + 1, axes + 2);
+    return mx_scope_fail(s, MX_EVALUE, "Received input with %d dimensions. Expected %d or %d dimensions.", x->ndim, axes + 1,
+                         axes + 2);
   if (p == 0) return x;
   int shape[MX_MAX_NDIM];
   for (int i = 0; i < x->ndim; i++) shape[i] = i < x->ndim - 1 && i >= x->ndim - 1 - axes ? 1 : x->shape[i];

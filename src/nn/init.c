@@ -35,7 +35,8 @@ mx_array *mx_nn_init_identity(mx_scope *s, const int *shape, size_t n, mx_dtype 
 static bool fans(mx_scope *s, const int *shape, size_t n, double *in, double *out) {
   if (s->rc) return false;
   if (n < 2) {
-    mx_scope_fail(s, MX_EVALUE, "Glorot / He initialization requires at least 2 dimensional input but input with %zu dimensions.", n);
+    mx_scope_fail(s, MX_EVALUE, "Glorot / He initialization requires at least 2 dimensional input but input with %zu dimensions.",
+                  n);
     return false;
   }
   double field = 1;
@@ -69,12 +70,14 @@ static bool chosen_fan(mx_scope *s, const int *shape, size_t n, const char *mode
   return true;
 }
 
-mx_array *mx_nn_init_he_normal(mx_scope *s, const int *shape, size_t n, const char *mode, double gain, mx_dtype dtype, mx_array *key) {
+mx_array *mx_nn_init_he_normal(mx_scope *s, const int *shape, size_t n, const char *mode, double gain, mx_dtype dtype,
+                               mx_array *key) {
   double fan;
   return chosen_fan(s, shape, n, mode, &fan) ? mx_nn_init_normal(s, shape, n, 0, gain / sqrt(fan), dtype, key) : NULL;
 }
 
-mx_array *mx_nn_init_he_uniform(mx_scope *s, const int *shape, size_t n, const char *mode, double gain, mx_dtype dtype, mx_array *key) {
+mx_array *mx_nn_init_he_uniform(mx_scope *s, const int *shape, size_t n, const char *mode, double gain, mx_dtype dtype,
+                                mx_array *key) {
   double fan;
   if (!chosen_fan(s, shape, n, mode, &fan)) return NULL;
   double limit = gain * sqrt(3.0 / fan);

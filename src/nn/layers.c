@@ -139,9 +139,10 @@ static int conv_forward(mx_module *m, mx_scope *s, mx_array *const *in, mx_array
   const int *v = m->whole;
   size_t k = (size_t)v[0];
   if (in[0]->ndim != (int)k + 2)
-    return mx_fail(MX_EVALUE, "[%s] The input must have a batch, %d spatial and a channel dimension, but its shape is %s.", m->layer->type,
-                   v[0], mx_shape_words(in[0]));
-  out[0] = mx_nn_conv(s, in[0], mx_module_own(m, "weight"), mx_module_own(m, "bias"), v + STRIDE, k, v + PADDING, k, v + DILATION, k, v[1]);
+    return mx_fail(MX_EVALUE, "[%s] The input must have a batch, %d spatial and a channel dimension, but its shape is %s.",
+                   m->layer->type, v[0], mx_shape_words(in[0]));
+  out[0] = mx_nn_conv(s, in[0], mx_module_own(m, "weight"), mx_module_own(m, "bias"), v + STRIDE, k, v + PADDING, k, v + DILATION,
+                      k, v[1]);
   return 0;
 }
 
@@ -149,10 +150,10 @@ static int conv_transpose_forward(mx_module *m, mx_scope *s, mx_array *const *in
   const int *v = m->whole;
   size_t k = (size_t)v[0];
   if (in[0]->ndim != (int)k + 2)
-    return mx_fail(MX_EVALUE, "[%s] The input must have a batch, %d spatial and a channel dimension, but its shape is %s.", m->layer->type,
-                   v[0], mx_shape_words(in[0]));
-  out[0] = mx_nn_conv_transpose(s, in[0], mx_module_own(m, "weight"), mx_module_own(m, "bias"), v + STRIDE, k, v + PADDING, k, v + DILATION,
-                                k, v + OUTPUT_PADDING, k);
+    return mx_fail(MX_EVALUE, "[%s] The input must have a batch, %d spatial and a channel dimension, but its shape is %s.",
+                   m->layer->type, v[0], mx_shape_words(in[0]));
+  out[0] = mx_nn_conv_transpose(s, in[0], mx_module_own(m, "weight"), mx_module_own(m, "bias"), v + STRIDE, k, v + PADDING, k,
+                                v + DILATION, k, v + OUTPUT_PADDING, k);
   return 0;
 }
 
@@ -177,8 +178,8 @@ static void conv_describe(const mx_module *m, char *to, size_t room) {
     snprintf(last, sizeof last, "output_padding=%s", axes_text(kernel, sizeof kernel, v + OUTPUT_PADDING, k));
   else
     snprintf(last, sizeof last, "groups=%d", v[1]);
-  snprintf(to, room, "%d, %d, kernel_size=%s, stride=%s, padding=%s, dilation=%s%s%s, bias=%s", w->shape[k + 1] * v[1], w->shape[0],
-           axes_text(kernel, sizeof kernel, w->shape + 1, k), axes_text(stride, sizeof stride, v + STRIDE, k),
+  snprintf(to, room, "%d, %d, kernel_size=%s, stride=%s, padding=%s, dilation=%s%s%s, bias=%s", w->shape[k + 1] * v[1],
+           w->shape[0], axes_text(kernel, sizeof kernel, w->shape + 1, k), axes_text(stride, sizeof stride, v + STRIDE, k),
            axes_text(padding, sizeof padding, v + PADDING, k), axes_text(dilation, sizeof dilation, v + DILATION, one ? 1 : k),
            k == 3 && !transposed ? "" : ", ", k == 3 && !transposed ? "" : last, mx_yes(mx_module_own(m, "bias")));
 }
@@ -215,8 +216,8 @@ static mx_module *conv_layer(const mx_layer *layer, int k, int in, int out, cons
 
 static void axes_setting(mx_module *m, int at, const int *v, int k) { memcpy(m->whole + at, v, (size_t)k * sizeof *v); }
 
-mx_module *mx_conv_layer(int k, int in, int out, const int *kernel, const int *stride, const int *padding, const int *dilation, int groups,
-                         bool bias) {
+mx_module *mx_conv_layer(int k, int in, int out, const int *kernel, const int *stride, const int *padding, const int *dilation,
+                         int groups, bool bias) {
   mx_module *m = conv_layer(&convs[k - 1], k, in, out, kernel, groups, bias);
   if (!m) return NULL;
   axes_setting(m, STRIDE, stride, k);
@@ -225,8 +226,8 @@ mx_module *mx_conv_layer(int k, int in, int out, const int *kernel, const int *s
   return m;
 }
 
-mx_module *mx_conv_transpose_layer(int k, int in, int out, const int *kernel, const int *stride, const int *padding, const int *dilation,
-                                   const int *output_padding, bool bias) {
+mx_module *mx_conv_transpose_layer(int k, int in, int out, const int *kernel, const int *stride, const int *padding,
+                                   const int *dilation, const int *output_padding, bool bias) {
   mx_module *m = conv_layer(&conv_transposes[k - 1], k, in, out, kernel, 1, bias);
   if (!m) return NULL;
   axes_setting(m, STRIDE, stride, k);
@@ -245,7 +246,8 @@ static mx_array *pool(mx_module *m, mx_scope *s, mx_array *x,
   const int *v = m->whole;
   size_t k = (size_t)v[0];
   if (x->ndim != (int)k + 2)
-    return mx_scope_fail(s, MX_EVALUE, "[%s] The input must have a batch, %d spatial and a channel dimension, but its shape is %s.",
+    return mx_scope_fail(s, MX_EVALUE,
+                         "[%s] The input must have a batch, %d spatial and a channel dimension, but its shape is %s.",
                          m->layer->type, v[0], mx_shape_words(x));
   return f(s, x, v + KERNEL, k, v + STRIDE, k, v + PADDING, k);
 }
@@ -273,7 +275,8 @@ static const mx_layer pools[2][3] = {{{"MaxPool1d", 1, 1, 1, max_forward, pool_d
                                       {"AvgPool3d", 1, 1, 1, mean_forward, pool_describe}}};
 
 mx_module *mx_pool_layer(bool mean, int k, const int *kernel, const int *stride, const int *padding) {
-  if (!mx_layer_sizes("pool", 1, k, kernel) || !mx_layer_sizes("pool", 1, k, stride) || !mx_layer_sizes("pool", 0, k, padding)) return NULL;
+  if (!mx_layer_sizes("pool", 1, k, kernel) || !mx_layer_sizes("pool", 1, k, stride) || !mx_layer_sizes("pool", 0, k, padding))
+    return NULL;
   mx_module *m = mx_module_new(&pools[mean][k - 1]);
   if (!m) return NULL;
   m->whole[0] = k;
@@ -288,7 +291,9 @@ mx_module *mx_pool_layer(bool mean, int k, const int *kernel, const int *stride,
 static int dropout_forward(mx_module *m, mx_scope *s, mx_array *const *in, mx_array **out) {
   int k = m->whole[0];
   double p = m->training ? m->real[0] : 0;
-  out[0] = k == 0 ? mx_nn_dropout(s, in[0], p, NULL) : k == 2 ? mx_nn_dropout2d(s, in[0], p, NULL) : mx_nn_dropout3d(s, in[0], p, NULL);
+  out[0] = k == 0   ? mx_nn_dropout(s, in[0], p, NULL)
+           : k == 2 ? mx_nn_dropout2d(s, in[0], p, NULL)
+                    : mx_nn_dropout3d(s, in[0], p, NULL);
   return 0;
 }
 static void dropout_describe(const mx_module *m, char *to, size_t room) { snprintf(to, room, "p=%.16g", m->real[0]); }

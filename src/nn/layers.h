@@ -10,10 +10,10 @@ mx_module *mx_linear_layer(int input_dims, int output_dims, bool bias);
 mx_module *mx_bilinear_layer(int input1_dims, int input2_dims, int output_dims, bool bias);
 mx_module *mx_embedding_layer(int num_embeddings, int dims);
 /* k spatial axes; each list has k numbers */
-mx_module *mx_conv_layer(int k, int in, int out, const int *kernel, const int *stride, const int *padding, const int *dilation, int groups,
-                         bool bias);
-mx_module *mx_conv_transpose_layer(int k, int in, int out, const int *kernel, const int *stride, const int *padding, const int *dilation,
-                                   const int *output_padding, bool bias);
+mx_module *mx_conv_layer(int k, int in, int out, const int *kernel, const int *stride, const int *padding, const int *dilation,
+                         int groups, bool bias);
+mx_module *mx_conv_transpose_layer(int k, int in, int out, const int *kernel, const int *stride, const int *padding,
+                                   const int *dilation, const int *output_padding, bool bias);
 mx_module *mx_pool_layer(bool mean, int k, const int *kernel, const int *stride, const int *padding);
 mx_module *mx_dropout_layer(int k, double p); /* k: axes that are dropped together with their channel */
 mx_module *mx_sequential_layer(int n, mx_module *const *layers);
@@ -26,8 +26,8 @@ mx_module *mx_group_norm_layer(int num_groups, int dims, double eps, bool affine
 mx_module *mx_batch_norm_layer(int num_features, double eps, double momentum, bool affine, bool track_running_stats);
 
 /* layers_attention.c; a dimension of 0 is Python's default */
-mx_module *mx_attention_layer(int dims, int num_heads, int query_input_dims, int key_input_dims, int value_input_dims, int value_dims,
-                              int value_output_dims, bool bias, bool causal);
+mx_module *mx_attention_layer(int dims, int num_heads, int query_input_dims, int key_input_dims, int value_input_dims,
+                              int value_dims, int value_output_dims, bool bias, bool causal);
 mx_module *mx_rope_layer(int dims, bool traditional, double base, double scale);
 mx_module *mx_sinusoidal_layer(int dims, double min_freq, double max_freq, double scale, bool cos_first, bool full_turns);
 mx_module *mx_alibi_layer(void);

@@ -16,10 +16,11 @@ static int attention_forward(mx_module *m, mx_scope *s, mx_array *const *in, mx_
 }
 static const mx_layer attention = {"MultiHeadAttention", 3, 4, 1, attention_forward, NULL};
 
-mx_module *mx_attention_layer(int dims, int num_heads, int query_input_dims, int key_input_dims, int value_input_dims, int value_dims,
-                              int value_output_dims, bool bias, bool causal) {
+mx_module *mx_attention_layer(int dims, int num_heads, int query_input_dims, int key_input_dims, int value_input_dims,
+                              int value_dims, int value_output_dims, bool bias, bool causal) {
   if (num_heads < 1 || dims < 1 || dims % num_heads) {
-    mx_fail(MX_EVALUE, "The input feature dimensions should be divisible by the number of heads (%d %% %d) != 0", dims, num_heads);
+    mx_fail(MX_EVALUE, "The input feature dimensions should be divisible by the number of heads (%d %% %d) != 0", dims,
+            num_heads);
     return NULL;
   }
   if (!query_input_dims) query_input_dims = dims;
@@ -59,7 +60,8 @@ static int sinusoidal_forward(mx_module *m, mx_scope *s, mx_array *const *in, mx
 static int alibi_forward(mx_module *m, mx_scope *s, mx_array *const *in, mx_array **out) {
   (void)m;
   mx_array *x = in[0];
-  if (x->ndim != 4) return mx_fail(MX_EVALUE, "[ALiBi] Expected scores (N, heads, queries, keys), but their shape is %s.", mx_shape_words(x));
+  if (x->ndim != 4)
+    return mx_fail(MX_EVALUE, "[ALiBi] Expected scores (N, heads, queries, keys), but their shape is %s.", mx_shape_words(x));
   mx_array *bias = mx_nn_alibi(s, x->shape[2], x->shape[3], x->shape[1], 0, x->dtype);
   if (in[1]) bias = mx_add(s, bias, in[1]);
   out[0] = mx_add(s, x, bias);

@@ -57,13 +57,15 @@ static const mx_layer adaptives[2][3] = {{{"AdaptiveMaxPool1d", 1, 1, 1, adaptiv
                                          {{"AdaptiveAvgPool1d", 1, 1, 1, adaptive_mean_forward, NULL},
                                           {"AdaptiveAvgPool2d", 1, 1, 1, adaptive_mean_forward, NULL},
                                           {"AdaptiveAvgPool3d", 1, 1, 1, adaptive_mean_forward, NULL}}};
-static const mx_layer shuffles[] = {{"PixelShuffle", 1, 1, 1, shuffle_forward, NULL}, {"PixelUnshuffle", 1, 1, 1, unshuffle_forward, NULL}};
+static const mx_layer shuffles[] = {{"PixelShuffle", 1, 1, 1, shuffle_forward, NULL},
+                                    {"PixelUnshuffle", 1, 1, 1, unshuffle_forward, NULL}};
 
 mx_module *mx_upsample_layer(int n, const double *scale, const char *mode, bool align_corners, bool antialias) {
   int i = 0;
   while (i < 3 && strcmp(mode, modes[i])) i++;
   if (i == 3 || n < 1 || n > 3) {
-    mx_fail(MX_EVALUE, "[Upsample] %d scales and the mode '%.100s': expected 1 to 3, and 'nearest', 'linear' or 'cubic'", n, mode);
+    mx_fail(MX_EVALUE, "[Upsample] %d scales and the mode '%.100s': expected 1 to 3, and 'nearest', 'linear' or 'cubic'", n,
+            mode);
     return NULL;
   }
   mx_module *m = mx_module_new(&upsample);
@@ -139,7 +141,8 @@ static int weight_norm_forward(mx_module *m, mx_scope *s, mx_array *const *in, m
 static int spectral_norm_forward(mx_module *m, mx_scope *s, mx_array *const *in, mx_array **out) {
   mx_array *made[3] = {NULL};
   int steps = m->training ? m->whole[0] : 0;
-  int rc = mx_nn_spectral_norm(s, made, mx_module_own(m, "weight_orig"), mx_module_own(m, "u"), mx_module_own(m, "v"), steps, m->real[0]);
+  int rc = mx_nn_spectral_norm(s, made, mx_module_own(m, "weight_orig"), mx_module_own(m, "u"), mx_module_own(m, "v"), steps,
+                               m->real[0]);
   if (!rc) rc = with_weight(m, s, made[0], in, out);
   if (!rc && steps) rc = mx_module_set_array(m, "u", made[1]);
   if (!rc && steps) rc = mx_module_set_array(m, "v", made[2]);

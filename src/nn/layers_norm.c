@@ -58,7 +58,8 @@ static int batch_norm_forward(mx_module *m, mx_scope *s, mx_array *const *in, mx
 
 static void dims_eps_affine(const mx_module *m, char *to, size_t room) {
   char eps[32];
-  snprintf(to, room, "%d, eps=%s, affine=%s", m->whole[0], number(eps, sizeof eps, m->real[0]), mx_yes(mx_module_own(m, "weight")));
+  snprintf(to, room, "%d, eps=%s, affine=%s", m->whole[0], number(eps, sizeof eps, m->real[0]),
+           mx_yes(mx_module_own(m, "weight")));
 }
 static void rms_norm_describe(const mx_module *m, char *to, size_t room) {
   char eps[32];
@@ -66,13 +67,14 @@ static void rms_norm_describe(const mx_module *m, char *to, size_t room) {
 }
 static void group_norm_describe(const mx_module *m, char *to, size_t room) {
   char eps[32];
-  snprintf(to, room, "%d, %d, eps=%s, affine=%s, pytorch_compatible=%s", m->whole[1], m->whole[0], number(eps, sizeof eps, m->real[0]),
-           mx_yes(mx_module_own(m, "weight")), mx_yes(m->whole[2]));
+  snprintf(to, room, "%d, %d, eps=%s, affine=%s, pytorch_compatible=%s", m->whole[1], m->whole[0],
+           number(eps, sizeof eps, m->real[0]), mx_yes(mx_module_own(m, "weight")), mx_yes(m->whole[2]));
 }
 static void batch_norm_describe(const mx_module *m, char *to, size_t room) {
   char eps[32], momentum[32];
-  snprintf(to, room, "%d, eps=%s, momentum=%s, affine=%s, track_running_stats=%s", m->whole[0], number(eps, sizeof eps, m->real[0]),
-           number(momentum, sizeof momentum, m->real[1]), mx_yes(mx_module_own(m, "weight")), mx_yes(mx_module_own(m, "running_mean")));
+  snprintf(to, room, "%d, eps=%s, momentum=%s, affine=%s, track_running_stats=%s", m->whole[0],
+           number(eps, sizeof eps, m->real[0]), number(momentum, sizeof momentum, m->real[1]), mx_yes(mx_module_own(m, "weight")),
+           mx_yes(mx_module_own(m, "running_mean")));
 }
 
 static const mx_layer layer_norm = {"LayerNorm", 1, 1, 1, layer_norm_forward, dims_eps_affine};

@@ -12,8 +12,8 @@ static const struct {
 
 static int linear_forward(mx_module *m, mx_scope *s, mx_array *const *in, mx_array **out) {
   const int *v = m->whole;
-  mx_array *y = mx_quantized_matmul(s, in[0], mx_module_own(m, "weight"), mx_module_own(m, "scales"), mx_module_own(m, "biases"), true, v, v + 1,
-                                    modes[v[2]].name);
+  mx_array *y = mx_quantized_matmul(s, in[0], mx_module_own(m, "weight"), mx_module_own(m, "scales"), mx_module_own(m, "biases"),
+                                    true, v, v + 1, modes[v[2]].name);
   mx_array *bias = mx_module_own(m, "bias");
   out[0] = bias ? mx_add(s, y, bias) : y;
   return 0;
@@ -22,7 +22,8 @@ static int linear_forward(mx_module *m, mx_scope *s, mx_array *const *in, mx_arr
 static int embedding_forward(mx_module *m, mx_scope *s, mx_array *const *in, mx_array **out) {
   const int *v = m->whole;
   mx_array *biases = mx_module_own(m, "biases");
-  mx_array *w = mx_nn_embedding(s, in[0], mx_module_own(m, "weight")), *scales = mx_nn_embedding(s, in[0], mx_module_own(m, "scales"));
+  mx_array *w = mx_nn_embedding(s, in[0], mx_module_own(m, "weight")),
+           *scales = mx_nn_embedding(s, in[0], mx_module_own(m, "scales"));
   if (biases) biases = mx_nn_embedding(s, in[0], biases);
   if (!s->rc) out[0] = mx_dequantize(s, w, scales, biases, v, v + 1, modes[v[2]].name, NULL, NULL);
   return 0;
@@ -32,15 +33,16 @@ static void linear_describe(const mx_module *m, char *to, size_t room) {
   const mx_array *w = mx_module_own(m, "weight");
   const int *v = m->whole;
   if (w && w->ndim == 2)
-    snprintf(to, room, "input_dims=%d, output_dims=%d, bias=%s, group_size=%d, bits=%d, mode=%s", (int)((int64_t)w->shape[1] * 32 / v[1]),
-             w->shape[0], mx_yes(mx_module_own(m, "bias")), v[0], v[1], modes[v[2]].name);
+    snprintf(to, room, "input_dims=%d, output_dims=%d, bias=%s, group_size=%d, bits=%d, mode=%s",
+             (int)((int64_t)w->shape[1] * 32 / v[1]), w->shape[0], mx_yes(mx_module_own(m, "bias")), v[0], v[1],
+             modes[v[2]].name);
 }
 static void embedding_describe(const mx_module *m, char *to, size_t room) {
   const mx_array *w = mx_module_own(m, "weight");
   const int *v = m->whole;
   if (w && w->ndim == 2)
-    snprintf(to, room, "%d, %d, group_size=%d, bits=%d, mode=%s", w->shape[0], (int)((int64_t)w->shape[1] * 32 / v[1]), v[0], v[1],
-             modes[v[2]].name);
+    snprintf(to, room, "%d, %d, group_size=%d, bits=%d, mode=%s", w->shape[0], (int)((int64_t)w->shape[1] * 32 / v[1]), v[0],
+             v[1], modes[v[2]].name);
 }
 
 static const mx_layer quantized_linear = {"QuantizedLinear", 1, 1, 1, linear_forward, linear_describe};
@@ -58,7 +60,8 @@ static mx_module *quantized(const mx_layer *layer, mx_array *weight, int group_s
   mx_scope s;
   mx_scope_begin(&s, mx_default_stream());
   mx_module *m = mx_module_new(layer);
-  if (m) memcpy(m->whole, (int[]){group_size ? group_size : modes[k].group_size, bits ? bits : modes[k].bits, k}, 3 * sizeof(int));
+  if (m)
+    memcpy(m->whole, (int[]){group_size ? group_size : modes[k].group_size, bits ? bits : modes[k].bits, k}, 3 * sizeof(int));
   mx_list parts = {0};
   int rc = m ? mx_quantize(&s, &parts, weight, m->whole, m->whole + 1, mode, NULL) : 0;
   if (rc) mx_scope_error(&s, rc);
@@ -110,10 +113,6 @@ typedef struct swaps {
 static mx_module *quantized_like(const swaps *q, mx_module *m) {
   bool is_linear = !strcmp(m->layer->type, "Linear");
   mx_array *weight = mx_module_own(m, "weight"), *bias = mx_module_own(m, "bias");
-  if (!weight) {
-    mx_fail(MX_EVALUE, "[quantize] a %s has no weight", m->layer->type);
-    return NULL;
-  }
   mx_module *made = quantized(is_linear ? &quantized_linear : &quantized_embedding, weight, q->group_size, q->bits, q->mode);
   if (made && is_linear && bias && mx_module_set_array(made, "bias", bias)) { /* it stays trainable */
     mx_module_release(made);
@@ -125,7 +124,10 @@ static mx_module *quantized_like(const swaps *q, mx_module *m) {
 
 static int look_at(void *to, const char *path, mx_module *m) {
   swaps *q = to;
-  if (!*path || !m->layer || m->forward || (strcmp(m->layer->type, "Linear") && strcmp(m->layer->type, "Embedding"))) return 0;
+  /* a layer whose weight is made of others stays */
+  if (!*path || !mx_module_own(m, "weight") || !m->layer || m->forward ||
+      (strcmp(m->layer->type, "Linear") && strcmp(m->layer->type, "Embedding")))
+    return 0;
   if (q->wanted && !q->wanted(q->payload, path, m)) return 0;
   if (q->n == q->cap) {
     int cap = q->cap ? 2 * q->cap : 16;

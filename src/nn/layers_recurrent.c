@@ -9,7 +9,8 @@ static int rnn_forward(mx_module *m, mx_scope *s, mx_array *const *in, mx_array 
   return 0;
 }
 static int gru_forward(mx_module *m, mx_scope *s, mx_array *const *in, mx_array **out) {
-  out[0] = mx_nn_gru(s, in[0], mx_module_own(m, "Wx"), mx_module_own(m, "Wh"), mx_module_own(m, "b"), mx_module_own(m, "bhn"), in[1]);
+  out[0] =
+      mx_nn_gru(s, in[0], mx_module_own(m, "Wx"), mx_module_own(m, "Wh"), mx_module_own(m, "b"), mx_module_own(m, "bhn"), in[1]);
   return 0;
 }
 static int lstm_forward(mx_module *m, mx_scope *s, mx_array *const *in, mx_array **out) {
@@ -24,8 +25,8 @@ static const mx_layer gru = {"GRU", 1, 2, 1, gru_forward, describe};
 static const mx_layer lstm = {"LSTM", 1, 3, 2, lstm_forward, describe};
 
 /* Weights with `gates` times hidden rows. */
-static mx_module *recurrent(const mx_layer *layer, int gates, const char *wx, const char *wh, const char *b, const char *bhn, int input,
-                            int hidden) {
+static mx_module *recurrent(const mx_layer *layer, int gates, const char *wx, const char *wh, const char *b, const char *bhn,
+                            int input, int hidden) {
   if (!mx_layer_sizes(layer->type, 1, 2, (int[]){input, hidden})) return NULL;
   if (hidden > MX_MAX_DIM / 4) {
     mx_fail(MX_EVALUE, "[%s] a hidden size of %d is too large", layer->type, hidden);

@@ -3,7 +3,9 @@
 
 #include "nn/layers.h"
 
-static mx_array *child1(mx_module *m, mx_scope *s, const char *name, mx_array *x) { return mx_module_call1(mx_module_at(m, name), s, x); }
+static mx_array *child1(mx_module *m, mx_scope *s, const char *name, mx_array *x) {
+  return mx_module_call1(mx_module_at(m, name), s, x);
+}
 
 static mx_array *attend(mx_module *m, mx_scope *s, const char *name, mx_array *x, mx_array *memory, mx_array *mask) {
   return mx_module_calln(mx_module_at(m, name), s, 4, (mx_array *[]){x, memory, memory, mask});
@@ -122,7 +124,8 @@ mx_module *mx_decoder_layer_layer(const mx_transformer_settings *t) {
   return finished(m, &s, t, 3);
 }
 
-static mx_module *stacked(const mx_layer *layer, int n, mx_module *(*one)(const mx_transformer_settings *), const mx_transformer_settings *t) {
+static mx_module *stacked(const mx_layer *layer, int n, mx_module *(*one)(const mx_transformer_settings *),
+                          const mx_transformer_settings *t) {
   if (!mx_layer_sizes(layer->type, 0, 1, &n)) return NULL;
   mx_scope s;
   mx_scope_begin(&s, mx_default_stream());
@@ -137,8 +140,12 @@ static mx_module *stacked(const mx_layer *layer, int n, mx_module *(*one)(const 
   return mx_layer_done(m, &s);
 }
 
-mx_module *mx_encoder_layer_stack(int n, const mx_transformer_settings *t) { return stacked(&encoder, n, mx_encoder_layer_layer, t); }
-mx_module *mx_decoder_layer_stack(int n, const mx_transformer_settings *t) { return stacked(&decoder, n, mx_decoder_layer_layer, t); }
+mx_module *mx_encoder_layer_stack(int n, const mx_transformer_settings *t) {
+  return stacked(&encoder, n, mx_encoder_layer_layer, t);
+}
+mx_module *mx_decoder_layer_stack(int n, const mx_transformer_settings *t) {
+  return stacked(&decoder, n, mx_decoder_layer_layer, t);
+}
 
 mx_module *mx_transformer_layer(int encoders, int decoders, const mx_transformer_settings *t) {
   mx_transformer_settings open = *t;

@@ -12,13 +12,14 @@ mx_array *mx_nn_bilinear(mx_scope *s, mx_array *x1, mx_array *x2, mx_array *weig
   if (!x1 || !x2 || !weight) return NULL;
   if (weight->ndim != 3 || x1->ndim < 1 || x2->ndim < 1 || x1->shape[x1->ndim - 1] != weight->shape[2] ||
       x2->shape[x2->ndim - 1] != weight->shape[1])
-    return mx_scope_fail(s, MX_EVALUE, "[bilinear] Inputs of shapes %s and %s do not fit a weight (outputs, inputs 2, inputs 1) of shape %s.",
+    return mx_scope_fail(s, MX_EVALUE,
+                         "[bilinear] Inputs of shapes %s and %s do not fit a weight (outputs, inputs 2, inputs 1) of shape %s.",
                          mx_shape_words(x1), mx_shape_words(x2), mx_shape_words(weight));
   int out = weight->shape[0], in2 = weight->shape[1], in1 = weight->shape[2];
   int64_t rows = in1 ? x1->size / in1 : 0;
   if (x2->size != rows * in2)
-    return mx_scope_fail(s, MX_EVALUE, "[bilinear] Inputs of shapes %s and %s differ in their number of rows.", mx_shape_words(x1),
-                         mx_shape_words(x2));
+    return mx_scope_fail(s, MX_EVALUE, "[bilinear] Inputs of shapes %s and %s differ in their number of rows.",
+                         mx_shape_words(x1), mx_shape_words(x2));
   /* one product with all of the weight, then one small product a row */
   int n = (int)rows;
   mx_array *w = mx_transpose(s, mx_reshape(s, weight, (int[]){out * in2, in1}, 2));

@@ -14,8 +14,8 @@ static bool same_shape(mx_scope *s, const char *a_name, const mx_array *a, const
 static mx_array *weighed(mx_scope *s, mx_array *loss, mx_array *weights) {
   if (!weights || !loss) return loss;
   if (!mx_same_shape(weights, loss))
-    return mx_scope_fail(s, MX_EVALUE, "Weights with shape %s is not the same as output loss with shape %s.", mx_shape_words(weights),
-                         mx_shape_words(loss));
+    return mx_scope_fail(s, MX_EVALUE, "Weights with shape %s is not the same as output loss with shape %s.",
+                         mx_shape_words(weights), mx_shape_words(loss));
   return mx_multiply(s, loss, weights);
 }
 
@@ -35,12 +35,13 @@ static bool targets_fit(mx_scope *s, const mx_array *logits, const mx_array *tar
   for (int i = 0; fits && i < logits->ndim; i++)
     if (i != skip) fits = targets->shape[at++] == logits->shape[i];
   if (!fits)
-    mx_scope_fail(s, MX_EVALUE, "Targets shape %s does not match logits shape %s.", mx_shape_words(targets), mx_shape_words(logits));
+    mx_scope_fail(s, MX_EVALUE, "Targets shape %s does not match logits shape %s.", mx_shape_words(targets),
+                  mx_shape_words(logits));
   return fits;
 }
 
-mx_array *mx_nn_cross_entropy(mx_scope *s, mx_array *logits, mx_array *targets, mx_array *weights, int axis, double label_smoothing,
-                              const char *reduction) {
+mx_array *mx_nn_cross_entropy(mx_scope *s, mx_array *logits, mx_array *targets, mx_array *weights, int axis,
+                              double label_smoothing, const char *reduction) {
   if (!logits || !targets) return NULL;
   if (!(label_smoothing >= 0 && label_smoothing < 1))
     return mx_scope_fail(s, MX_EVALUE, "Label smoothing must be in [0, 1), got %g.", label_smoothing);
@@ -114,13 +115,14 @@ mx_array *mx_nn_smooth_l1_loss(mx_scope *s, mx_array *predictions, mx_array *tar
 static mx_array *distance(mx_scope *s, mx_array *a, mx_array *b, int axis, double p, double eps) {
   mx_array *d = mx_subtract(s, a, b);
   if (!d) return NULL;
-  d = p == 2 ? mx_square(s, d) : mx_power(s, mx_abs(s, d), p == floor(p) && fabs(p) < 1e9 ? mx_weak_int(s, d, (int)p) : mx_weak(s, d, p));
+  d = p == 2 ? mx_square(s, d)
+             : mx_power(s, mx_abs(s, d), p == floor(p) && fabs(p) < 1e9 ? mx_weak_int(s, d, (int)p) : mx_weak(s, d, p));
   d = d ? mx_plus(s, mx_sum_axis(s, d, axis, false), eps) : NULL;
   return p == 2 ? mx_sqrt(s, d) : mx_power(s, d, mx_weak(s, d, 1 / p));
 }
 
-mx_array *mx_nn_triplet_loss(mx_scope *s, mx_array *anchors, mx_array *positives, mx_array *negatives, int axis, double p, double margin,
-                             double eps, const char *reduction) {
+mx_array *mx_nn_triplet_loss(mx_scope *s, mx_array *anchors, mx_array *positives, mx_array *negatives, int axis, double p,
+                             double margin, double eps, const char *reduction) {
   mx_array *loss = mx_subtract(s, distance(s, anchors, positives, axis, p, eps), distance(s, anchors, negatives, axis, p, eps));
   loss = mx_plus(s, loss, margin);
   return mx_nn_reduce(s, mx_maximum(s, loss, mx_weak_int(s, loss, 0)), reduction);
@@ -154,10 +156,11 @@ mx_array *mx_nn_margin_ranking_loss(mx_scope *s, mx_array *inputs1, mx_array *in
                                     const char *reduction) {
   if (!inputs1 || !inputs2 || !targets) return NULL;
   if (!mx_same_shape(inputs1, inputs2) || !mx_same_shape(inputs1, targets))
-    return mx_scope_fail(s, MX_EVALUE,
-                         "The shapes of the arguments do not match. The provided shapes are inputs1.shape=%s, inputs2.shape=%s, and "
-                         "targets.shape=%s.",
-                         mx_shape_words(inputs1), mx_shape_words(inputs2), mx_shape_words(targets));
+    return mx_scope_fail(
+        s, MX_EVALUE,
+        "The shapes of the arguments do not match. The provided shapes are inputs1.shape=%s, inputs2.shape=%s, and "
+        "targets.shape=%s.",
+        mx_shape_words(inputs1), mx_shape_words(inputs2), mx_shape_words(targets));
   mx_array *loss = mx_multiply(s, mx_negative(s, targets), mx_subtract(s, inputs1, inputs2));
   loss = mx_plus(s, loss, margin);
   return mx_nn_reduce(s, mx_maximum(s, mx_weak_int(s, loss, 0), loss), reduction);

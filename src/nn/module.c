@@ -212,7 +212,8 @@ static int call_layer(mx_module *m, int n, mx_array *const *in, mx_list *out) {
 }
 
 int mx_module_call(mx_module *m, int n, mx_array *const *in, mx_list *out) {
-  if (depth >= MX_MODULE_DEPTH) return mx_fail(MX_ERUNTIME, "[%s] modules call each other more than %d deep", mx_module_type(m), MX_MODULE_DEPTH);
+  if (depth >= MX_MODULE_DEPTH)
+    return mx_fail(MX_ERUNTIME, "[%s] modules call each other more than %d deep", mx_module_type(m), MX_MODULE_DEPTH);
   depth++;
   mx_module_retain(m); /* its function may replace it */
   int rc;

@@ -25,10 +25,10 @@ typedef struct mx_layer {
 
 typedef struct mx_member {
   char *name;
-  mx_array *array;   /* one of both, or none */
+  mx_array *array; /* one of both, or none */
   mx_module *module;
-  bool frozen;       /* left out of the trainable parameters */
-  bool pinned;       /* frozen for good: running statistics */
+  bool frozen; /* left out of the trainable parameters */
+  bool pinned; /* frozen for good: running statistics */
 } mx_member;
 
 typedef int mx_forward(void *payload, mx_module *m, int n, mx_array *const *in, mx_list *out);
@@ -44,10 +44,10 @@ struct mx_module {
   mx_member *members;
   int whole[MX_MODULE_SETTINGS]; /* a layer's settings: what they are its constructor says */
   double real[4];
-  mx_forward *forward;   /* of a module without a layer, or in place of its layer's */
+  mx_forward *forward; /* of a module without a layer, or in place of its layer's */
   void *payload;
   void (*dtor)(void *);
-  mx_module *next;       /* scratch of its end */
+  mx_module *next; /* scratch of its end */
 };
 
 mx_module *mx_module_new(const mx_layer *layer); /* NULL and an error */

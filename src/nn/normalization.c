@@ -6,7 +6,9 @@ mx_array *mx_nn_layer_norm(mx_scope *s, mx_array *x, mx_array *weight, mx_array 
   return mx_fast_layer_norm(s, x, weight, bias, (float)eps);
 }
 
-mx_array *mx_nn_rms_norm(mx_scope *s, mx_array *x, mx_array *weight, double eps) { return mx_fast_rms_norm(s, x, weight, (float)eps); }
+mx_array *mx_nn_rms_norm(mx_scope *s, mx_array *x, mx_array *weight, double eps) {
+  return mx_fast_rms_norm(s, x, weight, (float)eps);
+}
 
 /* (x - mean) / sqrt(var + eps) */
 static mx_array *standard(mx_scope *s, mx_array *x, mx_array *mean, mx_array *var, double eps) {
@@ -31,7 +33,8 @@ static mx_array *group_neighbours(mx_scope *s, mx_array *x, int groups, double e
   return mx_permute(s, mx_reshape(s, y, (int[]){batch, groups, -1, size}, 4), order);
 }
 
-mx_array *mx_nn_group_norm(mx_scope *s, mx_array *x, mx_array *weight, mx_array *bias, int num_groups, double eps, bool neighbours) {
+mx_array *mx_nn_group_norm(mx_scope *s, mx_array *x, mx_array *weight, mx_array *bias, int num_groups, double eps,
+                           bool neighbours) {
   if (!x) return NULL;
   if (x->ndim < 2 || num_groups < 1 || x->shape[x->ndim - 1] % num_groups)
     return mx_scope_fail(s, MX_EVALUE, "[group_norm] %d groups do not divide the channels of an input of shape %s.", num_groups,
@@ -58,7 +61,8 @@ static size_t batch_axes(mx_scope *s, const mx_array *x, int *axes) {
   return (size_t)x->ndim - 1;
 }
 
-mx_array *mx_nn_batch_norm(mx_scope *s, mx_array *x, mx_array *weight, mx_array *bias, mx_array *mean, mx_array *var, double eps) {
+mx_array *mx_nn_batch_norm(mx_scope *s, mx_array *x, mx_array *weight, mx_array *bias, mx_array *mean, mx_array *var,
+                           double eps) {
   int axes[4];
   size_t n = x ? batch_axes(s, x, axes) : 0;
   if (!n) return NULL;

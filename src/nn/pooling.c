@@ -12,13 +12,13 @@ typedef struct windows {
   int k, kernel[MAX_SPATIAL], stride[MAX_SPATIAL], padding[MAX_SPATIAL];
 } windows;
 
-static bool checked(mx_scope *s, const char *tag, const mx_array *x, const int *kernel, size_t nkernel, const int *stride, size_t nstride,
-                    const int *padding, size_t npadding, windows *w) {
+static bool checked(mx_scope *s, const char *tag, const mx_array *x, const int *kernel, size_t nkernel, const int *stride,
+                    size_t nstride, const int *padding, size_t npadding, windows *w) {
   w->k = x->ndim - 2;
   if (w->k < 1 || w->k > MAX_SPATIAL || nkernel == 0 || (nkernel > 1 && nkernel != (size_t)w->k)) {
     int k = nkernel > 1 ? (int)nkernel : 1;
-    mx_scope_fail(s, MX_EVALUE, "[%s] The input must have a batch, %d spatial and a channel dimension, but its shape is %s.", tag, k,
-                  mx_shape_words(x));
+    mx_scope_fail(s, MX_EVALUE, "[%s] The input must have a batch, %d spatial and a channel dimension, but its shape is %s.", tag,
+                  k, mx_shape_words(x));
     return false;
   }
   if (!mx_nn_spread(s, tag, "kernel_size", kernel, nkernel, w->k, 1, w->kernel) ||
@@ -29,7 +29,8 @@ static bool checked(mx_scope *s, const char *tag, const mx_array *x, const int *
   for (int i = 0; i < w->k; i++) {
     int64_t size = (int64_t)x->shape[1 + i] + 2 * (int64_t)w->padding[i];
     if (w->kernel[i] < 1 || w->stride[i] < 1 || w->padding[i] < 0 || size > MX_MAX_DIM) {
-      mx_scope_fail(s, MX_EVALUE, "[%s] Windows of %d places, %d apart, with %d places of padding: they must be at least 1, 1 and 0.", tag,
+      mx_scope_fail(s, MX_EVALUE,
+                    "[%s] Windows of %d places, %d apart, with %d places of padding: they must be at least 1, 1 and 0.", tag,
                     w->kernel[i], w->stride[i], w->padding[i]);
       return false;
     }

@@ -6,7 +6,8 @@ mx_array *mx_nn_weight_norm(mx_scope *s, mx_array *v, mx_array *g, int axis) {
   if (!v || !g) return NULL;
   int ax, axes[MX_MAX_NDIM], n = 0, rc = mx_norm_axis("weight_norm", axis, v->ndim, &ax);
   if (rc) return mx_scope_error(s, rc);
-  if (v->ndim < 2) return mx_scope_fail(s, MX_EVALUE, "[weight_norm] Expected at least 2 dimensions, got shape %s.", mx_shape_words(v));
+  if (v->ndim < 2)
+    return mx_scope_fail(s, MX_EVALUE, "[weight_norm] Expected at least 2 dimensions, got shape %s.", mx_shape_words(v));
   for (int i = 0; i < v->ndim; i++)
     if (i != ax) axes[n++] = i;
   mx_array *length = mx_sqrt(s, mx_sum_axes(s, mx_square(s, v), axes, (size_t)n, true));
@@ -23,9 +24,11 @@ int mx_nn_spectral_norm(mx_scope *s, mx_array *res[3], mx_array *weight, mx_arra
   if (!weight || !u || !v) return s->rc;
   int rows = weight->ndim ? weight->shape[0] : 0;
   int64_t cols = rows ? weight->size / rows : 0;
-  if (weight->ndim < 2 || u->ndim != 1 || v->ndim != 1 || u->shape[0] != rows || v->shape[0] != cols || !mx_is_float(weight->dtype))
+  if (weight->ndim < 2 || u->ndim != 1 || v->ndim != 1 || u->shape[0] != rows || v->shape[0] != cols ||
+      !mx_is_float(weight->dtype))
     return mx_scope_fail(s, MX_EVALUE,
-                         "[spectral_norm] A weight (rows, ...) of shape %s does not fit vectors of its rows and columns, of shapes %s and %s.",
+                         "[spectral_norm] A weight (rows, ...) of shape %s does not fit vectors of its rows and columns, of "
+                         "shapes %s and %s.",
                          mx_shape_words(weight), mx_shape_words(u), mx_shape_words(v)),
            s->rc;
   if (iterations < 0 || iterations > 1 << 16)

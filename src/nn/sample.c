@@ -62,13 +62,15 @@ static mx_array *adaptive(mx_scope *s, const char *tag, mx_array *x, const int *
   if (!x) return NULL;
   int dims = x->ndim - 2;
   if (dims < 1 || (n != 1 && n != (size_t)dims))
-    return mx_scope_fail(s, MX_EVALUE, "[%s] %zu output sizes for an input of shape %s, expected one or one for each spatial dimension.", tag, n,
-                         mx_shape_words(x));
+    return mx_scope_fail(s, MX_EVALUE,
+                         "[%s] %zu output sizes for an input of shape %s, expected one or one for each spatial dimension.", tag,
+                         n, mx_shape_words(x));
   for (int axis = 1; axis <= dims && x; axis++) {
     int m = size[n == 1 ? 0 : axis - 1];
     if (m == -1) continue; /* stays */
     if (m < 1 || x->shape[axis] < 1)
-      return mx_scope_fail(s, MX_EVALUE, "[%s] An output size of %d for an axis of size %d, expected at least 1, or -1 to keep it.", tag, m,
+      return mx_scope_fail(s, MX_EVALUE,
+                           "[%s] An output size of %d for an axis of size %d, expected at least 1, or -1 to keep it.", tag, m,
                            x->shape[axis]);
     x = adapt(s, x, axis, m, mean);
   }
@@ -86,12 +88,14 @@ mx_array *mx_nn_adaptive_max_pool(mx_scope *s, mx_array *x, const int *size, siz
 
 static bool shuffles(mx_scope *s, const char *tag, const mx_array *x, int factor, bool fits) {
   if (factor >= 1 && factor <= 1 << 14 && fits) return true;
-  mx_scope_fail(s, MX_EVALUE, "[%s] A factor of %d does not fit an input (N, H, W, C) of shape %s.", tag, factor, mx_shape_words(x));
+  mx_scope_fail(s, MX_EVALUE, "[%s] A factor of %d does not fit an input (N, H, W, C) of shape %s.", tag, factor,
+                mx_shape_words(x));
   return false;
 }
 
 mx_array *mx_nn_pixel_shuffle(mx_scope *s, mx_array *x, int factor) {
-  if (!x || !shuffles(s, "pixel_shuffle", x, factor, x->ndim == 4 && factor && x->shape[3] % ((int64_t)factor * factor) == 0)) return NULL;
+  if (!x || !shuffles(s, "pixel_shuffle", x, factor, x->ndim == 4 && factor && x->shape[3] % ((int64_t)factor * factor) == 0))
+    return NULL;
   int n = x->shape[0], h = x->shape[1], w = x->shape[2], c = x->shape[3] / (factor * factor);
   int64_t tall = (int64_t)h * factor, wide = (int64_t)w * factor;
   if (tall > MX_MAX_DIM || wide > MX_MAX_DIM) return mx_scope_error(s, mx_fail_dim("pixel_shuffle", tall > wide ? tall : wide));
@@ -148,7 +152,8 @@ typedef struct neighbour {
 static neighbour neighbour_at(mx_scope *s, mx_array *whole, mx_array *weight, int n, const sampling *how) {
   neighbour r;
   if (how->padding == ZEROS) {
-    mx_array *inside = mx_logical_and(s, mx_greater_equal(s, whole, mx_weak(s, whole, 0)), mx_less_equal(s, whole, mx_weak(s, whole, n - 1)));
+    mx_array *inside =
+        mx_logical_and(s, mx_greater_equal(s, whole, mx_weak(s, whole, 0)), mx_less_equal(s, whole, mx_weak(s, whole, n - 1)));
     inside = whole ? mx_astype(s, inside, whole->dtype) : NULL;
     weight = weight ? mx_multiply(s, weight, inside) : inside;
   }
@@ -186,18 +191,21 @@ static bool read_sampling(mx_scope *s, const char *mode, const char *padding_mod
   if (!how->nearest && strcmp(mode, "bilinear"))
     mx_scope_fail(s, MX_EVALUE, "[grid_sample] Unknown mode '%.100s', expected 'bilinear' or 'nearest'.", mode);
   else if (p == 3)
-    mx_scope_fail(s, MX_EVALUE, "[grid_sample] Unknown padding_mode '%.100s', expected 'zeros', 'border' or 'reflection'.", padding_mode);
+    mx_scope_fail(s, MX_EVALUE, "[grid_sample] Unknown padding_mode '%.100s', expected 'zeros', 'border' or 'reflection'.",
+                  padding_mode);
   return !s->rc;
 }
 
-mx_array *mx_nn_grid_sample(mx_scope *s, mx_array *x, mx_array *grid, const char *mode, const char *padding_mode, bool align_corners) {
+mx_array *mx_nn_grid_sample(mx_scope *s, mx_array *x, mx_array *grid, const char *mode, const char *padding_mode,
+                            bool align_corners) {
   sampling how = {.align_corners = align_corners};
   if (!x || !grid || !read_sampling(s, mode, padding_mode, &how)) return NULL;
   int k = x->ndim - 2;
   if ((k != 2 && k != 3) || grid->ndim != k + 2 || grid->shape[0] != x->shape[0] || grid->shape[k + 1] != k || x->size == 0 ||
       !mx_is_float(grid->dtype) || !mx_is_float(x->dtype))
     return mx_scope_fail(s, MX_EVALUE,
-                         "[grid_sample] An input of shape %s and a grid of shape %s: expected (N, H, W, C) and (N, H', W', 2), or with D, D' and 3, "
+                         "[grid_sample] An input of shape %s and a grid of shape %s: expected (N, H, W, C) and (N, H', W', 2), "
+                         "or with D, D' and 3, "
                          "of floating-point numbers.",
                          mx_shape_words(x), mx_shape_words(grid));
   if (x->size / x->shape[k + 1] > MX_MAX_DIM) return mx_scope_error(s, mx_fail_dim("grid_sample", x->size / x->shape[k + 1]));
@@ -234,7 +242,8 @@ static mx_array *bag_sizes(mx_scope *s, mx_array *bag, int bags) {
 /* The greatest of each bag and column, the first of several: the gradient goes to it alone. */
 static mx_array *bag_max(mx_scope *s, mx_array *rows, mx_array *bag, int bags) {
   int t = rows->shape[0], d = rows->shape[1];
-  mx_array *least = mx_full(s, (int[]){bags, d}, 2, mx_scalar(s, MX_F32, -INFINITY), rows->dtype), *still = mx_stop_gradient(s, rows);
+  mx_array *least = mx_full(s, (int[]){bags, d}, 2, mx_scalar(s, MX_F32, -INFINITY), rows->dtype),
+           *still = mx_stop_gradient(s, rows);
   mx_array *top = mx_scatter_max_single(s, least, bag, mx_expand_dims(s, still, 1), 0);
   top = top ? mx_take_axis(s, top, bag, 0) : NULL;
   mx_array *hit = mx_logical_or(s, mx_equal(s, still, top), mx_isnan(s, still));
@@ -260,16 +269,18 @@ static mx_array *bags_by_offsets(mx_scope *s, mx_array *rows, mx_array *offsets,
   return mx_divide(s, sum, mx_astype(s, mx_maximum(s, sizes, mx_weak(s, sizes, 1)), rows->dtype));
 }
 
-mx_array *mx_nn_embedding_bag(mx_scope *s, mx_array *indices, mx_array *weight, mx_array *offsets, mx_array *scales, const char *mode) {
+mx_array *mx_nn_embedding_bag(mx_scope *s, mx_array *indices, mx_array *weight, mx_array *offsets, mx_array *scales,
+                              const char *mode) {
   if (!indices || !weight) return NULL;
   bool mean = !strcmp(mode, "mean"), max = !strcmp(mode, "max");
   if (!mean && !max && strcmp(mode, "sum"))
     return mx_scope_fail(s, MX_EVALUE, "[embedding_bag] Unknown mode '%.100s', expected 'sum', 'mean' or 'max'.", mode);
   if (indices->ndim != (offsets ? 1 : 2) || weight->ndim != 2 || !mx_is_integer(indices->dtype) ||
       (offsets && (offsets->ndim != 1 || !mx_is_integer(offsets->dtype) || offsets->shape[0] < 1)))
-    return mx_scope_fail(s, MX_EVALUE,
-                         "[embedding_bag] Indices of shape %s: expected integers (bags, L), or (T) with offsets (bags), and a weight (n, D).",
-                         mx_shape_words(indices));
+    return mx_scope_fail(
+        s, MX_EVALUE,
+        "[embedding_bag] Indices of shape %s: expected integers (bags, L), or (T) with offsets (bags), and a weight (n, D).",
+        mx_shape_words(indices));
   if (scales && (mean || max || !mx_same_shape(scales, indices)))
     return mx_scope_fail(s, MX_EVALUE, "[embedding_bag] Scales go with the mode 'sum' and have the shape of the indices.");
   if (!offsets && indices->shape[1] == 0) return mx_zeros(s, (int[]){indices->shape[0], weight->shape[1]}, 2, weight->dtype);

@@ -54,8 +54,10 @@ static int print(text *t, const mx_module *m, int depth) {
     rc = print(t, m->members[i].module, depth + 1);
     any = true;
   }
-  if (any) add(t, "\n%*s)", 2 * depth, "");
-  else add(t, ")");
+  if (any)
+    add(t, "\n%*s)", 2 * depth, "");
+  else
+    add(t, ")");
   return rc ? rc : t->rc;
 }
 
@@ -89,7 +91,7 @@ static const char *bytes_text(char to[32], size_t v) {
 
 typedef struct table {
   text t;
-  bool measure;         /* the widths, before the rows */
+  bool measure; /* the widths, before the rows */
   int path_width, type_width, shape_width;
   size_t numbers, bytes;
 } table;
@@ -137,7 +139,8 @@ char *mx_module_summary(mx_module *m) {
   if (!rc) rc = mx_module_walk(m, MX_WALK_TRAINABLE, sum_one, &trainable);
   if (rc) return NULL;
   b.measure = false;
-  add(&b.t, "%-*s  %-*s  %-*s  %15s  %10s\n", b.path_width, "Module", b.type_width, "Type", b.shape_width, "Parameters", "Numbers", "Memory");
+  add(&b.t, "%-*s  %-*s  %-*s  %15s  %10s\n", b.path_width, "Module", b.type_width, "Type", b.shape_width, "Parameters",
+      "Numbers", "Memory");
   rc = mx_module_each(m, row, &b);
   add(&b.t, "%s: %s numbers, %s trainable, %s frozen, %s", mx_module_type(m), grouped(all, b.numbers), grouped(train, trainable),
       grouped(frozen, b.numbers - trainable), bytes_text(size, b.bytes));

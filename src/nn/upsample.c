@@ -96,15 +96,19 @@ static bool checked(mx_scope *s, const mx_array *x, size_t nscale, const char *m
   else if (antialias && near)
     mx_scope_fail(s, MX_EVALUE, "[Upsample] Antialiasing is not supported for nearest neighbor upsampling");
   else if (antialias && align_corners)
-    mx_scope_fail(s, MX_EVALUE, "[Upsample] antialias=True with align_corners=True is not supported. Use align_corners=False for antialiased "
-                                "interpolation.");
-  else if (dims <= 0)
     mx_scope_fail(s, MX_EVALUE,
-                  "[Upsample] The input should have at least 1 spatial dimension which means it should be at least 3D but %dD was provided",
-                  x->ndim);
+                  "[Upsample] antialias=True with align_corners=True is not supported. Use align_corners=False for antialiased "
+                  "interpolation.");
+  else if (dims <= 0)
+    mx_scope_fail(
+        s, MX_EVALUE,
+        "[Upsample] The input should have at least 1 spatial dimension which means it should be at least 3D but %dD was provided",
+        x->ndim);
   else if (nscale != 1 && nscale != (size_t)dims)
-    mx_scope_fail(s, MX_EVALUE, "[Upsample] One scale per spatial dimension is required but %zu were given and the number of spatial dimensions were %d",
-                  nscale, dims);
+    mx_scope_fail(
+        s, MX_EVALUE,
+        "[Upsample] One scale per spatial dimension is required but %zu were given and the number of spatial dimensions were %d",
+        nscale, dims);
   return !s->rc;
 }
 
@@ -114,8 +118,11 @@ mx_array *mx_nn_upsample(mx_scope *s, mx_array *x, const double *scale, size_t n
   bool near = !strcmp(mode, "nearest");
   mx_shape_used = true;
   for (int axis = 1; axis + 1 < (x ? x->ndim : 0); axis++) {
-    axis_scale a = {.n = x->shape[axis], .scale = scale[nscale == 1 ? 0 : axis - 1], .linear = !strcmp(mode, "linear"),
-                    .align_corners = align_corners, .antialias = antialias};
+    axis_scale a = {.n = x->shape[axis],
+                    .scale = scale[nscale == 1 ? 0 : axis - 1],
+                    .linear = !strcmp(mode, "linear"),
+                    .align_corners = align_corners,
+                    .antialias = antialias};
     if (!(a.scale > 0 && a.scale * a.n <= MX_MAX_DIM && a.scale > 1e-6))
       return mx_scope_fail(s, MX_EVALUE, "[Upsample] A scale of %g cannot resize an axis of size %d.", a.scale, a.n);
     a.m = (int)(a.scale * a.n);

@@ -131,7 +131,7 @@ typedef struct slots {
   struct slot {
     mx_module *owner;
     int place;
-  } *at;
+  } * at;
   mx_list held;
 } slots;
 
@@ -219,7 +219,8 @@ static int call_functional(void *payload, int n, mx_array *const *in, mx_list *o
   functional *p = payload;
   slots l = {0};
   int rc = mx_module_walk(p->m, p->what, note, &l);
-  if (!rc && n < l.n) rc = mx_fail(MX_EVALUE, "[module_functional] %d arrays given, expected %d of the module before the inputs", n, l.n);
+  if (!rc && n < l.n)
+    rc = mx_fail(MX_EVALUE, "[module_functional] %d arrays given, expected %d of the module before the inputs", n, l.n);
   if (!rc) {
     fill(&l, in);
     rc = mx_closure_call(p->f, n - l.n, in + l.n, out);

@@ -235,7 +235,8 @@ static void a_module_can_be_compiled(void **state) {
 
 static void modes_decide_dropout_and_batch_norm(void **state) {
   (void)state;
-  mlx_nn_module net = mlx_nn_sequential_new(2, (mlx_nn_module[]){mlx_nn_dropout_new(0.5), mlx_nn_batch_norm_new(64, 1e-5, 0.1, false, true)});
+  mlx_nn_module net =
+      mlx_nn_sequential_new(2, (mlx_nn_module[]){mlx_nn_dropout_new(0.5), mlx_nn_batch_norm_new(64, 1e-5, 0.1, false, true)});
   mlx_array x = ones(64, 64), y = mlx_array_new(), mean = mlx_array_new();
   assert_ok(mlx_nn_module_call(&y, net, x));
   assert_ok(mlx_nn_module_get_array(&mean, net, "layers.1.running_mean"));
@@ -349,7 +350,8 @@ static float in_map(mlx_map_string_to_array map, const char *key) {
 
 static void averages_and_sums_of_maps(void **state) {
   (void)state;
-  mlx_map_string_to_array average = mlx_map_string_to_array_new(), total = mlx_map_string_to_array_new(), values = mlx_map_string_to_array_new();
+  mlx_map_string_to_array average = mlx_map_string_to_array_new(), total = mlx_map_string_to_array_new(),
+                          values = mlx_map_string_to_array_new();
   mlx_array x = ones(2, 2), half = mlx_array_new(), big = mlx_array_new_float(40000), got = mlx_array_new();
   assert_ok(mlx_map_string_to_array_insert(values, "a", x));
   assert_ok(mlx_nn_update_average(average, values, 0.75)); /* begins as the value */

@@ -10,6 +10,7 @@
 #include "core/alloc.h"
 #include "core/buffer.h"
 #include "graph/graph.h"
+#include "nn/layers.h"
 #include "optim/optimizer.h"
 #include "runtime/runtime.h"
 #include "transforms/transforms.h"
@@ -132,6 +133,51 @@ static int optimizers(void) {
   return rc;
 }
 
+/* A model made, called, differentiated, quantized and printed. */
+static int square_sum(void *payload, int nin, mx_array *const *in, mx_list *out) {
+  mx_list y = {0};
+  int rc = mx_module_call(payload, nin, in, &y);
+  mx_scope s;
+  mx_scope_begin(&s, mx_default_stream());
+  mx_array *loss = rc ? NULL : mx_sum(&s, mx_square(&s, y.at[0]), false);
+  if (loss) rc = mx_list_push(out, loss);
+  mx_list_clear(&y);
+  int ended = mx_scope_end(&s);
+  return rc ? rc : ended;
+}
+
+static int with_module(mx_module *m) {
+  mx_list values = {0}, grads = {0};
+  mx_scope s;
+  mx_scope_begin(&s, mx_default_stream());
+  mx_array *x = numbers(&s, 4, 32);
+  mx_closure *f = mx_closure_new(square_sum, m, NULL);
+  int rc = s.rc ? s.rc : f ? mx_module_value_and_grad(m, f, 1, &x, &values, &grads) : mx_error_kind();
+  if (!rc) rc = mx_eval(grads.n, grads.at);
+  if (!rc) rc = mx_module_freeze(m, true, true, (const char *[]){"bias"}, 1, true);
+  if (!rc) rc = mx_module_quantize(m, 32, 8, "affine", NULL, NULL);
+  char *text = rc ? NULL : mx_module_summary(m);
+  if (!rc && !text) rc = mx_error_kind();
+  mx_free(text);
+  if (f) mx_object_release(&f->base);
+  mx_list_clear(&values);
+  mx_list_clear(&grads);
+  int ended = mx_scope_end(&s);
+  return rc ? rc : ended;
+}
+
+static int modules(void) {
+  mx_module *made[] = {mx_linear_layer(32, 32, true), mx_batch_norm_layer(32, 1e-5, 0.1, true, true), NULL};
+  mx_module *inner = made[0] && made[1] ? mx_linear_layer(32, 32, true) : NULL;
+  made[2] = inner ? mx_weight_norm_layer(inner, 0) : NULL;
+  mx_module *m = made[2] ? mx_sequential_layer(3, made) : NULL;
+  int rc = m ? with_module(m) : mx_error_kind();
+  for (int i = 0; i < 3; i++) mx_module_release(made[i]);
+  mx_module_release(inner);
+  mx_module_release(m);
+  return rc;
+}
+
 static void walk(int (*work)(void)) {
   assert_int_equal(work(), 0);
   mx_memory_clear_cache();
@@ -165,12 +211,13 @@ WALK(compiled)
 WALK(wrong_shapes)
 WALK(tangents)
 WALK(optimizers)
+WALK(modules)
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(arithmetic_survives), cmocka_unit_test(products_survives), cmocka_unit_test(indexing_survives),
       cmocka_unit_test(gradients_survives),  cmocka_unit_test(compiled_survives), cmocka_unit_test(wrong_shapes_survives),
-      cmocka_unit_test(tangents_survives),  cmocka_unit_test(optimizers_survives),
+      cmocka_unit_test(tangents_survives),  cmocka_unit_test(optimizers_survives), cmocka_unit_test(modules_survives),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,12 +12,12 @@
 
 static mlx_stream s;
 
-#define TRY(call)                                                 \
-  do {                                                            \
-    if (call) {                                                   \
-      fprintf(stderr, "%s: %s\n", #call, mlx_last_error());       \
-      exit(1);                                                    \
-    }                                                             \
+#define TRY(call)                                           \
+  do {                                                      \
+    if (call) {                                             \
+      fprintf(stderr, "%s: %s\n", #call, mlx_last_error()); \
+      exit(1);                                              \
+    }                                                       \
   } while (0)
 
 /* Net.__call__ of the Python half. */
@@ -53,8 +53,8 @@ static mlx_nn_module build(void) {
   TRY(mlx_nn_module_add(net, "embed", mlx_nn_embedding_new(11, 8)));
   TRY(mlx_nn_module_add(net, "conv", mlx_nn_conv2d_new(3, 8, three, one, one, one, 1, true)));
   TRY(mlx_nn_module_add(net, "norm", mlx_nn_batch_norm_new(8, 1e-5, 0.1, true, true)));
-  mlx_nn_module layers[] = {mlx_nn_linear_new(8, 16, true), mlx_nn_function_new(mlx_nn_gelu), mlx_nn_layer_norm_new(16, 1e-5, true, true),
-                            mlx_nn_linear_new(16, 5, false)};
+  mlx_nn_module layers[] = {mlx_nn_linear_new(8, 16, true), mlx_nn_function_new(mlx_nn_gelu),
+                            mlx_nn_layer_norm_new(16, 1e-5, true, true), mlx_nn_linear_new(16, 5, false)};
   TRY(mlx_nn_module_add(net, "head", mlx_nn_sequential_new(4, layers)));
   TRY(mlx_nn_module_add(net, "attention", mlx_nn_multi_head_attention_new(8, 2, true, false)));
   TRY(mlx_nn_module_add(net, "lstm", mlx_nn_lstm_new(8, 8, true)));
@@ -104,7 +104,8 @@ static void run(mlx_nn_module net, const char *weights, const char *inputs, cons
 
 /* The layers of LAYERS in the Python half, in that order. */
 static void each(const char *inputs, const char *folder) {
-  const int k1[] = {3}, k2[] = {2, 3}, k3[] = {2, 2, 2}, one[] = {1, 1, 1}, two[] = {2, 2, 2}, none[] = {0, 0, 0}, keep[] = {3, -1};
+  const int k1[] = {3}, k2[] = {2, 3}, k3[] = {2, 2, 2}, one[] = {1, 1, 1}, two[] = {2, 2, 2}, none[] = {0, 0, 0},
+            keep[] = {3, -1};
   const double scale[] = {1.5, 2};
   const struct {
     const char *name;
