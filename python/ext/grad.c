@@ -198,8 +198,7 @@ static bool find_leaf(PyObject *tree, int *left, char *at, size_t room) {
   return found;
 }
 
-/* The error of the library says by which input an operation without a gradient was reached: here this input has a name. */
-static void name_input(const px_grad_call *g) {
+void px_grad_name_input(const px_grad_call *g) {
   char name[400];
   int left = mlx_ext_error_input();
   if (left < 0) return;
@@ -231,7 +230,7 @@ static int differentiate(px_grad_call *g, px_list *inputs, mlx_vector_array *val
   mlx_closure_value_and_grad both = mlx_closure_value_and_grad_new();
   rc = mlx_value_and_grad(&both, fun, argnums, inputs->n) || mlx_closure_value_and_grad_apply(values, grads, both, in);
   if (rc) {
-    name_input(g);
+    px_grad_name_input(g);
     px_raise();
   }
   mlx_closure_value_and_grad_free(both);

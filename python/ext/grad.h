@@ -29,6 +29,8 @@ int px_grad_inputs(const px_grad_call *g, px_list *inputs);
 int px_grad_run(mlx_vector_array *res, const mlx_vector_array in, void *payload);
 /* The chosen arguments as grad arranges them, mapped. */
 PyObject *px_grad_map(const px_grad_call *g, px_mapper f, void *ctx);
+/* The error of the library says by which input an operation without a gradient was reached: here this input has a name. */
+void px_grad_name_input(const px_grad_call *g);
 /* Ends the call: traced arrays become the arrays they stood for. */
 void px_grad_end(px_grad_call *g, px_list *inputs);
 /* v: fun, argnums, argnames. The function that runs `call`, with argnums and argnames as tuples in part 0 and 1. */

@@ -49,7 +49,10 @@ static int jacobian(px_grad_call *g, px_list *inputs, transform f, mlx_vector_ar
   for (size_t i = 0; i < inputs->n; i++) argnums[i] = (int)i;
   mlx_closure fun = mlx_closure_new_func_payload(px_grad_run, g, NULL), jac = mlx_closure_new();
   rc = f(&jac, fun, argnums, inputs->n) || mlx_closure_apply(res, jac, in);
-  if (rc) px_raise();
+  if (rc) {
+    px_grad_name_input(g);
+    px_raise();
+  }
   mlx_closure_free(jac);
   mlx_closure_free(fun);
   mlx_vector_array_free(in);

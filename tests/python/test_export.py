@@ -518,6 +518,8 @@ def test_other_versions_and_other_files(valid, tmp_path):
         path.write_bytes(data)
         with pytest.raises(RuntimeError, match=message):
             mx.import_function(str(path))
+    path.write_bytes(valid[:8] + b"\x01" + valid[9:])      # what version 1 had is as it was
+    assert len(mx.import_function(str(path))(mx.ones((3, 4)), mx.ones((2, 5)))) == 3
     with pytest.raises(RuntimeError, match=r"\[import_function\] Failed to open"):
         mx.import_function(str(tmp_path / "none"))
     with pytest.raises(RuntimeError, match="not a regular file"):

@@ -155,6 +155,8 @@ def test_errors_name_the_argument_that_led_to_an_operation_without_a_gradient():
     assert message(lambda: mx.vjp(f, [ODD, ODD], [mx.array(1.0)])) == tail.format("input 1")
     assert message(lambda: mx.jvp(f, [ODD, ODD], [ODD, ODD])) == tail.format("input 1").replace("vjp", "jvp")
     assert message(lambda: mx.grad(lambda v: mx.grad(eig)(v).sum())(ODD)) == tail.format("argument 0")
+    assert message(lambda: mx.jacrev(f, argnums=(0, 1))(ODD, ODD)) == tail.format("argument 1")
+    assert message(lambda: mx.jacfwd(f, argnums=1)(ODD, {"b": ODD}["b"])) == tail.format("argument 1").replace("vjp", "jvp")
     assert mx.grad(lambda a: f(a, ODD))(ODD).tolist() == [[1, 1], [1, 1]]  # what it is not asked for it does not meet
 
 
