@@ -151,7 +151,10 @@ static int product(const mx_view *a, const mx_view *b, const mx_view *c, double 
   /* tiles of about 2^24 multiplications, larger ones in large products, and not narrower than 128 once there are enough for most
    * machines; a matrix times a vector is bound by memory and cut finer */
   bool vector = j.m == 1 || j.n == 1;
-  double total = (double)j.m * (double)j.n * (double)j.k, most = vector ? 0x1p17 : total / 32 > TILE ? total / 32 : TILE;
+  double total = (double)j.m * (double)j.n * (double)j.k, tile = TILE;
+  /* bytes are multiplied in less time than they are packed, which larger tiles do less of */
+  if (j.item_a == 1 && j.t == MX_I32 && total / 8 > TILE) tile = total / 8 < 0x1p27 ? total / 8 : 0x1p27;
+  double most = vector ? 0x1p17 : total / 32 > tile ? total / 32 : tile;
   j.tm = j.m;
   j.tn = j.n;
   while ((double)j.tm * (double)j.tn * (double)j.k > most || (j.sum && j.tm * j.tn > SUMS)) {

@@ -13,7 +13,7 @@
 
 #if defined(__AVX512BW__)
 #include <immintrin.h>
-enum { LANES = 16, MR = 8 };
+enum { LANES = 16, MR = 12 };
 typedef __m512i vec;
 #define LOAD(p) _mm512_loadu_si512(p)
 #define STORE(p, x) _mm512_storeu_si512(p, x)
@@ -48,7 +48,7 @@ static inline vec PAIRS(vec acc, vec a, vec b) {
   return acc;
 }
 #endif
-enum { NR = 2 * LANES, STEPS = 256, MC = 32 * MR, NC = 1024 };
+enum { NR = 2 * LANES, STEPS = 256, MC = 240, NC = 1024 };
 
 /* c (R, NR) += a b over `steps` words of 4 bytes; a's rows are `rs` words apart. */
 #define MICRO(name, attribute, R, DOT)                                                                                       \
@@ -73,17 +73,21 @@ MICRO(pairs, , 4, PAIRS)
 #ifdef QUADS
 #define VNNI __attribute__((target("avx512vnni")))
 MICRO(pairs, , 8, PAIRS)
+MICRO(pairs, , 12, PAIRS)
 MICRO(quads, VNNI, 1, QUADS)
 MICRO(quads, VNNI, 2, QUADS)
 MICRO(quads, VNNI, 4, QUADS)
 MICRO(quads, VNNI, 8, QUADS)
-static const micro_fn quads[4] = {quads_1, quads_2, quads_4, quads_8}, pairs[4] = {pairs_1, pairs_2, pairs_4, pairs_8};
+MICRO(quads, VNNI, 12, QUADS)
+static const micro_fn quads[] = {quads_1, quads_2, quads_4, quads_8, quads_12}, pairs[] = {pairs_1, pairs_2, pairs_4, pairs_8, pairs_12};
 static bool has_quads(void) { return __builtin_cpu_supports("avx512vnni"); }
 #else
-static const micro_fn pairs[3] = {pairs_1, pairs_2, pairs_4};
+static const micro_fn pairs[] = {pairs_1, pairs_2, pairs_4};
 static bool has_quads(void) { return false; }
 #define quads pairs
 #endif
+
+static const int heights[] = {1, 2, 4, 8, 12}; /* of the micro-kernels */
 
 typedef struct dot_job {
   const mx_matrix *a, *b;
@@ -193,18 +197,18 @@ static void panels(const micro_fn *micros, int64_t ni, int64_t nj, int64_t steps
   for (int64_t j = 0; j < nj; j += NR, b += NR * steps) {
     int64_t width = nj - j < NR ? nj - j : NR;
     for (int64_t i = 0; i < ni;) {
-      int which = MR == 8 ? 3 : 2;
-      while (i + (1 << which) > ni) which--;
+      int which = (int)(sizeof pairs / sizeof *pairs) - 1;
+      while (i + heights[which] > ni) which--;
       int32_t *o = c + i * ldc + j, edge[MR * NR];
       if (width == NR) {
         micros[which](steps, a + i * steps, steps, b, o, ldc);
       } else {
         memset(edge, 0, sizeof edge);
         micros[which](steps, a + i * steps, steps, b, edge, NR);
-        for (int r = 0; r < 1 << which; r++)
+        for (int r = 0; r < heights[which]; r++)
           for (int64_t q = 0; q < width; q++) o[r * ldc + q] += edge[r * NR + q];
       }
-      i += (int64_t)1 << which;
+      i += heights[which];
     }
   }
 }

@@ -62,8 +62,10 @@ static void pack_lines(int64_t n, int64_t k, int width, const uint16_t *x, int64
   for (int64_t i = 0; i < n; i += width, x += width * across, o += width * pairs) {
     int w = n - i < width ? (int)(n - i) : width, j = 0;
     for (int q = 0; q < w; q++)
-      if (along == 1) copy_line(k, x + q * across, lines + q * pairs);
-      else for (int64_t p = 0; p < pairs; p++)
+      if (along == 1) {
+        for (int64_t p = 0; p < k; p += 32) __builtin_prefetch(x + (q + width) * across + p); /* the next panel's */
+        copy_line(k, x + q * across, lines + q * pairs);
+      } else for (int64_t p = 0; p < pairs; p++)
         lines[q * pairs + p] = x[q * across + 2 * p * along] | (2 * p + 1 < k ? (uint32_t)x[q * across + (2 * p + 1) * along] << 16 : 0);
     if (width == NR) j = transpose_f32(w, pairs, 1, (const float *)(const void *)lines, pairs, (float *)(void *)o);
     for (; j < w; j++)
