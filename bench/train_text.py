@@ -7,7 +7,7 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "examples" / "
 BATCH, CONTEXT, VOCABULARY = 32, 128, 100
 WIDTH, HEADS, LAYERS = 128, 4, 5
 ROUNDS, AT_MOST = 10, {"real MLX": 2}
-CLAIMS = [("text step", "PyTorch", 1.0), ("text step", "real MLX", 1.0)]
+CLAIMS = [("text step", "PyTorch", 1.0), ("text step", "real MLX", 1.0), ("text step", "text step, compiled", 1.15)]
 
 
 def batch():
@@ -16,7 +16,7 @@ def batch():
     return [rng.integers(0, VOCABULARY, (BATCH, CONTEXT)) for _ in range(2)]
 
 
-def mlx():
+def mlx(compiled=False):
     import mlx.core as mx
     import mlx.nn as nn
     import mlx.optimizers as optim
@@ -28,9 +28,18 @@ def mlx():
     x, y = (mx.array(a.astype("int32")) for a in batch())
     loss_and_grad = nn.value_and_grad(model, text.loss_fn)
 
-    def step():
+    def update(x, y):
         loss, grads = loss_and_grad(model, x, y)
         optimizer.update(model, grads)
+        return loss
+
+    if compiled:
+        optimizer.init(model.trainable_parameters())
+        state = [model.state, optimizer.state]
+        update = mx.compile(update, inputs=state, outputs=state)
+
+    def step():
+        loss = update(x, y)
         mx.eval(model.parameters(), optimizer.state, loss)
         loss.item()
     return step
@@ -79,4 +88,4 @@ def torch():
     return step
 
 
-CONTESTANTS = {"text step": ("cmlx", mlx), "PyTorch": ("torch", torch), "real MLX": ("mlx", mlx)}
+CONTESTANTS = {"text step": ("cmlx", mlx), "text step, compiled": ("cmlx", lambda: mlx(compiled=True)), "PyTorch": ("torch", torch), "real MLX": ("mlx", mlx)}

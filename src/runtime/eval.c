@@ -233,6 +233,7 @@ static int collect(walk *k, mx_array *root) {
 }
 
 static int plan_all(mx_work *w, int n, mx_array *const *roots) {
+  if (mark > UINT32_MAX - (1u << 20)) mark = 0; /* no walk comes past the end to 0, which fresh arrays have */
   walk k = {.w = w, .piece = &w->first, .first = ++mark};
   mx_key_begin(&key, mx_watched() & MX_WATCH_NAN);
   int rc = 0;
