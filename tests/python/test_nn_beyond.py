@@ -399,3 +399,31 @@ def test_summary_counts_parameters_and_memory():
     assert "layers.0" in text and "weight (200, 1000), bias (200,)" in text and "200,200" in text
     assert text.endswith("Sequential: 201,000 numbers, 200,400 trainable, 600 frozen, 785.2 KB")
     assert nn.ReLU().summary().endswith("ReLU: 0 numbers, 0 trainable, 0 frozen, 0 B")
+
+
+# ---- under the transforms ----
+
+TARGETS = mx.array([[1, 2]])
+BATCHED = {  # name: a function and the shape of one of its inputs
+    "adaptive_avg_pool": (nn.AdaptiveAvgPool2d((3, 2)), (1, 7, 5, 2)),
+    "adaptive_max_pool": (nn.AdaptiveMaxPool2d((3, 2)), (1, 7, 5, 2)),
+    "pixel_shuffle": (nn.PixelShuffle(2), (1, 2, 2, 8)),
+    "grid_sample of x": (lambda x: nn.grid_sample(x, mx.full((1, 3, 3, 2), 0.3)), (1, 4, 4, 2)),
+    "grid_sample of a grid": (lambda g: nn.grid_sample(mx.arange(16.0).reshape(1, 4, 4, 1), g), (1, 3, 3, 2)),
+    "embedding_bag": (lambda w: nn_bag(w, [0, 1, 3, 3, 2], [0, 2], "max"), (5, 4)),
+    "weight_norm": (lambda v: mx.square(nn_weight(v)), (3, 4)),
+    "ctc_loss": (lambda p: nn.losses.ctc_loss(p, TARGETS, mx.array([5]), mx.array([2])), (1, 5, 4)),
+}
+
+
+def nn_weight(v):
+    layer = nn.weight_norm(nn.Linear(4, 3, bias=False))
+    return by_parts(layer, mx.ones((3, 1)), v, mx.eye(4))
+
+
+@pytest.mark.parametrize("name", BATCHED)
+def test_batched_and_compiled_they_give_the_same(name):
+    f, shape = BATCHED[name]
+    x = mx.array(floats(3, *shape)) * 0.7
+    check(mx.vmap(f)(x), mx.stack([f(one) for one in x]), 1e-4)
+    check(mx.compile(f)(x[0]), f(x[0]))
