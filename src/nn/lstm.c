@@ -1,8 +1,6 @@
-/* The LSTM over inputs (L, D) or (N, L, D): one product a step. Its gradient is a rule of its own, back through the steps with one
- * product each, too; the weight's gradient is one product over all steps in the end, where the graph of the forward pass would ask for
- * one a step and their sum. */
+/* The LSTM over inputs (L, D) or (N, L, D): one product a step. Its gradient is a rule of its own, back through the steps (recurrent.h).
+ * Its primals are x, wh and, if given, hidden and cell. */
 #include "nn/recurrent.h"
-#include "transforms/custom.h"
 
 typedef struct gates {
   mx_array *i, *f, *g, *o;
@@ -56,11 +54,6 @@ static int forward(mx_scope *s, int n, mx_array **res, mx_array *x, mx_array *wh
 
 /* ---- the gradient ---- */
 
-typedef struct given {
-  mx_stream stream;
-  bool hidden, cell; /* whether these were among the primals x, wh, hidden, cell */
-} given;
-
 /* y * (1 - y): the derivative of the sigmoid that gave y. */
 static mx_array *slope(mx_scope *s, mx_array *y) { return mx_subtract(s, y, mx_square(s, y)); }
 /* 1 - y * y: of the tanh. */
@@ -79,13 +72,10 @@ static void step_back(mx_scope *s, mx_array *res[2], mx_array *z, mx_array *cell
   res[1] = mx_multiply(s, dc, a.f);
 }
 
-/* *slot = a, of which the scope keeps its reference. */
-static void carry(mx_array **slot, mx_array *a) { mx_set(slot, mx_retain(a)); }
-
 /* Back through all steps: the cotangents of the gates, last step first, and those of what came before the first in *dh and *dc. */
-static int backward(const given *g, mx_array *const *primals, mx_array *const *out, mx_array *const *cot, mx_list *dz, mx_array **dh,
+static int backward(const mx_rnn_given *g, mx_array *const *primals, mx_array *const *out, mx_array *const *cot, mx_list *dz, mx_array **dh,
                     mx_array **dc) {
-  mx_array *w = primals[1], *first = g->cell ? primals[2 + g->hidden] : NULL;
+  mx_array *w = primals[1], *first = g->other ? primals[2 + g->hidden] : NULL;
   int steps = primals[0]->shape[primals[0]->ndim - 2], rc = 0;
   for (int t = steps - 1; t >= 0 && !rc; t--) {
     mx_scope s;
@@ -99,45 +89,28 @@ static int backward(const given *g, mx_array *const *primals, mx_array *const *o
     res[0] = mx_add(&s, res[0], mx_rnn_at(&s, cot[GATES], t)); /* not zero when this rule is differentiated */
     rc = mx_rnn_keep(&s, dz, res[0]);
     mx_array *back = t || g->hidden ? mx_matmul(&s, res[0], w) : NULL;
-    if (!s.rc) carry(dh, back), carry(dc, res[1]);
+    if (!s.rc) mx_rnn_carry(dh, back), mx_rnn_carry(dc, res[1]);
     int ended = mx_scope_end(&s);
     if (!rc) rc = ended;
   }
   return rc;
 }
 
-/* The weight's: the gates' cotangents times the hidden states before, over all steps and batches at once. */
-static mx_array *weight_gradient(mx_scope *s, const given *g, mx_array *const *primals, mx_array *hiddens, mx_array *dz) {
-  int nd = hiddens->ndim, steps = hiddens->shape[nd - 2];
-  mx_array *before = mx_slice_axis(s, hiddens, nd - 2, 0, steps - 1);
-  if (g->hidden)
-    before = mx_concatenate_axis(s, 2, (mx_array *[]){mx_expand_dims(s, primals[2], -2), before}, -2);
-  else
-    dz = mx_slice_axis(s, dz, nd - 2, 1, steps);
-  before = before ? mx_reshape(s, before, (int[]){-1, hiddens->shape[nd - 1]}, 2) : NULL;
-  dz = dz ? mx_reshape(s, dz, (int[]){-1, dz->shape[nd - 1]}, 2) : NULL;
-  return before && dz ? mx_matmul(s, mx_transpose(s, dz), before) : NULL;
-}
-
 static int lstm_vjp(void *payload, int np, mx_array *const *primals, int nc, mx_array *const *cot, int no, mx_array *const *out,
                     const bool *want, mx_list *res) {
   (void)nc, (void)no;
-  const given *g = payload;
+  const mx_rnn_given *g = payload;
   mx_list dz = {0};
   mx_array *dh = NULL, *dc = NULL;
   int rc = backward(g, primals, out, cot, &dz, &dh, &dc);
-  for (int i = 0, k = dz.n - 1; i < k; i++, k--) { /* to the order of the steps */
-    mx_array *swap = dz.at[i];
-    dz.at[i] = dz.at[k], dz.at[k] = swap;
-  }
+  mx_rnn_turn(&dz);
   mx_scope s;
   mx_scope_begin(&s, g->stream);
   mx_array *all = mx_rnn_joined(&s, &dz, rc);
-  bool only = primals[0]->shape[primals[0]->ndim - 2] == 1 && !g->hidden; /* the weight was not used */
-  mx_array *dw = !all || !want[1] ? NULL : only ? mx_zeros_like(&s, primals[1]) : weight_gradient(&s, g, primals, out[HIDDEN], all);
+  mx_array *dw = want[1] ? mx_rnn_weight_gradient(&s, g->hidden ? primals[2] : NULL, out[HIDDEN], all) : NULL;
   mx_array *answer[4] = {all, dw};
   if (g->hidden) answer[2] = dh;
-  if (g->cell) answer[2 + g->hidden] = dc;
+  if (g->other) answer[2 + g->hidden] = dc;
   for (int i = 0; i < np && !rc && !s.rc; i++) rc = mx_list_push(res, want[i] ? answer[i] : NULL);
   int ended = mx_scope_end(&s);
   mx_release(dh);
@@ -145,46 +118,18 @@ static int lstm_vjp(void *payload, int np, mx_array *const *primals, int nc, mx_
   return rc ? rc : ended;
 }
 
-/* Whether a state given for the start has the shape and dtype of one step's. */
-static bool is_state(const mx_array *a, const mx_array *x, int h) {
-  if (!a) return true;
-  bool same = a->dtype == x->dtype && a->ndim == x->ndim - 1 && a->shape[a->ndim - 1] == h;
-  for (int i = 0; i < x->ndim - 2 && same; i++) same = a->shape[i] == x->shape[i];
-  return same;
-}
-
-/* Ties the rule to the outputs, so that vjp asks it: hidden states and cells to res. */
-static int tied(mx_scope *s, const given *g, int n, mx_array *const *in, mx_array *const *out, mx_array *res[2]) {
-  given *own = mx_malloc(sizeof *own);
-  if (!own) return mx_fail_memory();
-  *own = *g;
-  mx_custom *c = mx_custom_new(&(mx_custom_rules){.vjp = lstm_vjp, .payload = own, .dtor = mx_free, .transparent = true});
-  if (!c) return mx_error_kind();
-  mx_list outputs = {0}, got = {0};
-  int rc = 0;
-  for (int k = 0; k < 3 && !rc; k++) rc = mx_list_push(&outputs, out[k]);
-  if (!rc) rc = mx_custom_tie(c, n, in, &outputs, &got);
-  for (int k = 0; k < 2 && !rc; k++)
-    if (!(res[k] = mx_own(s, mx_retain(got.at[k])))) rc = s->rc;
-  mx_list_clear(&outputs);
-  mx_list_clear(&got);
-  mx_object_release(&c->base);
-  return rc;
-}
-
 int mx_nn_lstm(mx_scope *s, mx_array *res[2], mx_array *x, mx_array *wx, mx_array *wh, mx_array *bias, mx_array *hidden, mx_array *cell) {
   x = mx_rnn_inputs(s, "lstm", x, wx, wh, bias, 4);
   if (!x) return s->rc;
-  given g = {s->stream, hidden != NULL, cell != NULL};
+  mx_rnn_given g = {s->stream, hidden != NULL, cell != NULL};
   mx_array *in[4] = {x, wh}, *out[3];
   int n = 2, h = wh->shape[1];
   if (hidden) in[n++] = hidden;
   if (cell) in[n++] = cell;
-  bool ruled = wh->dtype == x->dtype && mx_is_inexact(x->dtype) && !mx_is_complex(x->dtype) && is_state(hidden, x, h) &&
-               is_state(cell, x, h) && h > 0;
+  bool ruled = mx_rnn_may_rule(x, wh) && mx_rnn_is_state(hidden, x, h) && mx_rnn_is_state(cell, x, h);
   if (!ruled || !mx_traced(n, in)) return forward(s, 2, res, x, wh, hidden, cell);
   if (forward(s, 3, out, x, wh, hidden, cell)) return s->rc;
-  int rc = tied(s, &g, n, in, out, res);
+  int rc = mx_rnn_tied(s, lstm_vjp, &g, n, in, 3, out, 2, res);
   if (rc) mx_scope_error(s, rc);
   return s->rc;
 }

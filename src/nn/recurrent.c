@@ -1,5 +1,5 @@
 /* Recurrent layers over inputs (L, D) or (N, L, D). The part of a step that hangs on the input alone is one product for the whole
- * sequence, before the loop. The LSTM: lstm.c. */
+ * sequence, before the loop. gru.c and lstm.c are the larger ones. */
 #include "nn/recurrent.h"
 
 mx_array *mx_rnn_inputs(mx_scope *s, const char *tag, mx_array *x, mx_array *wx, mx_array *wh, mx_array *bias, int gates) {
@@ -49,25 +49,6 @@ mx_array *mx_nn_rnn(mx_scope *s, mx_array *x, mx_array *wxh, mx_array *whh, mx_a
   return mx_rnn_joined(s, &states, rc);
 }
 
-/* One step: now is x @ Wx.T + b at it, (..., 3H); w is Wh.T. */
-static mx_array *gru_step(mx_scope *s, mx_array *gates, mx_array *fresh, mx_array *w, mx_array *bhn, mx_array *hidden) {
-  if (!gates || !fresh || !w) return NULL;
-  int h = w->shape[0];
-  mx_array *h_new = bhn;
-  if (hidden) {
-    mx_array *product = mx_matmul(s, hidden, w);
-    gates = mx_add(s, gates, mx_rnn_columns(s, product, 0, 2 * h));
-    h_new = mx_rnn_columns(s, product, 2 * h, 3 * h);
-    if (bhn) h_new = mx_add(s, h_new, bhn);
-  }
-  gates = mx_sigmoid(s, gates);
-  mx_array *r = mx_rnn_columns(s, gates, 0, h), *z = mx_rnn_columns(s, gates, h, 2 * h);
-  if (h_new) fresh = mx_add(s, fresh, mx_multiply(s, r, h_new));
-  fresh = mx_tanh(s, fresh);
-  mx_array *y = mx_multiply(s, mx_subtract(s, mx_weak_int(s, z, 1), z), fresh);
-  return hidden ? mx_add(s, y, mx_multiply(s, z, hidden)) : y;
-}
-
 bool mx_rnn_step_fits(mx_scope *s, const char *tag, const mx_array *now, const mx_array *wh, int gates) {
   if (now->ndim >= 1 && wh->ndim == 2 && now->shape[now->ndim - 1] == wh->shape[0] && wh->shape[0] == (int64_t)gates * wh->shape[1]) return true;
   mx_scope_fail(s, MX_EVALUE, "[%s] Gates (..., %dH) of shape %s do not fit a weight (%dH, H) of shape %s.", tag, gates, mx_shape_words(now),
@@ -75,25 +56,56 @@ bool mx_rnn_step_fits(mx_scope *s, const char *tag, const mx_array *now, const m
   return false;
 }
 
-mx_array *mx_nn_gru_step(mx_scope *s, mx_array *now, mx_array *wh, mx_array *bhn, mx_array *hidden) {
-  if (!now || !wh || !mx_rnn_step_fits(s, "gru_step", now, wh, 3)) return NULL;
-  int h = wh->shape[1];
-  return gru_step(s, mx_rnn_columns(s, now, 0, 2 * h), mx_rnn_columns(s, now, 2 * h, 3 * h), mx_transpose(s, wh), bhn, hidden);
+/* ---- gradients ---- */
+
+bool mx_rnn_may_rule(const mx_array *x, const mx_array *wh) {
+  return wh->dtype == x->dtype && mx_is_inexact(x->dtype) && !mx_is_complex(x->dtype) && wh->size > 0;
 }
 
-mx_array *mx_nn_gru(mx_scope *s, mx_array *x, mx_array *wx, mx_array *wh, mx_array *b, mx_array *bhn, mx_array *hidden) {
-  x = mx_rnn_inputs(s, "gru", x, wx, wh, b, 3);
-  if (!x) return NULL;
-  int h = wh->shape[1];
-  mx_array *w = mx_transpose(s, wh), *gates = mx_rnn_columns(s, x, 0, 2 * h), *fresh = mx_rnn_columns(s, x, 2 * h, 3 * h);
-  mx_list states = {0};
-  int rc = s->rc;
-  for (int t = 0; t < x->shape[x->ndim - 2] && !rc; t++) {
-    mx_scope step;
-    mx_scope_begin(&step, s->stream);
-    rc = mx_rnn_keep(&step, &states, gru_step(&step, mx_rnn_at(&step, gates, t), mx_rnn_at(&step, fresh, t), w, bhn, hidden));
-    hidden = mx_rnn_last(&states);
-    mx_scope_end(&step);
+bool mx_rnn_is_state(const mx_array *a, const mx_array *x, int h) {
+  if (!a) return true;
+  bool same = a->dtype == x->dtype && a->ndim == x->ndim - 1 && a->shape[a->ndim - 1] == h;
+  for (int i = 0; i < x->ndim - 2 && same; i++) same = a->shape[i] == x->shape[i];
+  return same;
+}
+
+int mx_rnn_tied(mx_scope *s, mx_rnn_vjp *rule, const mx_rnn_given *g, int n, mx_array *const *in, int nout, mx_array *const *out, int nres,
+                mx_array **res) {
+  mx_rnn_given *own = mx_malloc(sizeof *own);
+  if (!own) return mx_fail_memory();
+  *own = *g;
+  mx_custom *c = mx_custom_new(&(mx_custom_rules){.vjp = rule, .payload = own, .dtor = mx_free, .transparent = true});
+  if (!c) return mx_error_kind();
+  mx_list outputs = {0}, got = {0};
+  int rc = 0;
+  for (int k = 0; k < nout && !rc; k++) rc = mx_list_push(&outputs, out[k]);
+  if (!rc) rc = mx_custom_tie(c, n, in, &outputs, &got);
+  for (int k = 0; k < nres && !rc; k++)
+    if (!(res[k] = mx_own(s, mx_retain(got.at[k])))) rc = s->rc;
+  mx_list_clear(&outputs);
+  mx_list_clear(&got);
+  mx_object_release(&c->base);
+  return rc;
+}
+
+mx_array *mx_rnn_weight_gradient(mx_scope *s, mx_array *first, mx_array *hiddens, mx_array *dz) {
+  if (!hiddens || !dz) return NULL;
+  int nd = hiddens->ndim, steps = hiddens->shape[nd - 2], h = hiddens->shape[nd - 1], wide = dz->shape[nd - 1];
+  if (steps == 1 && !first) return mx_zeros(s, (int[]){wide, h}, 2, (mx_dtype)dz->dtype); /* the weight was not used */
+  mx_array *before = mx_slice_axis(s, hiddens, nd - 2, 0, steps - 1);
+  if (first)
+    before = mx_concatenate_axis(s, 2, (mx_array *[]){mx_expand_dims(s, first, -2), before}, -2);
+  else
+    dz = mx_slice_axis(s, dz, nd - 2, 1, steps);
+  if (!before || !dz) return NULL;
+  before = mx_reshape(s, before, (int[]){-1, h}, 2);
+  dz = mx_reshape(s, dz, (int[]){-1, wide}, 2);
+  return mx_matmul(s, mx_transpose(s, dz), before);
+}
+
+void mx_rnn_turn(mx_list *l) {
+  for (int i = 0, k = l->n - 1; i < k; i++, k--) {
+    mx_array *swap = l->at[i];
+    l->at[i] = l->at[k], l->at[k] = swap;
   }
-  return mx_rnn_joined(s, &states, rc);
 }

@@ -1,9 +1,13 @@
-/* What recurrent layers share. Steps have a scope each, so that thousands of them do not pile up. */
+/* What recurrent layers share. Steps have a scope each, so that thousands of them do not pile up.
+ *
+ * LSTM and GRU have gradients that are rules of their own: back through the steps with one product each; the weight's is one product over
+ * all steps in the end, where the graph of the forward pass would ask for one a step and their sum. */
 #ifndef MX_NN_RECURRENT_H
 #define MX_NN_RECURRENT_H
 
 #include "graph/build.h"
 #include "nn/nn.h"
+#include "transforms/custom.h"
 
 /* x @ wx.T + bias for the whole sequence (..., L, gates * H), after checking all. */
 mx_array *mx_rnn_inputs(mx_scope *s, const char *tag, mx_array *x, mx_array *wx, mx_array *wh, mx_array *bias, int gates);
@@ -20,5 +24,30 @@ static inline mx_array *mx_rnn_columns(mx_scope *s, mx_array *x, int from, int t
   return x ? mx_slice_axis(s, x, x->ndim - 1, from, to) : NULL;
 }
 static inline mx_array *mx_rnn_last(const mx_list *l) { return l->n ? l->at[l->n - 1] : NULL; }
+
+/* ---- gradients ---- */
+
+/* The payload of a rule: which primals there were behind x and wh. */
+typedef struct mx_rnn_given {
+  mx_stream stream;
+  bool hidden, other;
+} mx_rnn_given;
+
+typedef int mx_rnn_vjp(void *payload, int np, mx_array *const *primals, int nc, mx_array *const *cot, int no, mx_array *const *out,
+                       const bool *want, mx_list *res);
+
+/* Whether dtypes and sizes are such that a rule holds. */
+bool mx_rnn_may_rule(const mx_array *x, const mx_array *wh);
+/* Whether a state given for the start, which may be NULL, has the shape and dtype of one step's. */
+bool mx_rnn_is_state(const mx_array *a, const mx_array *x, int h);
+/* Ties the rule to the nout outputs, so that vjp asks it: the first nres of them to res. */
+int mx_rnn_tied(mx_scope *s, mx_rnn_vjp *rule, const mx_rnn_given *g, int n, mx_array *const *in, int nout, mx_array *const *out, int nres,
+                mx_array **res);
+/* The weight's gradient: dz (..., L, gates * H) times the hidden states before, over all steps and batches at once. */
+mx_array *mx_rnn_weight_gradient(mx_scope *s, mx_array *first, mx_array *hiddens, mx_array *dz);
+/* The list the other way round. */
+void mx_rnn_turn(mx_list *l);
+/* *slot = a, of which the scope keeps its own reference. */
+static inline void mx_rnn_carry(mx_array **slot, mx_array *a) { mx_set(slot, mx_retain(a)); }
 
 #endif

@@ -1,4 +1,4 @@
-"""The LSTM's own gradient against that of the steps written out; golden values of the forward pass: test_nn_golden.py."""
+"""The own gradients of LSTM and GRU against those of the steps written out; golden values of the forward pass: test_nn_golden.py."""
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -89,3 +89,57 @@ def test_a_state_that_is_broadcast():
     args[2] = args[2][0]  # (H,) for all of the batch
     got, want = (mx.grad(loss(f), argnums=[0, 1, 2])(*args) for f in (own, written_out))
     close(got, want)
+
+
+# ---- GRU ----
+
+
+def gru_written_out(p, x, h):
+    x = mx.addmm(p["b"], x, p["Wx"].T) if "b" in p else x @ p["Wx"].T
+    hs, zero = [], mx.zeros(x.shape[:-2] + (H,))
+    for t in range(x.shape[-2]):
+        now = x[..., t, :]
+        y = (zero if h is None else h) @ p["Wh"].T
+        r, z = mx.split(mx.sigmoid(now[..., : 2 * H] + y[..., : 2 * H]), 2, axis=-1)
+        side = y[..., 2 * H :] + p["bhn"] if "bhn" in p else y[..., 2 * H :]
+        n = mx.tanh(now[..., 2 * H :] + r * side)
+        h = (1 - z) * n + (z * h if h is not None else 0)
+        hs.append(h)
+    return mx.stack(hs, axis=-2)
+
+
+def gru_case(shape, hidden, bias=True):
+    mx.random.seed(3)
+    layer = nn.GRU(D, H, bias=bias)
+    weight = mx.random.normal(shape[:-1] + (H,))
+
+    def own(p, x, h):
+        layer.update(p)
+        return layer(x, h)
+
+    def loss(f):
+        return lambda p, x, h=None: (weight * f(p, x, h)).sum()
+
+    args = [dict(layer.parameters()), mx.random.normal(shape)]
+    return own, loss, args + ([mx.random.normal(shape[:-2] + (H,))] if hidden else [])
+
+
+@pytest.mark.parametrize("how", [lambda f: f, mx.compile], ids=["eager", "compiled"])
+@pytest.mark.parametrize("hidden", [False, True], ids=["", "hidden"])
+@pytest.mark.parametrize("bias", [False, True], ids=["", "bias"])
+@pytest.mark.parametrize("shape", [(5, D), (3, 5, D), (3, 1, D), (2, 3, 4, D)], ids=str)
+def test_gradient_of_a_gru(shape, bias, hidden, how):
+    own, loss, args = gru_case(shape, hidden, bias)
+    got, want = (how(mx.grad(loss(f), argnums=list(range(len(args)))))(*args) for f in (own, gru_written_out))
+    close(got, want)
+
+
+@pytest.mark.parametrize("hidden", [False, True], ids=["", "hidden"])
+@pytest.mark.parametrize("bias", [False, True], ids=["", "bias"])
+def test_gradient_of_the_gradient_of_a_gru(hidden, bias):
+    own, loss, args = gru_case((3, 5, D), hidden, bias)
+
+    def norm(f):
+        return lambda x: sum(g.square().sum() for _, g in tree_flatten(mx.grad(loss(f), argnums=[0, 1])(args[0], x, *args[2:])))
+
+    close([mx.grad(norm(own))(args[1])], [mx.grad(norm(gru_written_out))(args[1])])
