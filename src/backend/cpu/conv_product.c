@@ -87,8 +87,8 @@ static void multiply(const product_job *j, const mx_conv_block *b, const char *x
     for (int64_t r = 0; r < rows; r++) {
       int64_t i1 = r % b->n[1], i0 = r / b->n[1] % b->n[0], i = r / b->n[1] / b->n[0];
       const char *from = x + (i * j->l.image + i0 * a[0].stride * j->l.step[0] + i1 * a[1].stride * j->l.step[1]) * item;
-      char *to = own ? own + r * b->n[2] * j->width * item
-                     : (char *)j->y->data + (mx_conv_place(&j->g, &j->p, b->image + i, b->first[0] + i0, b->first[1] + i1, b->first[2]) + column) * item;
+      int64_t place = mx_conv_place(&j->g, &j->p, b->image + i, b->first[0] + i0, b->first[1] + i1, b->first[2]);
+      char *to = own ? own + r * b->n[2] * j->width * item : (char *)j->y->data + (place + column) * item;
       fn(b->n[2], n, &s, from, w + first * s.len * j->width * item, to, own ? j->width : a[2].out_step * j->g.o, first > 0);
     }
   }
@@ -133,7 +133,8 @@ static void find_pieces(product_job *j) {
   int64_t taps2 = merge ? a[2].taps > 0 : a[2].taps, k = 0;
   for (int64_t t0 = 0; t0 < a[0].taps; t0++)
     for (int64_t t1 = 0; t1 < a[1].taps; t1++)
-      for (int64_t t2 = 0; t2 < taps2; t2++) j->at[k++] = t0 * a[0].step * j->l.step[0] + t1 * a[1].step * j->l.step[1] + t2 * a[2].step * j->l.step[2];
+      for (int64_t t2 = 0; t2 < taps2; t2++)
+        j->at[k++] = t0 * a[0].step * j->l.step[0] + t1 * a[1].step * j->l.step[1] + t2 * a[2].step * j->l.step[2];
   j->strip = (mx_strip){a[2].stride * j->l.step[2], 1, merge ? a[2].taps * j->cg : j->cg, k, j->at};
 }
 

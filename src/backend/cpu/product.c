@@ -1,5 +1,6 @@
-/* Large products: b is packed once by all threads, then tiles of the result are made, each reading rows of a that it copies to where they share
- * no lines of the cache. Where one tile has all rows, it packs what it needs of b itself, and that stays in L2. What is added to the product is added tile by tile. Tiles and parts follow the shape alone. */
+/* Large products: b is packed once by all threads, then tiles of the result are made, each reading rows of a that it copies to where they
+ * share no lines of the cache. Where one tile has all rows, it packs what it needs of b itself, and that stays in L2. What is added to the
+ * product is added tile by tile. Tiles and parts follow the shape alone. */
 #include "backend/cpu/product.h"
 
 #include <stdatomic.h>
