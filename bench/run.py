@@ -13,8 +13,8 @@ import sys
 import harness
 
 ALL = ["elementwise", "small_ops", "heavy", "sets", "train_digits", "train_text", "train_steps", "optimizers", "import_time", "build",
-       "sort", "gather", "scan", "reduce", "copies", "draws", "conv", "products", "attention", "quant", "fft", "linalg", "llm",
-       "compile", "memory"]
+       "sort", "gather", "scan", "reduce", "norms", "copies", "draws", "conv", "products", "attention", "quant", "fft", "linalg",
+       "llm", "compile", "memory"]
 
 
 def row(claim, ours, theirs, ratio_min, ratio_median, allowed, unit):
