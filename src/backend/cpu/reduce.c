@@ -18,8 +18,8 @@
 #include "core/parallel.h"
 
 enum {
-  STRIP = 1024,      /* columns of a tile */
-  STRIP_BYTES = 16384, /* of accumulators, where rows are read in place */
+  STRIP = 1024,        /* columns */
+  STRIP_BYTES = 16384, /* of the accumulators of one reduction */
   CHUNK = 32768,
   GROUP = 4          /* reductions of one pass */
 };
@@ -151,21 +151,24 @@ static void half_cols(const pass *p, char *scratch, char (*acc)[STRIP * 8], int6
 /* One block of rows of one strip of columns, into acc[i] + at accumulators. */
 static void run_block(const pass *p, char *scratch, char (*acc)[STRIP * 8], int64_t at, int64_t a, int64_t from, int64_t to, int64_t k,
                       int64_t len) {
-  bool narrow = p->K <= MX_REDUCE_NARROW, in_place = p->x && !p->half;
-  int64_t m = in_place ? to - from : p->strips > 1 ? 1 : at_most(p->b->tile / len, to - from);
+  bool narrow = p->K <= MX_REDUCE_NARROW, in_place = p->x && !p->half, several = len == p->K && len <= p->b->tile;
+  int64_t m = in_place ? to - from : several ? at_most(p->b->tile / len, to - from) : 1, wide = in_place ? len : at_most(len, p->b->tile);
   for (int i = 0; i < p->n && !narrow; i++) p->t[i].r->start((size_t)len, acc[i] + at * p->t[i].item);
   if (p->half && !narrow) {
     half_cols(p, scratch, acc, at, a, from, to, k, len);
     return;
   }
   for (int64_t r = from; r < to; r += m) {
-    int64_t rows = at_most(m, to - r), start = (a * p->R + r) * p->K + k;
-    exec(p, scratch, start, rows * len);
-    for (int i = 0; i < p->n; i++) {
-      const target *t = &p->t[i];
-      const void *x = values(p, t, scratch, start);
-      if (narrow) t->r->narrow((size_t)rows, (size_t)len, acc[i] + at * t->item, x);
-      else t->r->cols((size_t)rows, (size_t)len, (size_t)(in_place ? p->K : len), acc[i] + at * t->item, x);
+    int64_t rows = at_most(m, to - r);
+    for (int64_t c = 0; c < len; c += wide) {
+      int64_t n = at_most(wide, len - c), start = (a * p->R + r) * p->K + k + c;
+      exec(p, scratch, start, rows * n);
+      for (int i = 0; i < p->n; i++) {
+        const target *t = &p->t[i];
+        const void *x = values(p, t, scratch, start);
+        if (narrow) t->r->narrow((size_t)rows, (size_t)n, acc[i] + at * t->item, x);
+        else t->r->cols((size_t)rows, (size_t)n, (size_t)(in_place ? p->K : n), acc[i] + (at + c) * t->item, x);
+      }
     }
   }
 }
@@ -203,11 +206,9 @@ static void join_chunks(void *ctx, int64_t begin, int64_t end) {
   }
 }
 
-/* Columns that one thread takes at a time. The strips of rows that are read in place are longer, so that they are read as long runs; no
- * number depends on it. */
+/* Columns that one thread takes at a time: many, so that rows are read as long runs. No number depends on it. */
 static int64_t strip_of(const pass *p) {
-  int64_t strip = STRIP;
-  if (p->x && p->n == 1) strip = STRIP_BYTES / (p->half ? 8 : p->t[0].item);
+  int64_t strip = p->n > 1 ? STRIP : STRIP_BYTES / (p->half ? 8 : p->t[0].item);
   return at_most(at_most(strip, GROUP * STRIP), p->K);
 }
 
