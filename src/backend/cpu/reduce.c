@@ -21,6 +21,7 @@ enum {
   STRIP = 1024,        /* columns */
   STRIP_BYTES = 16384, /* of the accumulators of one reduction */
   CHUNK = 32768,
+  LARGE = 1 << 18,
   GROUP = 4          /* reductions of one pass */
 };
 
@@ -40,6 +41,8 @@ typedef struct pass {
   int n, half;          /* half: 1 + index into mx_isa.halves of what is read in place */
   const char *x;        /* the elements, `item` bytes each, where nothing is computed; or NULL */
   int item;
+  int n_ahead;          /* inputs of a program, fetched a tile ahead: the loops over a tile keep too few lines under way */
+  mx_ref ahead[MX_STREAMS];
   target t[GROUP];
 } pass;
 
@@ -65,12 +68,39 @@ static void find_plain(pass *p) {
   }
 }
 
+static void add_ahead(pass *p, mx_ref r) {
+  if (!r.memory || !r.scale || p->n_ahead == MX_STREAMS) return;
+  for (int i = 0; i < p->n_ahead; i++)
+    if (p->ahead[i].off == r.off) return;
+  p->ahead[p->n_ahead++] = r;
+}
+/* The contiguous inputs of a program, where they are too large to be in a cache already. */
+static void find_ahead(pass *p) {
+  p->n_ahead = 0;
+  if (p->A * p->R * p->K < LARGE) return;
+  for (int i = 0; i < p->b->n_steps; i++) {
+    const mx_step *s = &p->b->steps[i];
+    if (s->heavy) { /* there is time enough */
+      p->n_ahead = 0;
+      return;
+    }
+    if (s->wa) add_ahead(p, s->a);
+    if (s->wb) add_ahead(p, s->b);
+    if (s->wc) add_ahead(p, s->c);
+  }
+}
+
 /* Of the elements from start on, n in a row. */
 static const void *values(const pass *p, const target *t, char *scratch, int64_t start) {
   return p->x && !p->half ? p->x + start * p->item : mx_tile_at(p->b->value[t->o], scratch, start);
 }
 static void exec(const pass *p, char *scratch, int64_t start, int64_t n) {
-  if (!p->x || p->half) mx_tile_exec(p->b, scratch, start, (int)n);
+  if (p->x && !p->half) return;
+  for (int i = 0; i < p->n_ahead; i++) {
+    const char *next = mx_tile_at(p->ahead[i], NULL, start + n);
+    for (int64_t l = 0; l < n * p->ahead[i].scale; l += 64) __builtin_prefetch(next + l);
+  }
+  mx_tile_exec(p->b, scratch, start, (int)n);
 }
 /* Elements in one go: of a row that is read in place all, of halves what stays in L1, of others a block. */
 static int64_t at_once(const pass *p) { return !p->x ? MX_REDUCE_ROW : p->half ? 4 * MX_REDUCE_ROW : CHUNK; }
@@ -217,6 +247,7 @@ static int run_pass(pass *p) {
   void (*fn)(void *, int64_t, int64_t);
   int rc = 0;
   find_plain(p);
+  find_ahead(p);
   p->strip = strip_of(p);
   p->strips = (p->K + p->strip - 1) / p->strip;
   p->chunks = 1;
