@@ -62,6 +62,12 @@ mx_array *mx_mul_k(mx_scope *s, mx_array *x, double k) {
   return mx_multiply(s, x, mx_const_like(s, x, k));
 }
 
+bool mx_untraced(int n, mx_array *const *in) {
+  for (int i = 0; i < n; i++)
+    if (in[i] && in[i]->flags & (MX_TRACER | MX_PLACEHOLDER)) return false;
+  return true;
+}
+
 mx_array *mx_slice_axis(mx_scope *s, mx_array *a, int axis, int64_t start, int64_t stop) {
   if (!a) return NULL;
   int64_t p[3 * MX_MAX_NDIM];

@@ -19,6 +19,9 @@ mx_array *mx_to_float(mx_scope *s, mx_array *a);
 /* -a for an array of the promoted dtype etc. is in graph.h; these take a C number as the other operand, of x's dtype. */
 mx_array *mx_add_k(mx_scope *s, mx_array *x, double k);
 mx_array *mx_mul_k(mx_scope *s, mx_array *x, double k);
+/* Neither a gradient nor a function that is traced to be run again follows what is built of in[n], some of which may be NULL: then an op without
+ * rules may do the work of several that have them. */
+bool mx_untraced(int n, mx_array *const *in);
 /* In the dtype in which statistics of a are computed: f16, bf16, integers and bool in f32. */
 mx_array *mx_wide(mx_scope *s, mx_array *a);
 /* axes[n] normalised and ascending in ax[*k], all of a's for n = 0; false: the scope has failed. */

@@ -107,7 +107,9 @@ static mx_array *angles(mx_scope *s, const mx_array *x, int dims, const float *b
 mx_array *mx_fast_rope_dynamic(mx_scope *s, mx_array *x, int dims, bool traditional, const float *base, float scale,
                                mx_array *offset, mx_array *freqs) {
   if (!x || !offset || check_rope(s, x, dims, base, freqs, offset)) return NULL;
-  if (dims == 0) return x;
+  mx_array *in[3] = {x, offset, freqs};
+  if (x->dtype != MX_F64 && (!freqs || (mx_is_float(freqs->dtype) && freqs->dtype != MX_F64)) && mx_untraced(3, in))
+    return mx_node(s, OP_rope, freqs ? 3 : 2, in, 4, (int64_t[]){dims, traditional, mx_bits(base ? *base : 1), mx_bits(scale)});
   int nd = x->ndim, last = nd - 1, dim = x->shape[last];
   mx_array *angle = angles(s, x, dims, base, scale, offset, freqs);
   mx_array *c = angle ? mx_cos(s, angle) : NULL, *d = angle ? mx_sin(s, angle) : NULL;

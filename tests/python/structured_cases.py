@@ -291,6 +291,7 @@ CASES = [
 # Rows that stand in no case, and why.
 WITHOUT_CASE = {
     "view": "rereads bits: test_structured.py",
+    "rope": "angles are floats in any dtype: test_rope.py",
     "arange": "takes no array: test_creation",
     "random_bits": "test_random",
     "random_loggamma": "test_random_beyond.py",
@@ -331,6 +332,7 @@ OTHERS = {
     "eigvalsh": on_cpu("eigvalsh"), "eig": on_cpu("eig"), "eigvals": on_cpu("eigvals"),
     "solve": lambda x: mx.linalg.solve(x + 4 * like_eye(x), x, stream=mx.cpu),
     "rfft": lambda x: mx.fft.rfft(x), "irfft": lambda x: mx.fft.irfft(mx.fft.rfft(x)), "from_fp8": lambda x: mx.from_fp8(mx.to_fp8(x)),
+    "rope": lambda x: mx.fast.rope(x[None], 2, traditional=False, base=100.0, scale=1.0, offset=3),
     "attention": lambda x: mx.fast.scaled_dot_product_attention(x[None, None], x[None, None], x[None, None], scale=0.5, mask="causal"),
     "attention_vjp": mx.grad(lambda x: mx.fast.scaled_dot_product_attention(x[None, None], x[None, None], x[None, None], scale=0.5).sum()),
     "to_fp8": mx.to_fp8, "quantize": lambda x: mx.quantize(mx.tile(x, (1, 16)), group_size=32, bits=4),

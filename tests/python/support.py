@@ -50,6 +50,7 @@ OTHERS = {
     "quantize": (lambda w: mx.quantize(w, group_size=32, bits=4)[1], [(2, 64)]),
     "to_fp8": (mx.to_fp8, [MATRIX]),
     "from_fp8": (lambda x: mx.from_fp8(x, dtype=mx.float32), [MATRIX]),
+    "rope": (lambda x: mx.fast.rope(x, 4, traditional=False, base=100.0, scale=1.0, offset=3), [(1, 3, 4)]),
     "attention": (lambda q, k, v: mx.fast.scaled_dot_product_attention(q, k, v, scale=0.5), [(1, 2, 3, 4), (1, 1, 5, 4), (1, 1, 5, 4)]),
     "attention_vjp": (lambda q, k, v: mx.vjp(lambda x: mx.fast.scaled_dot_product_attention(x, k, v, scale=0.5), [q], [q])[1][0],
                       [(1, 2, 3, 4), (1, 1, 5, 4), (1, 1, 5, 4)]),
