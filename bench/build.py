@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 
+ONE_COUNT = True     # of threads
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 

@@ -7,6 +7,7 @@ import itertools
 
 from elementwise import N, copy, data, gelu_tanh
 
+ONE_COUNT = True     # of threads
 ROWS = 4096
 CALLS = 200            # in one turn
 ROUNDS = 15

@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
+ONE_COUNT = True     # of threads
 N = 16 * 1024 * 1024
 ROUNDS = 15
 CLAIMS = [

@@ -23,10 +23,12 @@ import pathlib
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-THREADS = 2
+THREADS = 2                    # of every contestant; run.py sets it
+SECONDS, FEWEST = 1.0, 3       # a contestant that has worked that long at one thing needs no more rounds than these
 
 
 def python_of(environment):
@@ -36,13 +38,14 @@ def python_of(environment):
 
 
 def settings(environment):
-    """Two threads for everybody, whatever they use. A path to our package is not for the others: theirs has the same name."""
+    """As many threads for everybody, whatever they use. A path to our package is not for the others: theirs has the same name."""
     names = ["MLX_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]
     inherited = {k: v for k, v in os.environ.items() if environment == "cmlx" or k != "PYTHONPATH"}
-    return {**inherited, **dict.fromkeys(names, str(THREADS)), "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
+    return {**inherited, **dict.fromkeys(names, str(THREADS)), "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "",
+            "PYTHONWARNINGS": "ignore", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
-def two_cpus():
+def few_cpus():
     usable = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, usable[:THREADS])
 
@@ -51,15 +54,19 @@ class Contestant:
     """A process that does its work once for each line it is sent."""
 
     def __init__(self, module, name, environment):
+        self.words = tempfile.TemporaryFile("w+")     # what it says besides; its last line is told if it ends
         self.process = subprocess.Popen([python_of(environment), HERE / "harness.py", module, name, environment], text=True, cwd=HERE,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=settings(environment), preexec_fn=two_cpus)
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.words, env=settings(environment),
+                                        preexec_fn=few_cpus)
         self.times = []
         self.answer()          # ready
 
     def answer(self):
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the contestant ended with {self.process.wait()}")
+            status = self.process.wait()
+            self.words.seek(0)
+            raise RuntimeError(f"the contestant ended with {status}: {(self.words.read().strip() or 'no word').splitlines()[-1]}")
         return json.loads(line)
 
     def run(self, what="go"):
@@ -71,6 +78,10 @@ class Contestant:
     def close(self):
         self.process.stdin.close()
         self.process.wait()
+
+
+def enough(times):
+    return len(times) >= FEWEST and sum(times) > SECONDS
 
 
 def compare(module, rounds=None, only=""):
@@ -92,7 +103,7 @@ def compare(module, rounds=None, only=""):
         few = getattr(bench, "AT_MOST", {})
         for turn in range(rounds or getattr(bench, "ROUNDS", 15)):
             for name, contestant in contestants.items():
-                if turn < few.get(name, turn + 1):
+                if turn < few.get(name, turn + 1) and (rounds or not enough(contestant.times)):
                     contestant.run()
     finally:
         for contestant in contestants.values():
@@ -113,7 +124,7 @@ def race(module, rounds=None, only=""):
         for _ in range(rounds or getattr(importlib.import_module(module), "ROUNDS", 9)):
             for name, parts in races.items():
                 for who in parts:
-                    if who in racers:
+                    if who in racers and (rounds or not enough(times[name][who])):
                         answer = racers[who].run(name)
                         if isinstance(answer, str):
                             print(f"  {name}, {who}: {answer}", file=sys.stderr)
@@ -131,6 +142,14 @@ def summary(times):
     return {"min": min(times), "median": statistics.median(times), "rounds": len(times)}
 
 
+def warm(step):
+    """Twice, or once if that takes long."""
+    start = time.perf_counter()
+    step()
+    if time.perf_counter() - start < SECONDS:
+        step()
+
+
 def races(module, who):
     """The contestant's side of races: does what it is told the name of, and answers the time, or what is wrong."""
     wire, sys.stdout = sys.stdout, sys.stderr
@@ -141,8 +160,7 @@ def races(module, who):
         try:
             if name not in steps:
                 steps[name] = work[name][who]()
-                for _ in range(2):
-                    steps[name]()      # warm
+                warm(steps[name])
             start = time.perf_counter()
             steps[name]()
             answer = time.perf_counter() - start
@@ -157,8 +175,7 @@ def main(module, name, who=None):
         return races(module, who)
     wire, sys.stdout = sys.stdout, sys.stderr
     step = importlib.import_module(module).CONTESTANTS[name][1]()
-    for _ in range(2):
-        step()                 # warm
+    warm(step)
     print("0", file=wire, flush=True)
     for _ in sys.stdin:
         start = time.perf_counter()

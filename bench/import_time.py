@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+ONE_COUNT = True     # of threads
 CLAIMS = [("import mlx.core", "real MLX's import", 1.0)]
 ROUNDS = 20
 CODE = "import time; t = time.perf_counter(); import mlx.core; print(time.perf_counter() - t)"

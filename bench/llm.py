@@ -6,6 +6,7 @@ import time
 
 import llm_models
 
+ONE_COUNT = True     # of threads
 TOKENS, PROMPT, ROUNDS = 24, 512, 9
 PAIRS = [("4-bit", 4, "Q4_0"), ("8-bit", 8, "Q8_0"), ("bf16", 16, "BF16")]
 CLAIMS = [(f"{what} {name}", f"{what}, llama.cpp {theirs}", 1.0) for what in ("decode", "prefill") for name, _, theirs in PAIRS]

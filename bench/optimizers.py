@@ -1,5 +1,6 @@
 """A step of Adam over 200 small parameters: the update alone, its evaluation included."""
 
+ONE_COUNT = True     # of threads
 PARAMETERS = 200
 ROUNDS = 30
 

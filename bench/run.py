@@ -1,20 +1,28 @@
-"""Prints what cmlx claims about speed and size, measured now.
+"""Prints what cmlx claims about speed and size, measured now; all of it also goes to RESULTS.md.
 
-    bench/run.py [benchmark ...] [--only TEXT] [--rounds N] [--json FILE]
+    bench/run.py [benchmark ...] [--only TEXT] [--rounds N] [--threads N ...] [--json FILE]
 """
 
 import argparse
+import datetime
 import importlib
 import json
-import os
 import pathlib
 import sys
 
 import harness
+import machine
 
 ALL = ["elementwise", "small_ops", "heavy", "sets", "train_digits", "train_text", "train_steps", "optimizers", "import_time", "build",
        "sort", "gather", "scan", "reduce", "norms", "copies", "draws", "conv", "products", "attention", "quant", "fft", "linalg",
        "llm", "compile", "memory"]
+RESULTS = pathlib.Path(__file__).with_name("RESULTS.md")
+said = []
+
+
+def say(line):
+    print(line, flush=True)
+    said.append(line)
 
 
 def row(claim, ours, theirs, ratio_min, ratio_median, allowed, unit):
@@ -26,10 +34,14 @@ def scaled(seconds):
     return (seconds * 1e3, "ms") if seconds < 10 else (seconds, "s")
 
 
-def print_races(name, races):
+def title(name):
+    return f"{name}, ms, {harness.THREADS} thread" + ("s" if harness.THREADS > 1 else "")
+
+
+def say_races(name, races):
     """Every race: the times, and the ratios to the fastest and to the slowest of the others."""
     others = list(dict.fromkeys(who for times in races.values() for who in times if who != "cmlx"))
-    print(f"\n{name + ', ms':<34} {'cmlx':>9} " + " ".join(f"{who:>9}" for who in others) + "   to fastest  to slowest")
+    say(f"\n{title(name):<38} {'cmlx':>9} " + " ".join(f"{who:>9}" for who in others) + "   to fastest  to slowest")
     ahead = behind = 0
     for race, times in races.items():
         best = {who: min(t) * 1e3 for who, t in times.items()}
@@ -39,47 +51,74 @@ def print_races(name, races):
         first, last = best["cmlx"] / min(peers), best["cmlx"] / max(peers)
         ahead, behind = ahead + (first <= 1), behind + (last > 1)
         cells = " ".join(f"{best[who]:>9.3f}" if who in best else f"{'-':>9}" for who in others)
-        print(f"{race:<34} {best['cmlx']:>9.3f} {cells}   {first:>10.2f}  {last:>10.2f}" + ("  SLOWEST" if last > 1 else ""), flush=True)
-    print(f"{name}: {ahead} of {len(races)} no slower than the fastest, {behind} slower than the slowest", flush=True)
+        say(f"{race:<38} {best['cmlx']:>9.3f} {cells}   {first:>10.2f}  {last:>10.2f}" + ("  SLOWEST" if last > 1 else ""))
+    say(f"{name}: {ahead} of {len(races)} no slower than the fastest, {behind} slower than the slowest")
+
+
+def say_claims(name, bench, times, only):
+    say(f"\n{title(name):<44} {'cmlx':>10} {'other':>10} {'':<3} {'ratio':>7} {'median':>7} {'allowed':>8}")
+    for ours, theirs, allowed in bench.CLAIMS:
+        if ours not in times or theirs not in times:
+            if not only:
+                say(f"{name}: {ours} / {theirs}: not measured")
+            continue
+        a, b = harness.summary(times[ours]), harness.summary(times[theirs])
+        value, unit = scaled(a["min"])
+        other = b["min"] * value / a["min"]
+        say(row(f"{ours} / {theirs}", f"{value:.3f}", f"{other:.3f}", a["min"] / b["min"], a["median"] / b["median"], allowed, unit))
+
+
+def subject(name, args, results):
+    """One subject with the threads that are set now."""
+    bench = importlib.import_module(name)
+    if hasattr(bench, "measure"):          # not a race: says its own rows
+        say(f"\n{name:<44} {'cmlx':>10} {'':>10} {'':<3} {'ratio':>7} {'':>7} {'allowed':>8}")
+        for claim, value, limit, unit in bench.measure():
+            say(row(claim, f"{value:.2f}", f"{limit:g}", value / limit, value / limit, 1, unit))
+            results[claim] = value
+    elif hasattr(bench, "RACES"):
+        races = harness.race(name, args.rounds, args.only)
+        results[name] = {race: {who: harness.summary(t) for who, t in times.items()} for race, times in races.items()}
+        say_races(name, races)
+    else:
+        times = harness.compare(name, args.rounds, args.only)
+        results[name] = {who: harness.summary(t) for who, t in times.items()}
+        say_claims(name, bench, times, args.only)
+
+
+def write_results(threads):
+    RESULTS.write_text(f"""# Results
+
+Written by `make bench` on {datetime.date.today()}, on a machine that may have done other things besides. Times are the least of several rounds,
+in turns; a ratio is cmlx's time by the other's, so that below 1 cmlx is faster; `median` is the ratio of the medians, `allowed` what is claimed.
+Subjects were measured with {" and with ".join(str(n) for n in threads)} threads, those that tell nothing new with one, or whose claims
+are about {threads[-1]}, with {threads[-1]} alone.
+
+{machine.description()}
+
+```
+""" + "\n".join(said).strip() + "\n```\n")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", default=ALL, help=f"some of {', '.join(ALL)}")
+    parser.add_argument("names", nargs="*", help=f"some of {', '.join(ALL)}; none: all")
     parser.add_argument("--only", default="", help="races and contestants whose name contains this")
-    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--rounds", type=int, help="so many for everybody (as it is, fewer for what is slow)")
+    parser.add_argument("--threads", type=int, nargs="+", help="counts of threads to measure with (all subjects: 1 and 2; some: 2)")
     parser.add_argument("--json", type=pathlib.Path)
     args = parser.parse_args()
-    results = {}
-    print(f"{harness.THREADS} threads, {os.cpu_count()} processors; minima in turns, ratios of minima and of medians\n")
-    print(f"{'claim':<44} {'cmlx':>10} {'other':>10} {'':<3} {'ratio':>7} {'median':>7} {'allowed':>8}")
-    for name in args.names:
+    threads, results = args.threads or ([harness.THREADS] if args.names else [1, harness.THREADS]), {}
+    for name in args.names or ALL:
         bench = importlib.import_module(name)
-        if hasattr(bench, "measure"):      # not a race: prints its own rows
-            for claim, value, limit, unit in bench.measure():
-                print(row(claim, f"{value:.2f}", f"{limit:g}", value / limit, value / limit, 1, unit), flush=True)
-                results[claim] = value
-            continue
-        if hasattr(bench, "RACES"):
-            races = harness.race(name, args.rounds, args.only)
-            results[name] = {race: {who: harness.summary(t) for who, t in times.items()} for race, times in races.items()}
-            print_races(name, races)
-            continue
-        times = harness.compare(name, args.rounds, args.only)
-        results[name] = {who: harness.summary(t) for who, t in times.items()}
-        for ours, theirs, allowed in bench.CLAIMS:
-            if ours not in times or theirs not in times:
-                if args.only:
-                    continue
-                print(f"{name}: {ours} / {theirs}: not measured")
-                continue
-            a, b = results[name][ours], results[name][theirs]
-            value, unit = scaled(a["min"])
-            other = b["min"] * value / a["min"]
-            print(row(f"{ours} / {theirs}", f"{value:.3f}", f"{other:.3f}", a["min"] / b["min"], a["median"] / b["median"],
-                      allowed, unit), flush=True)
+        alone = (getattr(bench, "ONE_COUNT", False) or hasattr(bench, "measure")) and not args.threads
+        for count in threads[-1:] if alone else threads:
+            harness.THREADS = count
+            subject(name, args, results.setdefault(f"{count} threads", {}))
     if args.json:
         args.json.write_text(json.dumps(results, indent=1))
+    if not (args.names or args.only or args.rounds or args.threads):
+        write_results(threads)
 
 
 if __name__ == "__main__":

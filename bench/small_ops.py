@@ -1,5 +1,6 @@
 """1,000 chained adds of one-element arrays, then eval: what a small op costs."""
 
+ONE_COUNT = True     # of threads
 CLAIMS = [("1,000 adds", "NumPy", 1 / 3), ("1,000 adds", "real MLX", 1.0)]
 ROUNDS = 40
 REPEAT = 10

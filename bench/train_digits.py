@@ -4,6 +4,7 @@ import pathlib
 import sys
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "examples" / "python"))
+ONE_COUNT = True     # of threads
 BATCH, ROUNDS, REPEAT = 64, 25, 5
 CLAIMS = [("digits step", "PyTorch", 1.0), ("digits step", "real MLX", 1.0)]
 

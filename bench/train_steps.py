@@ -3,6 +3,7 @@
 
 import math
 
+ONE_COUNT = True     # of threads
 ADAM = dict(betas=(0.9, 0.999), eps=1e-8)
 RATE = 1e-3
 LAYERS, WIDTH, HEADS, CONTEXT, LETTERS = 4, 256, 4, 128, 100

@@ -4,6 +4,7 @@ import pathlib
 import sys
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "examples" / "python"))
+ONE_COUNT = True     # of threads
 BATCH, CONTEXT, VOCABULARY = 32, 128, 100
 WIDTH, HEADS, LAYERS = 128, 4, 5
 ROUNDS, AT_MOST = 10, {"real MLX": 2}
