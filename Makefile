@@ -10,7 +10,7 @@ CONFIGURE = cmake -G Ninja -S . -DPython_EXECUTABLE=$(abspath $(PY)) -DCMLX_WERR
 PACKAGE_FILES = $(shell find python/mlx include packaging pyproject.toml -type f -not -name '*.pyc')
 export CTEST_OUTPUT_ON_FAILURE = 1
 
-.PHONY: help deps library build demo test test-asan test-tsan fuzz bench bench-deps format symbols headers ops-page docs-check clean
+.PHONY: help deps library build demo test test-asan test-tsan fuzz bench bench-deps count count-renew format symbols headers ops-page docs-check clean
 help:
 	@echo "deps        install what is missing: packages of the distribution, Python packages into $(VENV)"
 	@echo "build       $(BUILD)/libcmlx.so, and the package mlx installed into $(VENV)"
@@ -19,6 +19,7 @@ help:
 	@echo "test-asan   the same under address and undefined-behaviour sanitizers;  test-tsan: threads"
 	@echo "fuzz        clang's fuzzer on everything that reads files, MINUTES (10) for each"
 	@echo "bench       speeds against NumPy, PyTorch, JAX and MLX (bench-deps fetches them)"
+	@echo "count       instructions of pieces of work against the stored ones (count-renew: store)"
 	@echo "format      clang-format;  symbols: what the library exports;  docs-check: documents against code"
 	@echo "headers     include/mlx/c/ops.h and its like from ops/functions.def;  ops-page: docs/ops.md, what works"
 
@@ -70,6 +71,11 @@ bench: build
 	$(PY) bench/run.py
 bench-deps: deps
 	$(PY) bench/deps.py
+
+# Instructions of pieces of work against bench/instructions.txt; count-renew writes it.
+count count-renew: library
+	WITH_VALGRIND=1 VENV=$(VENV) tools/deps.sh
+	$(PY) bench/count.py --library $(BUILD)/libcmlx.so $(if $(filter count-renew,$@),--renew)
 
 # The headers of functions that stand for operations are committed; a test compares them with the table.
 headers:

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes the machine ready to build: distribution packages that are missing (Debian and Ubuntu, as root or
-# with sudo), then .venv with what packaging/requirements.txt lists. WITH_CLANG=1: clang and its fuzzer, too.
+# with sudo), then .venv with what packaging/requirements.txt lists. WITH_CLANG=1: clang and its fuzzer, too;
+# WITH_VALGRIND=1: valgrind.
 # Prints what it cannot do itself.
 set -eu
 cd "$(dirname "$0")/.."
@@ -36,6 +37,7 @@ if [ -n "${WITH_CLANG:-}" ]; then
   ls /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer*.a \
     >/dev/null 2>&1 || need libclang-rt-14-dev
 fi
+[ -z "${WITH_VALGRIND:-}" ] || have valgrind || need valgrind
 find_python >/dev/null || need python3 python3-venv python3-dev
 
 if [ -n "$missing" ]; then
