@@ -147,7 +147,9 @@ static int product(const mx_view *a, const mx_view *b, const mx_view *c, double 
   }
   mx_product p = {j.t, j.m, j.n, j.k, j.a, j.b, j.c, j.alpha, j.beta, j.out};
   if (mx_product_is_thin(&p)) return mx_product_thin(&p, &j.batch) ? mx_fail_memory() : 0;
-  if (mx_product_is_large(&p)) return large(&j);
+  /* of many, one for each thread at a time has less overhead, but for bf16, which the large ones are faster at */
+  bool many = j.batch.n >= 8 && j.t != MX_BF16 && (double)j.m * (double)j.n * (double)j.k < 0x1p26;
+  if (!many && mx_product_is_large(&p)) return large(&j);
   /* tiles of about 2^24 multiplications, larger ones in large products, and not narrower than 128 once there are enough for most
    * machines; a matrix times a vector is bound by memory and cut finer */
   bool vector = j.m == 1 || j.n == 1;
