@@ -21,6 +21,8 @@
 #define MICRO_(a, b, c) MICRO__(a, b, c)
 #define MICRO(rows, vectors) MICRO_(rows, vectors, T)
 #define T float
+typedef float loose __attribute__((aligned(2), may_alias)); /* a pair of bfloat16 is aligned as one */
+#define ROW_T loose
 #define NAME(f) f##_pairs
 #define FMA(x, y, z) (vec_pairs)_mm512_dpbf16_ps((__m512)(z), (__m512bh)(x), (__m512bh)(y))
 #define SPREAD(x) (vec_pairs)_mm512_set1_ps(x)
