@@ -126,31 +126,7 @@ def mlx(name, compiled):
 def torch_models():
     import torch
     from torch import nn
-
-    class Block(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
-            self.q, self.k, self.v, self.out = (nn.Linear(WIDTH, WIDTH, bias=False) for _ in range(4))
-            self.up, self.down = nn.Linear(WIDTH, 4 * WIDTH), nn.Linear(4 * WIDTH, WIDTH)
-
-        def forward(self, x):
-            y = self.norm1(x)
-            q, k, v = (f(y).unflatten(-1, (HEADS, -1)).transpose(1, 2) for f in (self.q, self.k, self.v))
-            y = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-            x = x + self.out(y.transpose(1, 2).flatten(-2))
-            return x + self.down(nn.functional.gelu(self.up(self.norm2(x))))
-
-    class GPT(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.tokens, self.places = nn.Embedding(LETTERS, WIDTH), nn.Embedding(CONTEXT, WIDTH)
-            self.blocks = nn.Sequential(*[Block() for _ in range(LAYERS)])
-            self.norm, self.head = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, LETTERS)
-
-        def forward(self, x):
-            x = self.tokens(x) + self.places(torch.arange(x.shape[1]))
-            return self.head(self.norm(self.blocks(x)))
+    from torch_gpt import GPT
 
     class Residual(nn.Module):
         def __init__(self, inside, out, stride):
@@ -177,7 +153,7 @@ def torch_models():
 
     return {
         "mlp": lambda: nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 10)),
-        "gpt": GPT, "lstm": lambda: nn.LSTM(256, 256, batch_first=True), "resnet": ResNet,
+        "gpt": lambda: GPT(LETTERS, CONTEXT, WIDTH, HEADS, LAYERS), "lstm": lambda: nn.LSTM(256, 256, batch_first=True), "resnet": ResNet,
     }
 
 

@@ -49,34 +49,10 @@ def mlx(compiled=False):
 def torch():
     import torch
     from torch import nn
+    from torch_gpt import GPT
     torch.set_num_threads(2)
 
-    class Block(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
-            self.q, self.k, self.v, self.out = (nn.Linear(WIDTH, WIDTH, bias=False) for _ in range(4))
-            self.up, self.down = nn.Linear(WIDTH, 4 * WIDTH), nn.Linear(4 * WIDTH, WIDTH)
-
-        def forward(self, x):
-            y = self.norm1(x)
-            q, k, v = (f(y).unflatten(-1, (HEADS, -1)).transpose(1, 2) for f in (self.q, self.k, self.v))
-            y = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-            x = x + self.out(y.transpose(1, 2).flatten(-2))
-            return x + self.down(nn.functional.gelu(self.up(self.norm2(x))))
-
-    class Model(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.tokens, self.places = nn.Embedding(VOCABULARY, WIDTH), nn.Embedding(CONTEXT, WIDTH)
-            self.blocks = nn.Sequential(*[Block() for _ in range(LAYERS)])
-            self.norm, self.head = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, VOCABULARY)
-
-        def forward(self, tokens):
-            x = self.tokens(tokens) + self.places(torch.arange(tokens.shape[1]))
-            return self.head(self.norm(self.blocks(x)))
-
-    model = Model()
+    model = GPT(VOCABULARY, CONTEXT, WIDTH, HEADS, LAYERS)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3, betas=(0.9, 0.99), weight_decay=0.1)
     x, y = map(torch.from_numpy, batch())
 
