@@ -21,6 +21,7 @@ CLAIMS = [
     ("first call", "first call, real MLX", 1.0),
     *((name, "plain copy", times / 0.7) for name, times in BYTES.items()),
     *((name, f"{name}, JAX jit", 1.0) for name in BYTES),
+    *((name, f"{name}, torch.compile", 1.0) for name in BYTES),
 ]
 
 
@@ -169,6 +170,55 @@ def jax_adam():
     return step
 
 
+class TorchNames:
+    """What the functions above call, by NumPy's names."""
+
+    def __init__(self):
+        import torch
+        self.torch = torch
+        for name in ("mean", "tanh", "sqrt", "exp", "log", "sum", "squeeze"):
+            setattr(self, name, getattr(torch, name))
+        self.max = torch.amax
+
+    def var(self, x, axis, keepdims):
+        return self.torch.var(x, axis, correction=0, keepdim=keepdims)
+
+    def expand_dims(self, x, axis):
+        return x.unsqueeze(axis)
+
+    def take_along_axis(self, x, indices, axis):
+        return self.torch.take_along_dim(x, indices.long(), axis)
+
+
+def torch_compiled(function):
+    import torch
+    torch.set_num_threads(2)
+    names = TorchNames()
+    return torch.compile(lambda *arrays: function(*arrays, names))
+
+
+def torch_large(name):
+    def prepare():
+        import torch
+        arrays = [torch.from_numpy(a) for a in ARRAYS[name]()]
+        function = torch_compiled(FUNCTIONS[name])
+        return lambda: function(*arrays)
+    return prepare
+
+
+def torch_adam():
+    """In place, as PyTorch's own optimizers."""
+    import torch
+    g, p = torch.from_numpy(data()), torch.from_numpy(data())
+    state = [p, torch.zeros_like(g), torch.zeros_like(g)]
+
+    def update(p, g, first, second, m):
+        for old, new in zip((p, first, second), adam(p, g, first, second, m)):
+            old.copy_(new)
+    function = torch_compiled(update)
+    return lambda: function(state[0], g, *state[1:])
+
+
 CONTESTANTS = {
     "ten small ops": ("cmlx", mlx_ten),
     "ten small ops, real MLX": ("mlx", mlx_ten),
@@ -182,4 +232,6 @@ CONTESTANTS = {
     **{f"{name}, JAX jit": ("jax", jax_large(name)) for name in FUNCTIONS},
     "adam": ("cmlx", mlx_adam),
     "adam, JAX jit": ("jax", jax_adam),
+    **{f"{name}, torch.compile": ("torch", torch_large(name)) for name in FUNCTIONS},
+    "adam, torch.compile": ("torch", torch_adam),
 }
