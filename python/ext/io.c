@@ -447,4 +447,11 @@ int px_do_load(PyObject **v, PyObject **out) { /* file, format, return_metadata,
   Py_XDECREF(bytes);
   return *out ? 0 : PX_ERROR;
 }
+
+int px_do_nn_origin(PyObject **v, PyObject **out) { /* array */
+  if (!px_is_array(v[0])) return PX_TYPE;
+  const char *file = mlx_ext_origin(px_handle(v[0]));
+  *out = file ? PyUnicode_DecodeFSDefault(file) : Py_NewRef(Py_None);
+  return *out ? 0 : PX_ERROR;
+}
 #endif

@@ -7,6 +7,7 @@
 #include "core/alloc.h"
 #include "core/error.h"
 #include "graph/functions.h"
+#include "io/io.h"
 #include "runtime/runtime.h"
 #include "transforms/transforms.h"
 
@@ -39,6 +40,11 @@ void *mlx_ext_data(mlx_array a) {
 bool mlx_ext_is_traced(mlx_array h) {
   const mx_array *a = mx_array_of(h);
   return a && a->flags & MX_PLACEHOLDER;
+}
+
+const char *mlx_ext_origin(mlx_array a) {
+  mx_array *x = mx_array_of(a);
+  return x ? mx_origin_of(x) : NULL;
 }
 
 size_t mlx_ext_buffer_size(mlx_array a) {

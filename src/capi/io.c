@@ -208,22 +208,26 @@ int mlx_save_writer(mlx_io_writer out_stream, const mlx_array a) {
 typedef struct maps {
   mlx_map_string_to_array arrays;
   mlx_map_string_to_string meta;
+  mx_object *origin; /* or NULL */
 } maps;
 
 static int keep_tensor(void *to, const char *name, mx_array *a) {
+  mx_origin_mark(a, ((maps *)to)->origin);
   return mlx_map_string_to_array_insert(((maps *)to)->arrays, name, (mlx_array){&a}) ? mx_error_kind() : 0;
 }
 static int keep_meta(void *to, const char *key, const char *value) {
   return mlx_map_string_to_string_insert(((maps *)to)->meta, key, value) ? mx_error_kind() : 0;
 }
 
-static int load_maps(mlx_map_string_to_array *res_0, mlx_map_string_to_string *res_1, mx_reader *r, uint64_t at) {
-  maps m = {mlx_map_string_to_array_new(), mlx_map_string_to_string_new()};
-  int rc = m.arrays.ctx && m.meta.ctx ? 0 : MX_EMEMORY;
+/* `file` is the name that arrays remember, or NULL. */
+static int load_maps(mlx_map_string_to_array *res_0, mlx_map_string_to_string *res_1, mx_reader *r, uint64_t at, const char *file) {
+  maps m = {mlx_map_string_to_array_new(), mlx_map_string_to_string_new(), file ? mx_origin_new(file) : NULL};
+  int rc = m.arrays.ctx && m.meta.ctx && (m.origin || !file) ? 0 : MX_EMEMORY;
   if (!rc) rc = mx_safetensors_load(r, at, &(mx_safetensors_sink){&m, keep_tensor, keep_meta});
   if (!rc) rc = mlx_map_string_to_array_set(res_0, m.arrays) || mlx_map_string_to_string_set(res_1, m.meta) ? mx_error_kind() : 0;
   mlx_map_string_to_array_free(m.arrays);
   mlx_map_string_to_string_free(m.meta);
+  if (m.origin) mx_object_release(m.origin);
   return rc;
 }
 
@@ -233,7 +237,7 @@ int mlx_load_safetensors(mlx_map_string_to_array *res_0, mlx_map_string_to_strin
   if (!rc && !file) rc = mx_fail(MX_EVALUE, "[load_safetensors] NULL given for the file's name");
   if (!rc) rc = mx_file_open(&r, file, "load_safetensors");
   if (rc) return MX_REPORT();
-  rc = load_maps(res_0, res_1, &r.base, 0);
+  rc = load_maps(res_0, res_1, &r.base, 0, file);
   mx_file_close(&r);
   return MX_STATUS(rc);
 }
@@ -244,7 +248,7 @@ int mlx_load_safetensors_reader(mlx_map_string_to_array *res_0, mlx_map_string_t
   uint64_t at;
   int rc = mx_need_stream(s, "load_safetensors");
   if (!rc) rc = begin_reading(&r, in_stream.ctx, &at, "load_safetensors");
-  return MX_STATUS(rc ? rc : load_maps(res_0, res_1, &r.base, at));
+  return MX_STATUS(rc ? rc : load_maps(res_0, res_1, &r.base, at, NULL));
 }
 
 /* All arrays are made ready before the first byte is written, so that a failed computation leaves no half a file. */

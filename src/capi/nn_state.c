@@ -1,7 +1,9 @@
 /* The arrays of modules by their paths: maps, files, freezing, counts. */
+#include <stdio.h>
 #include <string.h>
 
 #include "capi/nn.h"
+#include "io/io.h"
 #include "mlx/c/io.h"
 
 /* ---- out ---- */
@@ -75,27 +77,60 @@ typedef struct checking {
   mlx_map_string_to_array weights, mine;
 } checking;
 
+/* " in FILE" behind a message, or nothing where the file is unknown. */
+typedef struct place {
+  char text[512];
+} place;
+
+static place in_file(const mx_array *a) {
+  place p = {""};
+  const char *file = a ? mx_origin_of(a) : NULL;
+  if (file) snprintf(p.text, sizeof p.text, " in %s", file);
+  return p;
+}
+
+static int first_file(void *to, const char *key, mx_array *value) {
+  (void)key;
+  place *p = to;
+  if (!*p->text) *p = in_file(value);
+  return 0;
+}
+
+static int is_missing(const checking *c, const char *path) {
+  place p = {""};
+  int rc = each_entry(c->weights, first_file, &p);
+  return rc ? rc : mx_fail(MX_EVALUE, "Missing parameters%s: \n%.200s.", p.text, path);
+}
+
+/* A layer goes on with any floating dtype in the place of one; packed weights have just their own. */
+static bool serves(const mx_module *owner, const mx_array *wanted, const mx_array *given) {
+  return !owner->layer || wanted->dtype == given->dtype || (mx_is_inexact(wanted->dtype) && mx_is_inexact(given->dtype));
+}
+
 static int is_there(void *to, const char *path, mx_module *owner, int place) {
   checking *c = to;
-  mx_array *old = owner->members[place].array;
+  mx_array *old = owner->members[place].array, *new = NULL;
   mlx_array h = {NULL};
   int got = mlx_map_string_to_array_get(&h, c->weights, path), rc = 0;
   if (got)
-    rc = got == 2 ? mx_fail(MX_EVALUE, "Missing parameters: \n%.200s.", path) : mx_error_kind();
-  else if (!mx_same_shape(old, mx_array_of(h)))
-    rc = mx_fail(MX_EVALUE, "Expected shape %s but received shape %s for parameter %.200s", mx_shape_words(old),
-                 mx_shape_words(mx_array_of(h)), path);
+    rc = got == 2 ? is_missing(c, path) : mx_error_kind();
+  else if (!mx_same_shape(old, new = mx_array_of(h)))
+    rc = mx_fail(MX_EVALUE, "Expected shape %s but received shape %s for parameter %.200s%s", mx_shape_words(old), mx_shape_words(new), path,
+                 in_file(new).text);
+  else if (!serves(owner, old, new))
+    rc = mx_fail(MX_EVALUE, "Expected dtype %s but received dtype %s for parameter %.200s%s", mx_dtype_name(old->dtype),
+                 mx_dtype_name(new->dtype), path, in_file(new).text);
   mlx_array_free(h);
   return rc;
 }
 
 static int is_known(void *to, const char *key, mx_array *value) {
-  (void)value;
   checking *c = to;
   mlx_array h = {NULL};
   int got = mlx_map_string_to_array_get(&h, c->mine, key);
   mlx_array_free(h);
-  return got == 2 ? mx_fail(MX_EVALUE, "Received parameters not in model: \n%.200s.", key) : got ? mx_error_kind() : 0;
+  if (got == 2) return mx_fail(MX_EVALUE, "Received parameters not in model%s: \n%.200s.", in_file(value).text, key);
+  return got ? mx_error_kind() : 0;
 }
 
 static int load(mlx_nn_module module, mlx_map_string_to_array weights, bool strict, const char *tag) {

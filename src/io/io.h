@@ -40,6 +40,11 @@ int mx_file_finish(mx_file_writer *w);
 /* n bytes at `at`, or an error tagged with the format when the file ends before. */
 int mx_read(mx_reader *r, void *to, size_t n, uint64_t at, const char *tag);
 
+/* Where arrays came from, for the messages of whoever finds them unfit. An array that was made from a loaded one has no origin. */
+mx_object *mx_origin_new(const char *name); /* of a file; one reference, NULL and an error */
+void mx_origin_mark(mx_array *a, mx_object *origin); /* a leaf that nobody else has yet */
+const char *mx_origin_of(const mx_array *a);         /* borrowed; NULL where it is unknown */
+
 /* The array that begins at `at`; *end is where it stops. A new reference. */
 int mx_npy_load(mx_reader *r, uint64_t at, uint64_t *end, mx_array **res);
 /* An available array, row or column contiguous. */

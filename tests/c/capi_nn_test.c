@@ -268,7 +268,8 @@ static void weights_go_to_files_and_back(void **state) {
   assert_ok(mlx_nn_module_get_array(&wb, b, "layers.0.weight"));
   assert_ok(mlx_array_equal(&same, wa, wb, false, cpu));
   assert_float_equal(item(same), 1, 0);
-  assert_refused(mlx_nn_module_load_weights(other, file, true), "not in model");
+  assert_refused(mlx_nn_module_load_weights(other, file, true), "not in model in ");
+  assert_refused(mlx_nn_module_load_weights(other, file, true), file);
   assert_ok(mlx_nn_module_load_weights(other, file, false));
   assert_refused(mlx_nn_module_load_weights(a, "weights.npz", true), "Unsupported file extension");
   mlx_map_string_to_array map = mlx_map_string_to_array_new();
@@ -276,6 +277,15 @@ static void weights_go_to_files_and_back(void **state) {
   assert_ok(mlx_map_string_to_array_insert(map, "weight", wa));
   assert_ok(mlx_map_string_to_array_insert(map, "bias", wa));
   assert_refused(mlx_nn_module_load_map(other, map, true), "Expected shape (4,) but received shape (4, 3) for parameter bias");
+  mlx_array three = mlx_array_new(), four = mlx_array_new();
+  assert_ok(mlx_zeros(&three, (int[]){4, 3}, 2, MLX_INT32, cpu));
+  assert_ok(mlx_zeros(&four, (int[]){4}, 1, MLX_BFLOAT16, cpu));
+  assert_ok(mlx_map_string_to_array_insert(map, "bias", four));
+  assert_ok(mlx_nn_module_load_map(other, map, true));
+  assert_ok(mlx_map_string_to_array_insert(map, "weight", three));
+  assert_refused(mlx_nn_module_load_map(other, map, true), "Expected dtype float32 but received dtype int32 for parameter weight");
+  mlx_array_free(three);
+  mlx_array_free(four);
   assert_ok(mlx_map_string_to_array_insert(map, "nobody", wa));
   assert_refused(mlx_nn_module_update(other, map, true), "\"nobody\"");
   unlink(file);

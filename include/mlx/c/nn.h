@@ -168,8 +168,9 @@ int mlx_nn_module_evaluate(const mlx_nn_module module);
 int mlx_nn_module_save_weights(const mlx_nn_module module, const char* file);
 
 /**
- * Sets the parameters from a .safetensors file. strict: paths and shapes must be exactly those of mlx_nn_module_parameters; else what
- * has no place is left out.
+ * Sets the parameters from a .safetensors file. strict: paths and shapes must be exactly those of mlx_nn_module_parameters, and layers
+ * take what is floating for what is floating and packed weights of just their dtype; else what has no place is left out. The
+ * error names the file, the path and both facts.
  */
 int mlx_nn_module_load_weights(const mlx_nn_module module, const char* file, bool strict);
 

@@ -17,6 +17,7 @@ _IN_TREE = (mx.array, dict, list, tuple)
 _WALKED = (dict, list)
 _PARAMETERS = (mx.array, dict, list)
 _ABSENT = object()
+_OURS = __name__.partition(".layers")[0] + "."
 
 
 class Module(dict):
@@ -102,7 +103,9 @@ class Module(dict):
     def load_weights(self, file_or_weights: Union[str, List[Tuple[str, mx.array]]], strict: bool = True) -> Module:
         """Set the parameters from a file (npz, safetensors) or from pairs of name and array.
 
-        With ``strict`` the names and shapes must be exactly those of :meth:`parameters`.
+        With ``strict`` the names and shapes must be exactly those of :meth:`parameters`, and the layers of this package take
+        what is floating for what is floating and packed weights of just their dtype. The error names the files, if the arrays
+        are as :func:`mlx.core.load` gave them.
         """
         weights = file_or_weights
         if not isinstance(weights, (list, dict)):
@@ -116,18 +119,30 @@ class Module(dict):
 
     def _check_weights(self, weights):
         mine = tree_flatten(self.parameters(), destination={})
-        for names, fault in (
-            (weights.keys() - mine.keys(), "Received {} parameters not in model"),
-            (mine.keys() - weights.keys(), "Missing {} parameters"),
+        for names, fault, said in (
+            (weights.keys() - mine.keys(), "Received {} parameters not in model", "They were read from {}."),
+            (mine.keys() - weights.keys(), "Missing {} parameters", "They are not in {}."),
         ):
             if names:
-                raise ValueError(fault.format(len(names)) + ": \n" + ",\n".join(sorted(names)) + ".")
+                files = _files(weights[n] for n in (names & weights.keys() or weights))
+                text = fault.format(len(names)) + ": \n" + ",\n".join(sorted(names)) + "."
+                raise ValueError(text + "\n" + said.format(files) if files else text)
+        owners = None
         for name, old in mine.items():
             new = weights[name]
             if not isinstance(new, mx.array):
                 raise ValueError(f"Expected mx.array but received {type(new)} for parameter {name}")
             if new.shape != old.shape:
-                raise ValueError(f"Expected shape {old.shape} but received shape {new.shape} for parameter {name}")
+                fault = f"Expected shape {old.shape} but received shape {new.shape}"
+            elif new.dtype == old.dtype or _serves(old.dtype, new.dtype):
+                continue
+            else:
+                owners = owners or dict(self.named_modules())
+                if not type(owners.get(name.rpartition(".")[0])).__module__.startswith(_OURS):
+                    continue  # a module of the user's may know what to do with it
+                fault = f"Expected dtype {_name(old.dtype)} but received dtype {_name(new.dtype)}"
+            files = _files([new])
+            raise ValueError(f"{fault} for parameter {name}" + (f" in {files}" if files else ""))
 
     def save_weights(self, file: str):
         """Write the parameters into a file; its suffix, ``.npz`` or ``.safetensors``, says how."""
@@ -302,6 +317,21 @@ class Module(dict):
     def eval(self) -> Module:
         """Leave training mode, see :meth:`train`."""
         return self.train(False)
+
+
+def _files(arrays):
+    """The files that arrays were loaded from, as far as that is known."""
+    files = sorted({file for a in arrays if isinstance(a, mx.array) and (file := mx._nn.origin(a))})
+    return ", ".join(files[:4]) + (f" and {len(files) - 4} more" if len(files) > 4 else "")
+
+
+def _serves(wanted, given):
+    """Whether a layer that has the one dtype can go on with the other."""
+    return mx.issubdtype(wanted, mx.inexact) and mx.issubdtype(given, mx.inexact)
+
+
+def _name(dtype):
+    return str(dtype).rpartition(".")[2]
 
 
 def _in_order(module, path):

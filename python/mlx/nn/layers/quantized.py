@@ -15,7 +15,7 @@ def _defaults_for_mode(mode, group_size, bits):
     if mode not in _DEFAULTS:
         raise ValueError(f"Invalid quantization mode '{mode}'. Valid modes are: {', '.join(_DEFAULTS)}.")
     default_group_size, default_bits = _DEFAULTS[mode]
-    return group_size or default_group_size, bits or default_bits
+    return default_group_size if group_size is None else group_size, default_bits if bits is None else bits
 
 
 def _set_quantized(layer, weight):
