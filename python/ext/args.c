@@ -3,12 +3,32 @@
 
 /* ---- binding ---- */
 
-static int find_param(const px_sig *s, PyObject *key) {
+static int search_param(const px_sig *s, PyObject *key) {
   for (int i = s->npositional_only; i < s->nparams; i++)
     if (PyUnicode_CompareWithASCIIString(key, s->params[i]) == 0) return i;
   for (size_t i = 0; i < sizeof s->renamed / sizeof *s->renamed && s->renamed[i].name; i++)
     if (PyUnicode_CompareWithASCIIString(key, s->renamed[i].name) == 0) return s->renamed[i].of;
   return -1;
+}
+
+/* Answers for keywords of calls, whose strings are the same objects each time. The table holds on to the strings. */
+enum { KNOWN = 512 };
+static struct {
+  const px_sig *sig;
+  PyObject *key;
+  int param;
+} known[KNOWN];
+
+static int find_param(const px_sig *s, PyObject *key) {
+  uint32_t h = (uint32_t)((uintptr_t)s >> 5) * 0x9E3779B1u ^ (uint32_t)((uintptr_t)key >> 4) * 0x85EBCA6Bu;
+  size_t at = h >> 23;
+  if (known[at].sig == s && known[at].key == key) return known[at].param;
+  int i = search_param(s, key);
+  if (i < 0) return i;
+  PX_REPLACE(known[at].key, Py_NewRef(key));
+  known[at].sig = s;
+  known[at].param = i;
+  return i;
 }
 
 static int bind_variadic(PyObject *first, PyObject *const *args, Py_ssize_t nargs, PyObject **v) {
@@ -112,8 +132,7 @@ PyObject *px_type_error_tuple(const px_sig *sig, PyObject *args, PyObject *kwarg
 /* ---- numbers and strings ---- */
 
 int px_to_int64(PyObject *o, int64_t *v) {
-  if (!PyIndex_Check(o)) return PX_TYPE;
-  PyObject *i = PyNumber_Index(o);
+  PyObject *i = PyLong_Check(o) ? Py_NewRef(o) : PyIndex_Check(o) ? PyNumber_Index(o) : NULL;
   if (!i) {
     PyErr_Clear();
     return PX_TYPE;

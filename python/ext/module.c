@@ -133,7 +133,7 @@ static int fill(PyObject *m) {
                  add_submodule(m, "metal", "mlx.core.metal", px_metal_functions) &&
                  add_submodule(m, "cuda", "mlx.core.cuda", px_cuda_functions) &&
                  add_submodule(m, "_optim", "mlx.core._optim", px_optim_functions) &&
-                 add_submodule(m, "_nn", "mlx.core._nn", px_nn_functions)
+                 px_init_entries(add_submodule(m, "_nn", "mlx.core._nn", px_nn_functions)) == 0
              ? px_init_named(m)
              : -1;
 }

@@ -75,7 +75,7 @@ typedef struct px_sig {
   } renamed[2]; /* keywords that stand for a parameter of another name */
 } px_sig;
 
-/* Distributes arguments over v[nparams] (borrowed; NULL where absent). first, if not NULL, is parameter 0 (a method's
+/* Distributes arguments over v[nparams] (borrowed; NULL where absent); sig must stay where it is, as it is. first, if not NULL, is parameter 0 (a method's
  * self). For a variadic signature v[0] is a new reference to a tuple. */
 int px_bind(const px_sig *sig, PyObject *first, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, PyObject **v);
 /* TypeError that names the types given and the signature. Returns NULL. */
@@ -235,6 +235,7 @@ int px_init_primitive(PyObject *m);
 int px_init_random(PyObject *m, PyObject *random);
 int px_init_print(PyObject *m);
 int px_init_distributed(PyObject *m);
+int px_init_entries(PyObject *m);
 int px_init_profile(PyObject *m);
 PyObject *px_export_to_dot(PyObject *m, PyObject *args, PyObject *kwargs);
 

@@ -72,6 +72,45 @@ def test_setting_moves_between_dict_and_attributes():
         del m.weight
 
 
+def test_an_entry_is_an_attribute_unless_object_or_class_has_one():
+    class Hidden(nn.Module):
+        kind = "class"
+
+        @property
+        def broken(self):
+            raise AttributeError("no luck inside")
+
+    class Below(Hidden):
+        pass
+
+    m = Below()
+    m["kind"], m["own"], m["keys"], m["late"] = 1, 2, 3, 4
+    assert m.kind == "class" and m.own == 2 and m.keys is not m["keys"] and m.late == 4
+    m.__dict__["own"] = "plain"
+    assert m.own == "plain" and m["own"] == 2
+    Hidden.late = "set later"
+    assert m.late == "set later"
+    del Hidden.late
+    assert m.late == 4
+    with pytest.raises(AttributeError, match="no luck inside"):
+        m.broken
+
+
+def test_a_subclass_may_look_further_and_index():
+    class Wrapped(nn.Module):
+        def __getattr__(self, name):
+            return getattr(self.inner, name)
+
+        def __getitem__(self, i):
+            return self.inner[i]
+
+    m = Wrapped()
+    m.inner = nn.Linear(2, 3)
+    assert m.weight is m.inner.weight is m["weight"]
+    with pytest.raises(AttributeError, match="no attribute 'wait'"):
+        m.wait
+
+
 def test_an_unknown_attribute_is_an_attribute_error():
     with pytest.raises(AttributeError, match="'Model' object has no attribute 'foo'"):
         Model().foo

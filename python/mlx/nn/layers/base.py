@@ -11,6 +11,7 @@ import textwrap
 from typing import Any, Callable, List, Optional, Tuple, Union
 
 import mlx.core as mx
+from mlx.core import _nn
 from mlx.utils import tree_flatten, tree_unflatten
 
 _IN_TREE = (mx.array, dict, list, tuple)
@@ -20,7 +21,7 @@ _ABSENT = object()
 _OURS = __name__.partition(".layers")[0] + "."
 
 
-class Module(dict):
+class Module(_nn.Entries):
     """Base class of layers and models.
 
     Sub-class it, call ``super().__init__()`` first, set arrays and modules as attributes and write ``__call__``:
@@ -60,13 +61,6 @@ class Module(dict):
         for name, child in children:
             text += "\n" + textwrap.indent(f"({name}): {child!r}", "  ")
         return text + ("\n)" if children else ")")
-
-    def __getattr__(self, key: str):
-        # only called for names that are no plain attribute
-        try:
-            return self[key]
-        except KeyError:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {key!r}") from None
 
     def __setattr__(self, key: str, val: Any):
         if isinstance(val, _IN_TREE):

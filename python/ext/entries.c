@@ -1,0 +1,68 @@
+/* The base of nn.Module: a dict whose entries are attributes, too, unless a plain attribute of the name exists. What a __getattr__ in Python does
+ * would make, format and drop an AttributeError for each. */
+#include "px.h"
+
+static PyObject *views_name; /* under which a class keeps what own_views gives */
+
+/* A tuple: the type, then the dicts of the classes in its __mro__, as views, so that what is set in a class later is seen. Borrowed. */
+static PyObject *make_views(PyTypeObject *t) {
+  PyObject *mro = PyObject_GetAttrString((PyObject *)t, "__mro__");
+  Py_ssize_t n = mro ? PyTuple_Size(mro) : -1;
+  PyObject *views = n < 0 ? NULL : PyTuple_New(n + 1);
+  if (views) PyTuple_SetItem(views, 0, Py_NewRef((PyObject *)t));
+  for (Py_ssize_t i = 0; views && i < n; i++) {
+    PyObject *view = PyObject_GetAttrString(PyTuple_GetItem(mro, i), "__dict__");
+    if (!view || PyTuple_SetItem(views, i + 1, view)) Py_CLEAR(views);
+  }
+  Py_XDECREF(mro);
+  if (views && PyObject_SetAttr((PyObject *)t, views_name, views)) Py_CLEAR(views);
+  Py_XDECREF(views); /* the class holds them */
+  return views;
+}
+
+static PyObject *own_views(PyObject *self) {
+  PyObject *views = PyObject_GenericGetAttr(self, views_name);
+  if (views && PyTuple_Check(views) && PyTuple_GetItem(views, 0) == (PyObject *)Py_TYPE(self)) {
+    Py_DECREF(views);
+    return views;
+  }
+  Py_XDECREF(views); /* of a base class */
+  PyErr_Clear();
+  return make_views(Py_TYPE(self));
+}
+
+/* Whether the object or its class has an attribute of this name; -1: an error. */
+static int is_plain(PyObject *self, PyObject *name) {
+  PyObject *own = PyObject_GenericGetDict(self, NULL), *views = own ? own_views(self) : NULL;
+  int found = views ? PyDict_Contains(own, name) : -1;
+  Py_ssize_t n = views ? PyTuple_Size(views) : 0;
+  for (Py_ssize_t i = 1; !found && i < n; i++) found = PySequence_Contains(PyTuple_GetItem(views, i), name);
+  Py_XDECREF(own);
+  return found;
+}
+
+static PyObject *get_attribute(PyObject *self, PyObject *name) {
+  PyObject *entry = PyDict_GetItemWithError(self, name);
+  if (!entry) return PyErr_Occurred() ? NULL : PyObject_GenericGetAttr(self, name);
+  Py_INCREF(entry);
+  int plain = is_plain(self, name);
+  if (!plain) return entry;
+  Py_DECREF(entry);
+  return plain < 0 ? NULL : PyObject_GenericGetAttr(self, name);
+}
+
+int px_init_entries(PyObject *m) {
+  PyType_Slot slots[] = {{Py_tp_doc, (void *)"A dict whose entries are attributes, too."},
+                         {Py_tp_base, &PyDict_Type},
+                         {Py_tp_getattro, (void *)get_attribute},
+                         /* dict's own: a class in Python would reach them through methods */
+                         {Py_mp_subscript, PyType_GetSlot(&PyDict_Type, Py_mp_subscript)},
+                         {Py_sq_contains, PyType_GetSlot(&PyDict_Type, Py_sq_contains)},
+                         {0, NULL}};
+  PyType_Spec spec = {"mlx.core._nn.Entries", 0, 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
+  views_name = PyUnicode_InternFromString("_views_of_classes");
+  PyObject *t = views_name ? PyType_FromSpec(&spec) : NULL;
+  int rc = !t || PyModule_AddObjectRef(m, "Entries", t) ? -1 : 0;
+  Py_XDECREF(t);
+  return rc;
+}
