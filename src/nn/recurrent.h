@@ -1,7 +1,7 @@
 /* What recurrent layers share. Steps have a scope each, so that thousands of them do not pile up.
  *
- * LSTM and GRU have gradients that are rules of their own: back through the steps with one product each; the weight's is one product over
- * all steps in the end, where the graph of the forward pass would ask for one a step and their sum. */
+ * The gradients of the GRU (a rule of its own) and of the LSTM (an op) go back through the steps with one product each; the weight's is one
+ * product over all steps in the end, where the graph of the forward pass would ask for one a step and their sum. */
 #ifndef MX_NN_RECURRENT_H
 #define MX_NN_RECURRENT_H
 

@@ -199,9 +199,9 @@ static void add_to(mx_scope *s, mx_array **sum, mx_array *x) {
   if (y) mx_set(sum, mx_retain(y));
 }
 
-int mx_pull_back(mx_scope *s, int nsrc, mx_array *const *src, int nout, mx_array *const *out, mx_array *const *cot, mx_array **res) {
+int mx_pull_back(mx_scope *s, int nsrc, mx_array *const *src, int nout, mx_array *const *out, uint8_t flag, mx_array *const *cot, mx_array **res) {
   mx_tape t;
-  int rc = mx_tape_build(&t, nsrc, src, nout, out, MX_PLACEHOLDER, mx_custom_follow_vjp, 0, NULL);
+  int rc = mx_tape_build(&t, nsrc, src, nout, out, flag, mx_custom_follow_vjp, 0, NULL);
   if (rc) return rc;
   mx_array **table = mx_slots_new(t.nslot);
   if (!table) rc = MX_EMEMORY;

@@ -47,8 +47,8 @@ int mx_body_carry(mx_routine *r, int i, mx_result *res);
 /* ---- transforms of graphs between stand-ins ---- */
 
 static inline bool mx_has_slope(const mx_array *a) { return mx_is_inexact((mx_dtype)a->dtype); }
-/* Cotangents of src from those of out (NULL: none): res[i], owned by s, or NULL where zero. */
-int mx_pull_back(mx_scope *s, int nsrc, mx_array *const *src, int nout, mx_array *const *out, mx_array *const *cot, mx_array **res);
+/* Cotangents of src from those of out (NULL: none): res[i], owned by s, or NULL where zero. flag: as for mx_tape_build. */
+int mx_pull_back(mx_scope *s, int nsrc, mx_array *const *src, int nout, mx_array *const *out, uint8_t flag, mx_array *const *cot, mx_array **res);
 /* Tangents of out from those of src. */
 int mx_push_forward(mx_scope *s, int nsrc, mx_array *const *src, mx_array *const *tan, int nout, mx_array *const *out, mx_array **res);
 /* Which outputs depend on mapped inputs. The graph is that of the body. */

@@ -201,7 +201,7 @@ int vjp_cond(mx_scope *s, const mx_array *node, mx_array *const *out, mx_array *
   for (int k = 0; k < 2 && !rc; k++) {
     mx_list outs = {0};
     rc = mx_body_build(b->body[k], m.src.at, &outs);
-    if (!rc) rc = mx_pull_back(&j, nsrc, active, nout, outs.at, c, grad);
+    if (!rc) rc = mx_pull_back(&j, nsrc, active, nout, outs.at, MX_PLACEHOLDER, c, grad);
     for (int i = 0; i < nsrc && !rc; i++) {
       mx_array *g = grad[i] ? grad[i] : mx_zeros_like(&j, active[i]);
       rc = g ? mx_list_push(&m.out[k], g) : j.rc;

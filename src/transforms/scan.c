@@ -203,7 +203,7 @@ static int build_back(joint *j) {
     if (has_cotangent(l, j->want, i)) j->src[nsrc++] = j->arg[i];
   int around = back_wanted;
   back_wanted = NEVER;
-  rc = mx_pull_back(&j->s, nsrc, j->src, j->out.n, j->out.at, j->cot, j->grad);
+  rc = mx_pull_back(&j->s, nsrc, j->src, j->out.n, j->out.at, MX_PLACEHOLDER, j->cot, j->grad);
   back_wanted = around;
   if (rc) return rc;
   mx_array **back = mx_slots_new(l->body->nin);

@@ -6,6 +6,7 @@
 import pathlib
 
 import mlx.core as mx
+import mlx.nn as nn
 import numpy as np
 
 import checks
@@ -38,6 +39,10 @@ def symmetric(a):
     return a + mx.swapaxes(a, -1, -2)
 
 
+def lstm(x, w, v):
+    return nn.LSTM(2, 2, bias=False).update({"Wx": w, "Wh": v})(x)[0]
+
+
 MATRIX, VECTOR = (3, 3), (3,)
 # Ops that structured_cases.py leaves to other files: a use of each.
 OTHERS = {
@@ -54,6 +59,8 @@ OTHERS = {
     "attention": (lambda q, k, v: mx.fast.scaled_dot_product_attention(q, k, v, scale=0.5), [(1, 2, 3, 4), (1, 1, 5, 4), (1, 1, 5, 4)]),
     "attention_vjp": (lambda q, k, v: mx.vjp(lambda x: mx.fast.scaled_dot_product_attention(x, k, v, scale=0.5), [q], [q])[1][0],
                       [(1, 2, 3, 4), (1, 1, 5, 4), (1, 1, 5, 4)]),
+    "lstm": (lstm, [(2, 3, 2), (8, 2), (8, 2)]),
+    "lstm_vjp": (lambda x, w, v: mx.vjp(lambda x: lstm(x, w, v), [x], [x])[1][0], [(2, 3, 2), (8, 2), (8, 2)]),
     "random_loggamma": (lambda x: x + mx.random.gamma(2.0, shape=(3,), key=mx.random.key(1)).astype(x.dtype), [VECTOR]),
     "random_poisson": (lambda x: x + mx.random.poisson(2.0, shape=(3,), key=mx.random.key(1)).astype(x.dtype), [VECTOR]),
     "loggamma_grad": (lambda x: mx.vjp(lambda a: mx.random.gamma(a, key=mx.random.key(1)), [x], [mx.ones_like(x)])[1][0], [VECTOR]),

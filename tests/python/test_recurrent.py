@@ -84,6 +84,48 @@ def test_tangents_and_batches_of_an_lstm():
     close(kept, [*out, *tangent, batched])
 
 
+def test_an_lstm_of_several_blocks():
+    """More rows, units and weights than an item of the kernel has."""
+    mx.random.seed(4)
+    layer, x = nn.LSTM(D, 150), mx.random.normal((70, 3, D))
+    p, weight = dict(layer.parameters()), mx.random.normal((70, 3, 150))
+
+    def own(p, x):
+        return layer.update(p)(x)
+
+    got, want = (mx.grad(lambda p, x: (weight * f(p, x)[0]).sum(), argnums=[0, 1])(p, x)
+                 for f in (own, lambda p, x: written_out(p, x, None, None)))
+    close(got, want)
+    close(own(p, x), written_out(p, x, None, None))
+    strided = mx.contiguous(x.transpose(2, 1, 0)).transpose(2, 1, 0)
+    close(own(p, strided), own(p, x))
+
+
+def test_batches_of_weights_of_an_lstm():
+    mx.random.seed(5)
+    x, wx, wh = mx.random.normal((2, 3, 4, D)), mx.random.normal((2, 4 * H, D)), mx.random.normal((2, 4 * H, H))
+
+    def loss(x, wx, wh):
+        return nn.LSTM(D, H, bias=False).update({"Wx": wx, "Wh": wh})(x)[1].square().sum()
+
+    for f in (loss, mx.grad(loss, argnums=[0, 1, 2])):
+        got, each = mx.vmap(f)(x, wx, wh), [f(x[b], wx[b], wh[b]) for b in range(2)]
+        if isinstance(got, mx.array):
+            got, each = [got], [[e] for e in each]
+        close(list(got), [mx.stack(pair) for pair in zip(*each)])
+    assert mx.vmap(loss)(x[:0], wx[:0], wh[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("dtype", [mx.float16, mx.bfloat16, mx.float64])
+def test_an_lstm_of_another_dtype(dtype):
+    own, loss, (p, x, h, c) = case((3, 5, D), True, True)
+    q = {name: a.astype(dtype) for name, a in p.items()}
+    with mx.stream(mx.cpu):
+        got = own(q, *(a.astype(dtype) for a in (x, h, c)))
+    for a, b in zip(got, written_out(p, x, h, c)):
+        assert a.dtype == dtype and mx.allclose(a.astype(mx.float32), b, rtol=2e-2, atol=2e-2)
+
+
 def test_a_state_that_is_broadcast():
     own, loss, args = case((3, 5, D), True, False)
     args[2] = args[2][0]  # (H,) for all of the batch

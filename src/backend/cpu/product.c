@@ -137,7 +137,7 @@ int mx_product_packed(const mx_product *p) {
   int64_t chunk = p->n < most ? p->n : most, height = kernel->height;
   j.tm = TILE_M / height * height;
   j.tn = TILE_N;
-  if (j.alone) j.tm = p->m, j.tn = 256;
+  if (j.alone) j.tm = p->m, j.tn = p->n < 1024 ? 64 : 256;
   while (!j.alone && (p->m + j.tm - 1) / j.tm * ((chunk + j.tn - 1) / j.tn) < ITEMS && (j.tn > 128 || j.tm > 2 * height)) {
     if (j.tn > 128) j.tn /= 2;
     else j.tm = (j.tm / 2 + height - 1) / height * height;

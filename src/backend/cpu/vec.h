@@ -66,6 +66,9 @@ typedef struct mx_vec {
   void (*softmax_vjp)(int64_t n, const float *p, const float *x, float r, float k, float *o);
   /* (x - mean) / sqrt(variance + eps) * w + b; centre false: mean is taken as 0; w, b may be NULL; o may be x */
   void (*norm)(int64_t n, const float *x, bool centre, float eps, const float *w, const float *b, float *o);
+  /* A step of an LSTM, back: z, the gates i, f, g, o of n units each, become their cotangents, dc, the cell's, that of the cell before. y:
+   * tanh of the cell */
+  void (*lstm_back)(int64_t n, float *z, const float *before, const float *y, const float *dh, float *dc);
   const struct mx_arg *args; /* by compute type (args.h) */
   /* Threefry-2x32 of the n counters (c0 + i, c1 + i) into lo[i] and hi[i] */
   void (*threefry)(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, int64_t n, uint32_t *lo, uint32_t *hi);

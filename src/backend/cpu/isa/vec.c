@@ -48,6 +48,17 @@ static void softmax_vjp(int64_t n, const float *p, const float *x, float r, floa
   MX_INDEPENDENT for (int64_t i = 0; i < n; i++) o[i] = p[i] * (x[i] - r) * k;
 }
 
+static void lstm_back(int64_t n, float *z, const float *before, const float *y, const float *dh, float *dc) {
+  MX_INDEPENDENT for (int64_t k = 0; k < n; k++) {
+    float i = z[k], f = z[n + k], g = z[2 * n + k], o = z[3 * n + k], d = dc[k] + dh[k] * o * (1 - y[k] * y[k]);
+    z[k] = d * g * (i - i * i);
+    z[n + k] = d * before[k] * (f - f * f);
+    z[2 * n + k] = d * i * (1 - g * g);
+    z[3 * n + k] = dh[k] * y[k] * (o - o * o);
+    dc[k] = d * f;
+  }
+}
+
 static float logsumexp(int64_t n, const float *x) {
   float lane[LANES] = {0}, m = max_of(n, x), s = 0;
   int64_t i = 0;
@@ -129,7 +140,7 @@ extern const mx_index_fn CAT(mx_index_fns, MX_ISA)[];
 extern const mx_vec CAT(mx_vec, MX_ISA);
 #define GEMM_OF(t) CAT(mx_gemm_##t, MX_ISA)
 const mx_vec CAT(mx_vec, MX_ISA) = {
-    &CAT(mx_vec_quant, MX_ISA), CAT(mx_index_fns, MX_ISA), softmax, logsumexp, max_of, exp_sum, softmax_vjp, norm, CAT(mx_args, MX_ISA), threefry, GEMM_OF(f32), GEMM_OF(f64),
+    &CAT(mx_vec_quant, MX_ISA), CAT(mx_index_fns, MX_ISA), softmax, logsumexp, max_of, exp_sum, softmax_vjp, norm, lstm_back, CAT(mx_args, MX_ISA), threefry, GEMM_OF(f32), GEMM_OF(f64),
     CAT(mx_strip_f32, MX_ISA), CAT(mx_strip_f64, MX_ISA), &CAT(mx_panel, MX_ISA),
     &CAT(mx_packer_f32, MX_ISA), &CAT(mx_packer_f16, MX_ISA), &CAT(mx_packer_bf16, MX_ISA), CAT(mx_packer_pairs, MX_ISA),
     &CAT(mx_few_rows, MX_ISA), GEMM_OF(f16), GEMM_OF(bf16), GEMM_OF(u8), GEMM_OF(u16),
