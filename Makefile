@@ -24,7 +24,7 @@ help:
 	@echo "headers     include/mlx/c/ops.h and its like from ops/functions.def;  ops-page: docs/ops.md, what works"
 
 deps: $(VENV)/.deps
-$(VENV)/.deps: packaging/requirements.txt tools/deps.sh
+$(VENV)/.deps: packaging/requirements.txt packaging/requirements-alone.txt tools/deps.sh
 	VENV=$(VENV) tools/deps.sh
 	@touch $@
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the machine ready to build: distribution packages that are missing (Debian and Ubuntu, as root or
-# with sudo), then .venv with what packaging/requirements.txt lists. WITH_CLANG=1: clang and its fuzzer, too;
+# with sudo), then .venv with what packaging/requirements*.txt list. WITH_CLANG=1: clang and its fuzzer, too;
 # WITH_VALGRIND=1: valgrind.
 # Prints what it cannot do itself.
 set -eu
@@ -59,3 +59,4 @@ if ! "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>
   "$python" -m venv --clear "$venv"
 fi
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r packaging/requirements.txt
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r packaging/requirements-alone.txt

@@ -71,20 +71,21 @@ def tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
     return value / 4
 
 
-def write_tokenizer(folder: Path) -> None:
-    """A byte-level tokenizer without merges, in the form that the package tokenizers reads."""
+def write_tokenizer(folder: Path, more: list[str] = []) -> None:
+    """A byte-level tokenizer without merges, in the form that the package tokenizers reads; more special tokens stand at its end."""
     printable = [b for b in range(256) if 33 <= b <= 126 or 161 <= b <= 172 or 174 <= b <= 255]
     rest = iter(range(256, 512))
     letters = [chr(b) if b in printable else chr(next(rest)) for b in range(256)]
+    special = list(enumerate(SPECIAL)) + list(enumerate(more, len(SPECIAL + letters)))
     tokenizer = {
         "version": "1.0", "truncation": None, "padding": None, "normalizer": None, "post_processor": None,
         "added_tokens": [dict(id=i, content=token, single_word=False, lstrip=False, rstrip=False, normalized=False, special=True)
-                         for i, token in enumerate(SPECIAL)],
+                         for i, token in special],
         "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False},
         "decoder": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False},
         "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
                   "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "merges": [],
-                  "vocab": {t: i for i, t in enumerate(SPECIAL + letters)}}}
+                  "vocab": {t: i for i, t in enumerate(SPECIAL + letters + more)}}}
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
     (folder / "tokenizer_config.json").write_text(json.dumps(dict(
         tokenizer_class="PreTrainedTokenizerFast", eos_token=SPECIAL[0], bos_token=SPECIAL[0], pad_token=SPECIAL[1],

@@ -1,4 +1,4 @@
-"""mlx-lm from PyPI, nothing patched, answers as it does with the real MLX: see tests/clients."""
+"""mlx-lm and mlx-vlm from PyPI, nothing patched, answer as they do with the real MLX: see tests/clients."""
 
 import importlib.util
 import json
@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 CLIENTS = Path(__file__).parents[1] / "clients"
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("mlx_lm") is None, reason="mlx-lm is not installed")
+needs_lm = pytest.mark.skipif(importlib.util.find_spec("mlx_lm") is None, reason="mlx-lm is not installed")
+lacking = [name for name in ("mlx_vlm", "transformers", "PIL", "requests") if importlib.util.find_spec(name) is None]
+needs_vlm = pytest.mark.skipif(bool(lacking), reason=f"mlx-vlm needs what is not installed: {', '.join(lacking)}")
 
 
 def run(*args):
@@ -20,15 +22,27 @@ def run(*args):
     return done.stdout
 
 
-def test_programs_answer_as_with_mlx(tmp_path):
-    """Greedy tokens in f32 of each family, and what each program makes of them."""
-    run(CLIENTS / "programs.py", tmp_path, tmp_path / "answers.json")
-    answers = json.loads((tmp_path / "answers.json").read_text())
-    golden = json.loads((CLIENTS / "golden.json").read_text())
+def compare(script, golden, folder):
+    run(CLIENTS / script, folder, folder / "answers.json")
+    answers = json.loads((folder / "answers.json").read_text())
+    golden = json.loads((CLIENTS / golden).read_text())
     assert answers.keys() == golden.keys()
     assert {k: (answers[k], golden[k]) for k in golden if answers[k] != golden[k]} == {}
 
 
+@needs_lm
+def test_programs_answer_as_with_mlx(tmp_path):
+    """Greedy tokens in f32 of each family, and what each program makes of them."""
+    compare("programs.py", "golden.json", tmp_path)
+
+
+@needs_vlm
+def test_models_of_pictures_answer_as_with_mlx(tmp_path):
+    """Greedy tokens in f32 and of packed weights, with a picture and without."""
+    compare("vision.py", "golden_vision.json", tmp_path)
+
+
+@needs_lm
 def test_console_program(tmp_path):
     """One as a process of its own, as a user starts it; a model folder that lacks a tensor is an error that names it."""
     script = (
@@ -43,5 +57,5 @@ def test_console_program(tmp_path):
         "mx.eval(w); del w['model.layers.1.mlp.up_proj.weight']; mx.save_safetensors(f, w)"
     )
     run("-c", script, tmp_path / "llama" / "model.safetensors")
-    with pytest.raises(AssertionError, match="Missing 1 parameters.*\n?model.layers.1.mlp.up_proj.weight"):
+    with pytest.raises(AssertionError, match=r"Missing 1 parameters:\s+model.layers.1.mlp.up_proj.weight.\s+They are not in .*model.safetensors"):
         run(*arguments)
