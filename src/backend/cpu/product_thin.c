@@ -107,6 +107,14 @@ static void load_range(void *ctx, int64_t begin, int64_t end) {
   }
 }
 
+/* Rows of w^T of an item: eight runs of equal length of a small matrix, runs of WORK elements of a large one. */
+static int64_t run_of_rows(const thin_job *j) {
+  const int64_t all = j->n * j->k, even = j->rows > 6 ? 12 : 4;
+  int64_t runs = all / WORK > 8 ? all / WORK : all / LEAST > 8 ? 8 : all / LEAST;
+  int64_t each = ((j->n + runs - 1) / runs + even - 1) / even * even;
+  return each > 1020 ? 1020 : each;
+}
+
 int mx_product_thin(const mx_product *p, const mx_walk *batch) {
   thin_job j;
   thin_init(&j, p);
@@ -115,10 +123,7 @@ int mx_product_thin(const mx_product *p, const mx_walk *batch) {
   int type = p->t == MX_F32 ? 0 : p->t == MX_F16 ? 1 : 2;
   j.fn = (j.turned ? kernels->turned : kernels->plain)[type][j.rows - 1];
   j.each = j.n >= 8192 ? 512 : 256; /* of rows of w: pieces that are long enough for the memory, and sums that stay in L1 */
-  if (j.turned) {
-    j.each = WORK / j.k / 12 * 12;
-    j.each = j.each < 12 ? 12 : j.each > 1020 ? 1020 : j.each;
-  }
+  if (j.turned) j.each = run_of_rows(&j);
   j.chunks = (j.n + j.each - 1) / j.each;
   j.ldx = j.x.rs;
   /* rows a power of two apart share the same few lines of L1 */

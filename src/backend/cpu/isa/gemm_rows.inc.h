@@ -31,6 +31,7 @@ static void KERNEL(plain)(int64_t n, int64_t k, const float *x, int64_t ldx, con
     for (; p + LANES <= end; p += LANES) {                                                                                       \
       vec b[R];                                                                                                                  \
       UNROLL for (int r = 0; r < R; r++) b[r] = LOAD(from + r * ldw + p);                                                        \
+      if (VECTOR > 16 && p * sizeof(W) % 64 == 0) UNROLL for (int r = 0; r < R; r++) __builtin_prefetch(from + r * ldw + p + ahead); \
       UNROLL for (int i = 0; i < COUNT; i++) {                                                                                   \
         vec a = *(const vec *)(x + i * ldx + p);                                                                                 \
         ONCE(a);                                                                                                                 \
@@ -50,6 +51,8 @@ static void KERNEL(turned)(int64_t n, int64_t k, const float *x, int64_t ldx, co
   enum { BLOCK = 60, PIECE = 6144 / COUNT / 64 * 64 }; /* of x, which stays in L1 */
   vec lanes[BLOCK * COUNT];
   const W *w = matrix;
+  /* the next rows, or where rows are long, of the same */
+  const int64_t ahead = 4 * ldw * (int64_t)sizeof(W) <= 12288 ? 4 * ldw : 2048 / (int64_t)sizeof(W);
   for (int64_t j0 = 0; j0 < n; j0 += BLOCK, w += BLOCK * ldw) {
     int64_t rows = n - j0 < BLOCK ? n - j0 : BLOCK;
     for (int64_t p0 = 0; p0 < k; p0 += PIECE) {
