@@ -4,6 +4,7 @@
  * shapeless) of each array. The part without arrays goes to the library as the constants of its own cache. For each key
  * the structure of the result is kept, since a replay gives arrays only. State (inputs=, outputs=) is read when called:
  * while the function is traced the state's arrays are traced ones, afterwards the containers get the new arrays. */
+#include "compile_args.h"
 #include "func.h"
 
 #include <stdlib.h>
@@ -25,91 +26,12 @@ int px_do_enable_compile(PyObject **v, PyObject **out) {
 
 /* ---- keys ---- */
 
-typedef struct bytes {
-  char *at;
-  size_t n, cap;
-} bytes;
-
-static int put(bytes *b, const void *data, size_t n) {
-  if (b->n + n > b->cap) {
-    size_t cap = 2 * (b->n + n) + 64;
-    char *p = realloc(b->at, cap);
-    if (!p) return PyErr_NoMemory(), PX_ERROR;
-    b->at = p;
-    b->cap = cap;
-  }
-  memcpy(b->at + b->n, data, n);
-  b->n += n;
-  return 0;
-}
-static int put_tag(bytes *b, char tag) { return put(b, &tag, 1); }
-static int put_size(bytes *b, char tag, Py_ssize_t n) { return put_tag(b, tag) || put(b, &n, sizeof n); }
-
-static int put_text(bytes *b, char tag, PyObject *o) {
-  Py_ssize_t n;
-  const char *s = PyUnicode_AsUTF8AndSize(o, &n);
-  return !s || put_size(b, tag, n) || put(b, s, (size_t)n);
-}
-
-static int put_repr(bytes *b, char tag, PyObject *o) {
-  PyObject *r = PyObject_Repr(o);
-  int rc = r ? put_text(b, tag, r) : PX_ERROR;
-  Py_XDECREF(r);
-  return rc;
-}
-
-static int put_constant(bytes *b, PyObject *o) {
-  double d;
-  if (o == Py_None) return put_tag(b, 'N');
-  if (PyBool_Check(o)) return put_tag(b, o == Py_True ? 'T' : 'F');
-  if (PyUnicode_Check(o)) return put_text(b, 's', o);
-  if (PyLong_Check(o)) return put_repr(b, 'i', o);
-  if (PyFloat_Check(o)) {
-    d = PyFloat_AsDouble(o);
-    return put_tag(b, 'f') || put(b, &d, sizeof d);
-  }
-  if (PyComplex_Check(o) || PyBytes_Check(o) || px_is_dtype(o)) return put_repr(b, 'c', o);
-  PyObject *name = PyObject_GetAttrString((PyObject *)Py_TYPE(o), "__name__");
-  PyErr_Format(
-      PyExc_ValueError,
-      "[compile] Function arguments must be trees of arrays or constants (floats, ints, strings, or None), but received type %S.",
-      name);
-  Py_XDECREF(name);
-  return PX_ERROR;
-}
-
-static int put_tree(bytes *b, PyObject *o, px_list *arrays);
-static int put_container(bytes *b, PyObject *o, px_list *arrays) {
-  int rc = 0;
-  if (PyList_Check(o) || PyTuple_Check(o)) {
-    bool list = PyList_Check(o);
-    Py_ssize_t n = list ? PyList_Size(o) : PyTuple_Size(o);
-    rc = put_size(b, list ? '[' : '(', n);
-    for (Py_ssize_t i = 0; !rc && i < n; i++) rc = put_tree(b, list ? PyList_GetItem(o, i) : PyTuple_GetItem(o, i), arrays);
-    return rc;
-  }
-  PyObject *key, *value;
-  Py_ssize_t pos = 0;
-  rc = put_size(b, '{', PyDict_Size(o));
-  while (!rc && PyDict_Next(o, &pos, &key, &value))
-    rc = (PyUnicode_Check(key) ? put_text(b, 'k', key) : put_repr(b, 'r', key)) || put_tree(b, value, arrays);
-  return rc;
-}
-static int put_tree(bytes *b, PyObject *o, px_list *arrays) {
-  if (px_is_array(o)) return put_tag(b, 'A') || px_list_push(arrays, px_handle(o));
-  if (!PyList_Check(o) && !PyTuple_Check(o) && !PyDict_Check(o)) return put_constant(b, o);
-  if (Py_EnterRecursiveCall(" in a nested container")) return PX_ERROR;
-  int rc = put_container(b, o, arrays);
-  Py_LeaveRecursiveCall();
-  return rc;
-}
-
-static int put_arrays(bytes *b, px_list *l, bool shapeless) {
+static int put_arrays(px_key *b, px_list *l, bool shapeless) {
   for (size_t i = 0; i < l->n; i++) {
     mlx_array h = px_list_at(l, i);
     unsigned char head[2] = {(unsigned char)mlx_array_dtype(h), (unsigned char)mlx_array_ndim(h)};
-    if (put(b, head, 2)) return PX_ERROR;
-    if (!shapeless && put(b, mlx_array_shape(h), head[1] * sizeof(int))) return PX_ERROR;
+    if (px_key_put(b, head, 2)) return PX_ERROR;
+    if (!shapeless && px_key_put(b, mlx_array_shape(h), head[1] * sizeof(int))) return PX_ERROR;
   }
   return 0;
 }
@@ -190,7 +112,8 @@ typedef struct traced_call {
   px_func *self;
   PyObject *args, *kwargs; /* as given; kwargs may be NULL */
   size_t nargs;            /* arrays among the arguments; the state's follow */
-  PyObject *result;        /* what the trace noted: (template, number of arrays in it) */
+  bool objects;            /* some arguments arrive as themselves */
+  PyObject *result;        /* what the trace noted: (template, number of arrays in it, places of arrays changed within objects, what the key names) */
 } traced_call;
 
 /* The call that this thread is in: the library traces within it. */
@@ -198,45 +121,135 @@ static _Thread_local traced_call *current;
 
 /* What the latest call needed, for the next one. */
 typedef struct latest {
-  bytes key, constants;
+  px_key key, constants;
   PyObject *result;     /* of this key, the cache's; or NULL */
   mlx_closure compiled; /* with these constants; empty while a call uses it */
 } latest;
 
-static PyObject *traced_arguments(PyObject *given, mlx_vector_array in, size_t *next) {
-  PyObject *tmpl = px_template(given), *filled = tmpl ? px_fill(tmpl, in, next, NULL) : NULL;
+/* One trace at a time, since it changes what other threads may hold: the arrays of its state and of objects among its arguments. */
+static PyThread_type_lock tracing;
+static int traces; /* of the thread that has the lock */
+static _Thread_local bool mine;
+
+static void start_tracing(bool wanted) {
+  if (!wanted) return;
+  if (!mine) {
+    Py_BEGIN_ALLOW_THREADS;
+    PyThread_acquire_lock(tracing, WAIT_LOCK);
+    Py_END_ALLOW_THREADS;
+    mine = true;
+  }
+  traces++;
+}
+static void end_tracing(bool wanted) {
+  if (!wanted || --traces) return;
+  mine = false;
+  PyThread_release_lock(tracing);
+}
+
+/* The key of a call's arguments; NULL: their arrays are not wanted. */
+static int describe(px_key *k, traced_call *c, px_list *arrays) {
+  px_list own = {0};
+  px_list *l = arrays ? arrays : &own;
+  int rc = px_key_tree(k, c->args, l) || (c->kwargs && px_key_tree(k, c->kwargs, l)) ? PX_ERROR : 0;
+  px_list_clear(&own);
+  return rc;
+}
+
+/* What a trace changes in the program around it, to be put back. */
+typedef struct lending {
+  PyObject *lent;             /* containers: of objects among the arguments; after a failure also those of the state */
+  PyObject *state, *contents; /* the state's array objects; its containers */
+  px_list old;                /* what the state's array objects held */
+  px_list arrays, replaced;
+  px_tracing args;
+  PyObject *kept; /* what the key names by address */
+} lending;
+
+static int start_lending(lending *l, traced_call *c, mlx_vector_array in) {
+  px_func *f = c->self;
+  PyObject *inputs = f->part[INPUTS], *outputs = f->part[OUTPUTS];
+  *l = (lending){.lent = PyList_New(0), .state = PyList_New(0), .contents = PyList_New(0), .kept = PyList_New(0)};
+  l->args = (px_tracing){&l->arrays, 0, PyList_New(0), PyList_New(0), &l->replaced};
+  if (!l->lent || !l->state || !l->contents || !l->kept || !l->args.starts || !l->args.boxes) return PX_ERROR;
+  px_key key = {.kept = l->kept};
+  int rc = describe(&key, c, NULL);
+  free(key.at);
+  if (rc) return PX_ERROR;
+  if (px_list_from_vector(&l->arrays, in) || state_arrays(inputs, &l->old) || (inputs && px_tree_visit(inputs, remember_leaf, l->state)))
+    return PX_ERROR;
+  if (px_lend(l->lent, c->args, false) || (c->kwargs && px_lend(l->lent, c->kwargs, false))) return PX_ERROR;
+  if ((inputs && px_lend(l->contents, inputs, true)) || (outputs && px_lend(l->contents, outputs, true))) return PX_ERROR;
+  writing w = {&l->arrays, c->nargs};
+  return px_tree_visit(l->state, write_leaf, &w);
+}
+
+/* The old arrays return, whatever happened. */
+static void end_lending(lending *l, bool failed) {
+  PyObject *type, *error, *trace;
+  PyErr_Fetch(&type, &error, &trace);
+  for (size_t i = l->replaced.n; i--;) {
+    mlx_array h = px_handle(PyList_GetItem(l->args.boxes, (Py_ssize_t)i));
+    mlx_array_set(&h, px_list_at(&l->replaced, i));
+  }
+  writing back = {&l->old, 0};
+  if (l->state) px_tree_visit(l->state, write_leaf, &back);
+  if (l->lent) px_take_back(l->lent);
+  if (l->contents && failed) px_take_back(l->contents);
+  if (type) PyErr_Restore(type, error, trace);
+  px_list_clear(&l->old);
+  px_list_clear(&l->arrays);
+  px_list_clear(&l->replaced);
+  Py_XDECREF(l->lent);
+  Py_XDECREF(l->state);
+  Py_XDECREF(l->contents);
+  Py_XDECREF(l->kept);
+  Py_XDECREF(l->args.starts);
+  Py_XDECREF(l->args.boxes);
+}
+
+static int check_structure(const px_key *was, traced_call *c) {
+  px_key now = {.bare = true};
+  int rc = describe(&now, c, NULL);
+  if (!rc && (now.n != was->n || memcmp(now.at, was->at, now.n))) {
+    PyErr_SetString(PyExc_ValueError, "[compile] The function changed an object that it was given (a Module, or another subclass of dict or list): "
+                                      "it may replace arrays there, but not add, remove or change anything else.");
+    rc = PX_ERROR;
+  }
+  free(now.at);
+  return rc;
+}
+
+/* What the trace gives: the arrays of the result, those changed within objects, the state's. */
+static int note_results(traced_call *c, lending *l, PyObject *value, const px_key *before, mlx_vector_array *res) {
+  px_list out = {0};
+  PyObject *tmpl = px_template(value), *places = NULL;
+  int rc = !tmpl || px_tree_arrays(value, &out, false) || check_structure(before, c) ? PX_ERROR : 0;
+  size_t n = out.n;
+  if (!rc) rc = (places = px_changed_arguments(&l->args, &out)) ? 0 : PX_ERROR;
+  if (!rc) PX_REPLACE(c->result, Py_BuildValue("(OnOO)", tmpl, (Py_ssize_t)n, places, l->kept));
+  if (!rc) rc = !c->result || state_arrays(c->self->part[OUTPUTS], &out) || !(*res = px_list_vector(&out)).ctx ? PX_ERROR : 0;
+  px_list_clear(&out);
+  Py_XDECREF(places);
   Py_XDECREF(tmpl);
-  return filled;
+  return rc;
 }
 
 static int trace_with_state(traced_call *c, mlx_vector_array *res, mlx_vector_array in) {
-  px_func *f = c->self;
-  PyObject *inputs = f->part[INPUTS], *objects = PyList_New(0);
-  px_list all = {0}, old = {0}, out = {0};
-  size_t next = 0;
-  int rc = objects && !px_list_from_vector(&all, in) && !state_arrays(inputs, &old) ? 0 : PX_ERROR;
-  if (!rc && inputs) rc = px_tree_visit(inputs, remember_leaf, objects);
-  writing w = {&all, c->nargs}, back = {&old, 0};
-  if (!rc) rc = px_tree_visit(objects, write_leaf, &w);
-  PyObject *args = rc ? NULL : traced_arguments(c->args, in, &next), *kwargs = args && c->kwargs ? traced_arguments(c->kwargs, in, &next) : NULL;
-  PyObject *value = args && (kwargs || !c->kwargs) ? px_call_user(f->fun, Py_NewRef(args), kwargs) : NULL, *tmpl = value ? px_template(value) : NULL;
-  if (!tmpl || px_tree_arrays(value, &out, false)) rc = PX_ERROR;
-  if (!rc) {
-    PX_REPLACE(c->result, Py_BuildValue("(On)", tmpl, (Py_ssize_t)out.n));
-    rc = !c->result || state_arrays(f->part[OUTPUTS], &out) || !(*res = px_list_vector(&out)).ctx ? PX_ERROR : 0;
-  }
-  PyObject *type, *error, *trace; /* the old state returns, whatever happened */
-  PyErr_Fetch(&type, &error, &trace);
-  if (objects) px_tree_visit(objects, write_leaf, &back);
-  if (type) PyErr_Restore(type, error, trace);
-  Py_XDECREF(objects);
+  lending l = {0};
+  px_key before = {.bare = true};
+  bool lends = c->objects || c->self->part[INPUTS];
+  start_tracing(lends);
+  int rc = start_lending(&l, c, in) || describe(&before, c, NULL) ? PX_ERROR : 0;
+  PyObject *args = rc ? NULL : px_traced_arguments(c->args, &l.args), *kwargs = args && c->kwargs ? px_traced_arguments(c->kwargs, &l.args) : NULL;
+  PyObject *value = args && (kwargs || !c->kwargs) ? px_call_user(c->self->fun, Py_NewRef(args), kwargs) : NULL;
+  rc = value ? note_results(c, &l, value, &before, res) : PX_ERROR;
+  end_lending(&l, rc);
+  end_tracing(lends);
+  free(before.at);
   Py_XDECREF(args);
   Py_XDECREF(kwargs);
   Py_XDECREF(value);
-  Py_XDECREF(tmpl);
-  px_list_clear(&all);
-  px_list_clear(&old);
-  px_list_clear(&out);
   return rc;
 }
 
@@ -264,14 +277,14 @@ static int run_trace(mlx_vector_array *res, const mlx_vector_array in, void *pay
   return px_callback_result(rc);
 }
 
-static bool same_bytes(const bytes *b, const char *at, size_t n) { return b->at && b->n == n && !memcmp(b->at, at, n); }
-static int keep_bytes(bytes *b, const char *at, size_t n) {
+static bool same_bytes(const px_key *b, const char *at, size_t n) { return b->at && b->n == n && !memcmp(b->at, at, n); }
+static int keep_bytes(px_key *b, const char *at, size_t n) {
   b->n = 0;
-  return put(b, at, n);
+  return px_key_put(b, at, n);
 }
 
 /* The library's compiled function for these constants: the latest one, or a new one. */
-static mlx_closure take_compiled(px_func *f, const bytes *key, size_t words) {
+static mlx_closure take_compiled(px_func *f, const px_key *key, size_t words) {
   latest *l = f->extra;
   mlx_closure c = mlx_closure_new(), fun;
   if (l->compiled.ctx && same_bytes(&l->constants, key->at, 8 * words)) {
@@ -289,14 +302,14 @@ static mlx_closure take_compiled(px_func *f, const bytes *key, size_t words) {
   return c;
 }
 
-static void give_back(px_func *f, mlx_closure c, const bytes *key, size_t words) {
+static void give_back(px_func *f, mlx_closure c, const px_key *key, size_t words) {
   latest *l = f->extra;
   if (!l->compiled.ctx && (same_bytes(&l->constants, key->at, 8 * words) || !keep_bytes(&l->constants, key->at, 8 * words))) l->compiled = c;
   else mlx_closure_free(c);
 }
 
 /* *result: the note of the trace that was replayed, from this call or an earlier one; NULL: there is none. */
-static int find_result(px_func *f, const bytes *key, PyObject *noted, PyObject **result) {
+static int find_result(px_func *f, const px_key *key, PyObject *noted, PyObject **result) {
   latest *l = f->extra;
   if (!noted && l->result && same_bytes(&l->key, key->at, key->n)) {
     *result = Py_NewRef(l->result);
@@ -313,7 +326,7 @@ static int find_result(px_func *f, const bytes *key, PyObject *noted, PyObject *
 }
 
 /* Runs the recorded function. */
-static int run(traced_call *c, const bytes *key, size_t words, px_list *inputs, mlx_vector_array *out, PyObject **result) {
+static int run(traced_call *c, const px_key *key, size_t words, px_list *inputs, mlx_vector_array *out, PyObject **result) {
   px_func *f = c->self;
   int rc = 0;
   for (int attempt = 0; !rc && attempt < 2; attempt++) {
@@ -333,22 +346,32 @@ static int run(traced_call *c, const bytes *key, size_t words, px_list *inputs, 
 
 static PyObject *call_compiled(px_func *self, PyObject *args, PyObject *kwargs) {
   if (disabled) return PyObject_Call(self->fun, args, kwargs);
-  bytes key = {0};
+  px_key key = {0};
   px_list inputs = {0};
   mlx_vector_array out = mlx_vector_array_new();
   PyObject *result = NULL, *value = NULL;
-  traced_call c = {self, args, kwargs, 0, NULL};
+  traced_call c = {.self = self, .args = args, .kwargs = kwargs};
   static const char zeros[8];
-  int rc = put_tree(&key, args, &inputs) || (kwargs && put_tree(&key, kwargs, &inputs));
+  int rc = describe(&key, &c, &inputs);
+  while (!rc && traces && !mine && (key.objects || self->part[INPUTS])) { /* another thread's trace has our arrays */
+    start_tracing(true);
+    px_list_clear(&inputs);
+    key.n = 0;
+    rc = describe(&key, &c, &inputs);
+    end_tracing(true);
+  }
   c.nargs = inputs.n;
-  if (!rc) rc = put(&key, zeros, (8 - key.n % 8) % 8); /* whole words: what goes to the library */
+  c.objects = key.objects;
+  if (!rc) rc = px_key_put(&key, zeros, (8 - key.n % 8) % 8); /* whole words: what goes to the library */
   size_t words = key.n / 8;
   if (!rc) rc = state_arrays(self->part[INPUTS], &inputs) || put_arrays(&key, &inputs, self->flag);
   if (!rc) rc = run(&c, &key, words, &inputs, &out, &result);
   if (!rc) {
     size_t next = 0, n = (size_t)PyLong_AsSize_t(PyTuple_GetItem(result, 1));
+    PyObject *places = PyTuple_GetItem(result, 2);
     value = px_fill(PyTuple_GetItem(result, 0), out, &next, NULL);
-    if (value && update_state(self->part[OUTPUTS], out, n)) Py_CLEAR(value);
+    if (value && (px_write_changed(args, kwargs, places, out, n) || update_state(self->part[OUTPUTS], out, n + (size_t)PyTuple_Size(places))))
+      Py_CLEAR(value);
   }
   Py_CLEAR(c.result);
   Py_XDECREF(result);
@@ -388,6 +411,7 @@ int px_do_compile(PyObject **v, PyObject **out) { /* fun, inputs, outputs, shape
 
 int px_init_compile(PyObject *m) {
   (void)m;
+  if (!tracing && !(tracing = PyThread_allocate_lock())) return PyErr_NoMemory(), -1;
   const char *off = getenv("MLX_DISABLE_COMPILE");
   disabled = off && *off && strcmp(off, "0") != 0;
   return 0;

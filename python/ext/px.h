@@ -191,6 +191,9 @@ typedef int (*px_visit)(PyObject *leaf, void *ctx);
 int px_tree_visit(PyObject *tree, px_visit f, void *ctx);
 typedef PyObject *(*px_mapper)(PyObject *leaf, void *ctx); /* returns a new reference */
 PyObject *px_tree_map(PyObject *tree, px_mapper f, void *ctx);
+/* The same, with objects of classes made from list and dict (a Module) as leaves. */
+PyObject *px_tree_map_plain(PyObject *tree, px_mapper f, void *ctx);
+bool px_is_subclassed(PyObject *o); /* is of such a class */
 /* Replaces leaves inside lists and dicts in place; f returns a new reference, or NULL without error to keep the leaf. */
 int px_tree_replace(PyObject *tree, px_mapper f, void *ctx);
 

@@ -32,11 +32,18 @@ int px_tree_visit(PyObject *tree, px_visit f, void *ctx) {
   return rc;
 }
 
-static PyObject *map_tuple(PyObject *tree, px_mapper f, void *ctx) {
+typedef struct mapping {
+  px_mapper f;
+  void *ctx;
+  bool plain; /* objects of classes made from list and dict are leaves */
+} mapping;
+static PyObject *map(PyObject *tree, const mapping *m);
+
+static PyObject *map_tuple(PyObject *tree, const mapping *m) {
   Py_ssize_t n = PyTuple_Size(tree);
   PyObject *r = PyTuple_New(n);
   for (Py_ssize_t i = 0; r && i < n; i++) {
-    PyObject *item = px_tree_map(PyTuple_GetItem(tree, i), f, ctx);
+    PyObject *item = map(PyTuple_GetItem(tree, i), m);
     if (!item)
       Py_CLEAR(r);
     else
@@ -50,40 +57,48 @@ static PyObject *map_tuple(PyObject *tree, px_mapper f, void *ctx) {
   return r;
 }
 
-static PyObject *map(PyObject *tree, px_mapper f, void *ctx) {
+static PyObject *map_container(PyObject *tree, const mapping *m) {
   PyObject *r = NULL;
+  if (m->plain && px_is_subclassed(tree)) return m->f(tree, m->ctx);
   if (PyList_Check(tree)) {
     Py_ssize_t n = PyList_Size(tree);
     r = PyList_New(n);
     for (Py_ssize_t i = 0; r && i < n; i++) {
-      PyObject *item = px_tree_map(PyList_GetItem(tree, i), f, ctx);
+      PyObject *item = map(PyList_GetItem(tree, i), m);
       if (!item)
         Py_CLEAR(r);
       else
         PyList_SetItem(r, i, item);
     }
   } else if (PyTuple_Check(tree))
-    r = map_tuple(tree, f, ctx);
+    r = map_tuple(tree, m);
   else if (PyDict_Check(tree)) {
     PyObject *key, *value;
     Py_ssize_t pos = 0;
     r = PyDict_New();
     while (r && PyDict_Next(tree, &pos, &key, &value)) {
-      PyObject *item = px_tree_map(value, f, ctx);
+      PyObject *item = map(value, m);
       if (!item || PyDict_SetItem(r, key, item)) Py_CLEAR(r);
       Py_XDECREF(item);
     }
   } else
-    r = f(tree, ctx);
+    r = m->f(tree, m->ctx);
   return r;
 }
 
-PyObject *px_tree_map(PyObject *tree, px_mapper f, void *ctx) {
-  if (px_is_array(tree)) return f(tree, ctx);
+static PyObject *map(PyObject *tree, const mapping *m) {
+  if (px_is_array(tree)) return m->f(tree, m->ctx);
   if (Py_EnterRecursiveCall(" in a nested container")) return NULL;
-  PyObject *r = map(tree, f, ctx);
+  PyObject *r = map_container(tree, m);
   Py_LeaveRecursiveCall();
   return r;
+}
+
+PyObject *px_tree_map(PyObject *tree, px_mapper f, void *ctx) { return map(tree, &(mapping){f, ctx, false}); }
+PyObject *px_tree_map_plain(PyObject *tree, px_mapper f, void *ctx) { return map(tree, &(mapping){f, ctx, true}); }
+
+bool px_is_subclassed(PyObject *o) {
+  return (PyList_Check(o) && !PyList_CheckExact(o)) || (PyDict_Check(o) && !PyDict_CheckExact(o));
 }
 
 static bool is_tree(PyObject *o) { return PyList_Check(o) || PyTuple_Check(o) || PyDict_Check(o); }
