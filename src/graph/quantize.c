@@ -162,29 +162,17 @@ static int same_batch(mx_scope *s, int n, mx_array **in) {
 mx_array *mx_quant_product(mx_scope *s, const mx_quant *q, mx_array *x, mx_array *w, mx_array *scales, mx_array *biases,
                            bool transpose) {
   if (!x || !w || !scales) return NULL;
-  mx_array *in[4] = {x, w, scales, biases}, *r;
+  mx_array *in[4] = {x, w, scales, biases};
   int64_t p[4];
-  int shape[MX_MAX_NDIM], nd = x->ndim, n = q->mode == MX_AFFINE ? 4 : 3, rc;
+  int n = q->mode == MX_AFFINE ? 4 : 3, rc;
   put(q, p);
   p[3] = transpose;
-  if (w->ndim > 2 && nd > 1) {
-    if ((rc = same_batch(s, n, in))) return mx_scope_error(s, rc);
-    return mx_node(s, OP_quantized_matmul, n, in, 4, p);
-  }
-  if (w->ndim > 2) {
-    in[0] = mx_expand_dims(s, x, 0);
-    if (!in[0]) return NULL;
-    if ((rc = same_batch(s, n, in))) return mx_scope_error(s, rc);
-    return mx_squeeze_axis(s, mx_node(s, OP_quantized_matmul, n, in, 4, p), -2);
-  }
-  int64_t rows = 1; /* one matrix for all of x: its batch is more rows */
-  for (int i = 0; i < nd - 1; i++) rows *= shape[i] = x->shape[i];
-  if (rows > MX_MAX_DIM) return mx_scope_fail(s, MX_EVALUE, "[quantized_matmul] Shape %s has too many rows.", mx_shape_of(x));
-  if (nd != 2) in[0] = mx_reshape(s, x, (int[]){(int)rows, x->shape[nd - 1]}, 2);
-  r = mx_node(s, OP_quantized_matmul, n, in, 4, p);
-  if (!r || nd == 2) return r;
-  shape[nd - 1] = r->shape[1];
-  return mx_reshape(s, r, shape, nd);
+  if (w->ndim == 2) return mx_node(s, OP_quantized_matmul, n, in, 4, p);
+  bool row = x->ndim == 1;
+  if (row && !(in[0] = mx_expand_dims(s, x, 0))) return NULL;
+  if ((rc = same_batch(s, n, in))) return mx_scope_error(s, rc);
+  mx_array *r = mx_node(s, OP_quantized_matmul, n, in, 4, p);
+  return row ? mx_squeeze_axis(s, r, -2) : r;
 }
 
 static mx_array *product(mx_scope *s, const char *tag, const mx_quant *q, mx_array *x, mx_array *w, mx_array *scales, mx_array *biases,

@@ -155,6 +155,10 @@ def quantized_cases():
         Case("dequantize", "affine", lambda s, b: mx.dequantize(words, s, b, **like), [(2, 3, 1), (2, 3, 1)], numbers),
         Case("quantized_matmul", "transposed", lambda x, s, b: mx.quantized_matmul(x, words[0], s, b, **like),
              [(2, 32), (3, 1), (3, 1)], lambda x, s, b: x @ (codes[0] * s + b).T),
+        Case("quantized_matmul", "of a vector", lambda x, s, b: mx.quantized_matmul(x, words[0], s, b, **like),
+             [(32,), (3, 1), (3, 1)], lambda x, s, b: x @ (codes[0] * s + b).T),
+        Case("quantized_matmul", "of a batch", lambda x, s, b: mx.quantized_matmul(x.transpose(1, 0, 2), words[0], s, b, **like),
+             [(2, 3, 32), (3, 1), (3, 1)], lambda x, s, b: x.swapaxes(0, 1) @ (codes[0] * s + b).T),
         Case("quantized_matmul", "as it is", lambda x, s, b: mx.quantized_matmul(x, words, s, b, transpose=False, **like),
              [(4, 3), (2, 3, 1), (2, 3, 1)], lambda x, s, b: x @ numbers(s, b)),
         Case("gather_qmm", "transposed", lambda x, s, b: mx.gather_qmm(

@@ -321,13 +321,19 @@ static mx_qmat_at matrix_at(const packed_input *in, int64_t i) {
   return (mx_qmat_at){at.off[0], at.off[1], at.off[2]};
 }
 
+/* One matrix is for all rows of x; several are for one block of its rows each. */
 int mx_cpu_quantized_matmul(const mx_call *c) {
   product p = {.rc = 0};
   packed_input in;
   if (!c->out->size) return 0;
-  int64_t rows = c->in[0].shape[c->in[0].ndim - 2];
+  mx_view x = c->in[0];
+  const int32_t row_shape[2] = {1, x.shape[0]};
+  const int64_t row_strides[2] = {0, x.strides[0]};
+  if (x.ndim == 1) x.shape = row_shape, x.strides = row_strides, x.ndim = 2;
+  int64_t blocks = 1;
+  for (int i = 0; i < x.ndim - 2; i++) blocks *= x.shape[i];
   int rc = packed_init(&in, &p, c);
-  int64_t batch = rc ? 0 : in.walk.n;
+  int64_t batch = rc ? 0 : in.walk.n, rows = batch == 1 ? blocks * x.shape[x.ndim - 2] : x.shape[x.ndim - 2];
   if (!rc && !(p.segments = mx_scratch((size_t)batch * sizeof *p.segments))) rc = mx_fail_memory();
   for (int64_t i = 0; i < batch && !rc; i++) {
     segment s = {matrix_at(&in, i), i * rows, rows}, *before = p.count ? &p.segments[p.count - 1] : NULL;
@@ -336,7 +342,7 @@ int mx_cpu_quantized_matmul(const mx_call *c) {
     else
       p.segments[p.count++] = s;
   }
-  if (!rc) rc = run(&p, &c->in[0], c->out, batch, NULL, NULL);
+  if (!rc) rc = run(&p, &x, c->out, blocks, NULL, NULL);
   mx_scratch_free(p.segments);
   packed_free(&in);
   return rc;

@@ -280,8 +280,8 @@ INFER(quantized_matmul) {
   int rc = check_node(op, nin, 0, in, np, p, &cols);
   if (rc) return rc;
   const mx_array *x = in[0], *w = in[1];
-  bool batch = x->ndim >= 2 && x->ndim == w->ndim;
-  for (int i = 0; batch && i < x->ndim - 2; i++) batch = x->shape[i] == w->shape[i];
+  bool batch = w->ndim == 2 ? x->ndim >= 1 : x->ndim == w->ndim; /* one matrix for all of x, or one for each of its batch */
+  for (int i = 0; batch && w->ndim > 2 && i < x->ndim - 2; i++) batch = x->shape[i] == w->shape[i];
   if (!batch) return mx_fail(MX_EVALUE, "[quantized_matmul] Shapes %s and %s.", mx_shape_of(x), mx_shape_of(w));
   mx_aval_of(out, x);
   out->shape[x->ndim - 1] = cols;
@@ -299,6 +299,19 @@ static int no_gradient(mx_scope *s, const mx_array *n, const bool *want) {
   return s->rc;
 }
 
+/* x (n->in[0]'s shape, behind `extra` dimensions) with as many dimensions as the matrix needs: all its rows in one. */
+static mx_array *as_matrix(mx_scope *s, const mx_array *n, mx_array *x, int extra) {
+  int shape[MX_MAX_NDIM + 2], last = x ? x->ndim - 1 : 0;
+  if (!x || n->in[1]->ndim != 2 || n->in[0]->ndim == 2) return x;
+  for (int i = 0; i < extra; i++) shape[i] = x->shape[i];
+  int64_t rows = 1;
+  for (int i = extra; i < last; i++) rows *= x->shape[i];
+  if (rows > MX_MAX_DIM) return mx_scope_fail(s, MX_EVALUE, "[quantized_matmul] Shape %s has too many rows.", mx_shape_of(x));
+  shape[extra] = (int)rows;
+  shape[extra + 1] = x->shape[last];
+  return mx_reshape(s, x, shape, (size_t)extra + 2);
+}
+
 VJP(quantized_matmul) {
   (void)out;
   mx_quant q = quant_of(n);
@@ -306,8 +319,8 @@ VJP(quantized_matmul) {
   if (no_gradient(s, n, want)) return s->rc;
   if (want[0]) res[0] = mx_quant_product(s, &q, cot[0], n->in[1], n->in[2], biases_of(n), !transpose);
   if (!affine || !(want[2] || want[3])) return s->rc;
-  mx_array *a = transpose ? cot[0] : n->in[0], *b = transpose ? n->in[0] : cot[0];
-  mx_array *g = mx_matmul(s, mx_swapaxes(s, a, -1, -2), b);
+  mx_array *x = as_matrix(s, n, n->in[0], 0), *c = as_matrix(s, n, cot[0], 0);
+  mx_array *g = x && c ? mx_matmul(s, mx_swapaxes(s, transpose ? c : x, -1, -2), transpose ? x : c) : NULL;
   affine_gradients(s, &q, n->in[1], n->in[2], g, want[2], want[3], &res[2], &res[3]);
   return s->rc;
 }
@@ -352,10 +365,17 @@ static bool batched_parts(mx_scope *s, const mx_array *n, mx_array *const *in, c
 
 VMAP(quantized_matmul) {
   mx_quant q = quant_of(n);
-  mx_array *b[4] = {mx_front(s, in[0], ax[0]), NULL, NULL, NULL};
-  batched_parts(s, n, in, ax, b);
-  res[0] = mx_quant_product(s, &q, b[0], b[1], b[2], b[3], n->p[3]);
+  mx_array *b[4] = {mx_front(s, in[0], ax[0]), NULL, NULL, NULL}, *r;
+  const mx_array *x = n->in[0];
   *res_ax = 0;
+  bool each = batched_parts(s, n, in, ax, b), joined = each && n->in[1]->ndim == 2 && x->ndim != 2;
+  if (each) b[0] = as_matrix(s, n, b[0], ax[0] >= 0);
+  res[0] = r = mx_quant_product(s, &q, b[0], b[1], b[2], b[3], n->p[3]);
+  if (!r || !joined) return s->rc;
+  int shape[MX_MAX_NDIM + 1] = {r->shape[0]};
+  for (int i = 0; i < x->ndim - 1; i++) shape[i + 1] = x->shape[i];
+  shape[x->ndim] = r->shape[r->ndim - 1];
+  res[0] = mx_reshape(s, r, shape, (size_t)x->ndim + 1);
   return s->rc;
 }
 
