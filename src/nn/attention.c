@@ -50,9 +50,10 @@ mx_array *mx_nn_rope(mx_scope *s, mx_array *x, int dims, bool traditional, doubl
 mx_array *mx_nn_sinusoidal_frequencies(mx_scope *s, int dims, double min_freq, double max_freq, bool full_turns) {
   if (s->rc) return NULL;
   int half = dims / 2;
-  if (half < 1 || !(min_freq > 0) || !(max_freq > 0))
-    return mx_scope_fail(s, MX_EVALUE, "[sinusoidal] Expected at least 2 dims and frequencies above 0, got %d, %g and %g.", dims,
-                         min_freq, max_freq);
+  if (half < 1 || dims % 2)
+    return mx_scope_fail(s, MX_EVALUE, "[SinusoidalPositionalEncoding] dims must be positive and even but got %d.", dims);
+  if (!(min_freq > 0) || !(max_freq > 0))
+    return mx_scope_fail(s, MX_EVALUE, "[SinusoidalPositionalEncoding] Expected frequencies above 0, got %g and %g.", min_freq, max_freq);
   double low = log(min_freq), high = log(max_freq);
   mx_array *place = mx_astype(s, mx_arange(s, 0, half, 1, MX_I32), MX_F32);
   mx_array *one_zero = mx_divide(s, place, mx_weak(s, place, half - 1));

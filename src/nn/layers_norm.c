@@ -91,7 +91,11 @@ mx_module *mx_instance_norm_layer(int dims, double eps, bool affine) {
   return norm(&instance_norm, dims, eps, affine ? "weight" : NULL, 1, affine ? "bias" : NULL, 0);
 }
 mx_module *mx_group_norm_layer(int num_groups, int dims, double eps, bool affine, bool neighbours) {
-  if (!mx_layer_sizes("GroupNorm", 1, 1, &num_groups)) return NULL;
+  if (!mx_layer_sizes("GroupNorm", 1, 1, &num_groups) || !mx_layer_sizes("GroupNorm", 1, 1, &dims)) return NULL;
+  if (dims % num_groups) {
+    mx_fail(MX_EVALUE, "The number of features (%d) must be evenly divisible by the number of groups (%d).", dims, num_groups);
+    return NULL;
+  }
   mx_module *m = norm(&group_norm, dims, eps, affine ? "bias" : NULL, 0, affine ? "weight" : NULL, 1);
   if (m) m->whole[1] = num_groups, m->whole[2] = neighbours;
   return m;

@@ -18,7 +18,10 @@ static mx_array *standard(mx_scope *s, mx_array *x, mx_array *mean, mx_array *va
 mx_array *mx_nn_instance_norm(mx_scope *s, mx_array *x, mx_array *weight, mx_array *bias, double eps) {
   if (!x) return NULL;
   int axes[MX_MAX_NDIM];
-  size_t n = x->ndim > 2 ? (size_t)x->ndim - 2 : 0;
+  if (x->ndim < 3)
+    return mx_scope_fail(s, MX_EVALUE, "InstanceNorm expects inputs with at least 3 dimensions (N, ..., C) but the input has %d dimensions.",
+                         x->ndim);
+  size_t n = (size_t)x->ndim - 2;
   for (size_t i = 0; i < n; i++) axes[i] = 1 + (int)i;
   x = standard(s, x, mx_mean_axes(s, x, axes, n, true), mx_var_axes(s, x, axes, n, true, 0), eps);
   return mx_nn_affine(s, x, weight, bias);

@@ -67,6 +67,11 @@ class GroupNorm(Module):
         self, num_groups: int, dims: int, eps: float = 1e-5, affine: bool = True, pytorch_compatible: bool = False
     ):
         super().__init__()
+        for what, number in (("groups", num_groups), ("features", dims)):
+            if number <= 0:
+                raise ValueError(f"The number of {what} ({number}) must be a positive integer.")
+        if dims % num_groups:
+            raise ValueError(f"The number of features ({dims}) must be evenly divisible by the number of groups ({num_groups}).")
         if affine:
             self.bias = mx.zeros((dims,))
             self.weight = mx.ones((dims,))

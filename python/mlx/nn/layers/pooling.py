@@ -7,13 +7,15 @@ from mlx.core import _nn
 from mlx.nn.layers.base import Module
 
 
-def _numbers(x, n, name, what):
-    """``x`` as a whole number for each of ``n`` axes."""
+def _numbers(x, n, name, what, least=1):
+    """``x`` as a whole number, ``least`` or more, for each of ``n`` axes."""
     if isinstance(x, int):
-        return (x,) * n
-    if isinstance(x, (tuple, list)) and len(x) == n and all(isinstance(i, int) for i in x):
-        return tuple(x)
-    raise ValueError(f"[{name}] '{what}' must be an integer or a tuple containing {n} integer{'s' if n > 1 else ''}")
+        x = (x,) * n
+    if not isinstance(x, (tuple, list)) or len(x) != n or not all(isinstance(i, int) for i in x):
+        raise ValueError(f"[{name}] '{what}' must be an integer or a tuple containing {n} integer{'s' if n > 1 else ''}")
+    if min(x) < least:
+        raise ValueError(f"[{name}] '{what}' must be {'positive' if least else 'non-negative'} but got {tuple(x)}.")
+    return tuple(x)
 
 
 class _Pool(Module):
@@ -24,7 +26,7 @@ class _Pool(Module):
         name = type(self).__name__
         self._kernel_size = _numbers(kernel_size, n, name, "kernel_size")
         self._stride = self._kernel_size if stride is None else _numbers(stride, n, name, "stride")
-        self._padding = _numbers(padding, n, name, "padding")
+        self._padding = _numbers(padding, n, name, "padding", 0)
 
     def _extra_repr(self) -> str:
         return f"kernel_size={self._kernel_size}, stride={self._stride}, padding={self._padding}"
