@@ -12,7 +12,7 @@
 #include "graph/graph.h"
 #include "runtime/run.h"
 
-enum { MAX_STEPS = 16, MAX_VALUES = 64, CHUNK_BYTES = 256 << 10, WORTH_BYTES = 2 << 20, LONGEST_ROW = 1 << 20, STREAM_BYTES = 16 << 20 };
+enum { MAX_STEPS = 16, MAX_VALUES = 64, CHUNK_BYTES = 256 << 10, MOST_RANGES = 64, WORTH_BYTES = 2 << 20, LONGEST_ROW = 1 << 20, STREAM_BYTES = 16 << 20 };
 
 /* ---- which steps ---- */
 
@@ -77,6 +77,7 @@ typedef struct band {
   int ndim, lead;       /* of every domain; how many dimensions are the rows */
   const int32_t *shape; /* a domain's */
   int64_t rows, chunk;
+  int64_t work;         /* elements of a row, of all steps together */
   size_t scratch;
   int nvalues;
   _Atomic int failed;
@@ -154,6 +155,13 @@ static bool bind_output(band *b, int k, int i, uint32_t node) {
   return true;
 }
 
+/* What a step goes through: its domain. */
+static const mx_array *domain_of(const band *b, int k) {
+  const mx_step *s = step_of(b, k);
+  const mx_piece *p = b->r->p;
+  return s->kind == MX_STEP_GROUP ? p->node[s->group->domain] : p->node[s->node]->in[0];
+}
+
 static bool bind_step(band *b, int k) {
   const mx_step *s = step_of(b, k);
   const mx_piece *p = b->r->p;
@@ -210,6 +218,7 @@ static bool lay_out(band *b) {
     v->at = b->scratch;
     b->scratch += ((size_t)(v->row * b->chunk) + 63) & ~(size_t)63;
   }
+  for (int k = 0; k < b->n; k++) b->work += domain_of(b, k)->size / b->rows;
   return true;
 }
 
@@ -340,11 +349,38 @@ static int run_rows(const chunk *c) {
   return rc;
 }
 
+/* The inputs of the rows from `begin` on are fetched while those before are computed. */
+static void fetch_soon(const band *b, int64_t begin, int64_t rows, int64_t now) {
+  const void *data[MAX_VALUES];
+  int64_t bytes[MAX_VALUES];
+  int n = 0;
+  for (int i = 0; i < b->nvalues && rows; i++) {
+    const value *v = &b->v[i];
+    if (v->made || !v->rows || !mx_is_row_contiguous(v->a)) continue;
+    data[n] = (char *)v->a->data + begin * v->row;
+    bytes[n++] = rows * v->row;
+  }
+  b->r->b->soon(n, data, bytes, b->work * now);
+}
+
+static int run_chunks(const band *b, int64_t begin, int64_t end, char *scratch) {
+  int rc = 0;
+  for (int64_t n, at = begin; at < end && !rc; at += n) {
+    int64_t left = end - at;
+    n = left < b->chunk ? left : b->chunk;
+    left -= n;
+    fetch_soon(b, at + n, left < b->chunk ? left : b->chunk, n);
+    rc = run_rows(&(chunk){b, at, n, scratch});
+  }
+  b->r->b->soon(0, NULL, NULL, 0);
+  return rc;
+}
+
 /* The message of an error is the thread's: it is brought to the one that asked. */
 static void run_range(void *ctx, int64_t begin, int64_t end) {
   band *b = ctx;
   mx_buffer *buf = b->scratch ? mx_buffer_new(b->scratch) : NULL;
-  int rc = b->scratch && !buf ? mx_error_kind() : run_rows(&(chunk){b, begin, end - begin, buf ? buf->ptr : NULL});
+  int rc = b->scratch && !buf ? mx_error_kind() : run_chunks(b, begin, end, buf ? buf->ptr : NULL);
   mx_buffer_release(buf);
   if (!rc) return;
   int none = 0; /* the first to come tells */
@@ -366,7 +402,8 @@ int mx_band_run(const mx_runner *r, const mx_plan *plan, int first, int *rc) {
   if (!lay_out(&b)) return 0;
   if (!(*rc = give_memory(&b))) {
     for (int k = 0; k < b.n; k++) mx_count_run(step_of(&b, k)->kind == MX_STEP_GROUP);
-    mx_parallel(b.rows, b.chunk, run_range, &b);
+    int64_t grain = b.rows / MOST_RANGES / b.chunk * b.chunk;
+    mx_parallel(b.rows, grain > b.chunk ? grain : b.chunk, run_range, &b);
     int failed = atomic_load(&b.failed);
     if (failed) *rc = mx_fail(failed, "%s", b.text);
   }

@@ -105,3 +105,36 @@ def test_an_adam_step_is_one_group_that_donates_all_it_can(compiled):
         del p, m, v
         mx.eval(state)
         assert mx.get_peak_memory() <= active + 4096
+
+
+ROWS = {
+    "weights and a number a row": lambda x, w, r: (x - r) / (r * r + 3) * w + w,
+    "a number first": lambda x, w, r: r - x * w + mx.maximum(r, w),
+    "numbers of rows alone": lambda x, w, r: r * r + 0 * x,
+    "a row given out": lambda x, w, r: [mx.broadcast_to(w, x.shape) + 0 * x, r + 0 * x, mx.sum(w * x, axis=-1), mx.sum(r + 0 * x, axis=-1)],
+    "chosen by a row": lambda x, w, r: mx.where(w > 0, x, r) + mx.where(r > 0, w, x),
+    "heavy": lambda x, w, r: mx.exp(-mx.abs(x - r)) * mx.tanh(w) + mx.power(mx.abs(r) + 1, w),
+    "two lengths": lambda x, w, r: x.reshape(*x.shape[:-1], -1, x.shape[-1] // 2) * w[:x.shape[-1] // 2] + r[..., None],
+}
+
+
+@pytest.mark.parametrize("shape", [(40, 1024), (3, 17, 5000), (9, 130), (50, 20), (2, 70000), (5, 4, 256), (5000, 1100)], ids=str)
+@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int32", "float64"])
+def test_rows_that_are_read_in_place_give_the_bits_of_every_op_alone(name, shape, dtype):
+    if dtype == "int32" and name == "heavy" or (shape[0] == 5000 and dtype != "float32"):
+        return
+    rng = np.random.default_rng(0)
+
+    def numbers(*shape):
+        return mx.array(np.round(rng.standard_normal(shape) * 3).astype(dtype), getattr(mx, dtype))
+    with mx.stream(mx.cpu):
+        x, w, r = numbers(*shape), numbers(2 * shape[-1])[::2], numbers(*shape[:-1], 1)
+
+        def function(*a):
+            y = ROWS[name](*a)
+            return y if isinstance(y, list) else [y]
+        views = [(x, mx.contiguous(w), r), (mx.concatenate([x, x], axis=-1)[..., :shape[-1]], w, r), (x[::-1], mx.contiguous(w), r[::-1])]
+        for given in views if x.size < 1 << 20 else views[:1]:
+            for a, b in zip(bits(function(*given)), one_by_one(function, *given)):
+                np.testing.assert_array_equal(a, b)

@@ -339,3 +339,17 @@ def test_gradient_of_reading_is_a_scatter(data, shape):
     x = np.zeros(shape, np.float32)
     np.add.at(x, index, 1)
     assert np.array_equal(np.array(g), x)
+
+
+@pytest.mark.parametrize("shape", [(3, 700, 5), (700, 2), (100, 3, 9), (64, 1), (4096, 33)], ids=str)
+@pytest.mark.parametrize("count", [1, 3, 7])
+def test_a_few_indices_a_line_along_the_last_axis(shape, count):
+    rng = np.random.default_rng(0)
+    x, i = rng.standard_normal(shape).astype("float32"), rng.integers(-shape[-1], shape[-1], (*shape[:-1], count)).astype("int32")
+    expected, indices = np.take_along_axis(x, i, -1), mx.array(i)
+    turned = mx.swapaxes(mx.array(np.ascontiguousarray(np.swapaxes(x, 0, -1))), 0, -1)
+    for given in (mx.array(x), turned, mx.array(x[::-1].copy())[::-1]):
+        np.testing.assert_array_equal(np.array(mx.take_along_axis(given, indices, -1)), expected)
+    i[-1, ..., -1] = shape[-1]
+    with pytest.raises(IndexError, match=f"index {shape[-1]} is out of bounds"):
+        mx.eval(mx.take_along_axis(mx.array(x), mx.array(i), -1))

@@ -1,5 +1,6 @@
 /* The table of the CPU's kernels. */
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/tile.h"
 
 #define KERNELS_VIEW(name)
 #define KERNELS_ALIAS(name)
@@ -12,4 +13,4 @@ static const mx_kernel kernels[MX_OPS] = {
 #include "structured.def"
 };
 
-const mx_backend mx_cpu_backend = {.name = "cpu", .kernels = kernels, .run = mx_cpu_run, .fuses_reductions = true};
+const mx_backend mx_cpu_backend = {.name = "cpu", .kernels = kernels, .run = mx_cpu_run, .fuses_reductions = true, .soon = mx_cpu_soon};

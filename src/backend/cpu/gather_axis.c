@@ -134,6 +134,14 @@ static int scatter_lines(axis_job *j, int mode) {
   return 0;
 }
 
+/* Whether the lines go together. Very short ones do so too (the one of a cross-entropy): then the places of many are known at once. */
+static bool goes_in_columns(const axis_job *j, int axis) {
+  int last = j->index->ndim - 1;
+  if (!j->walk.nd) return false;
+  if (axis != last) return j->index->shape[last] >= 8;
+  return !j->scatter && j->n < 8 && j->walk.n >= 64;
+}
+
 static int axis_run(axis_job *j, const char *tag, int axis, int mode) {
   const mx_view *index = j->index;
   if (!index->size) return 0;
@@ -145,10 +153,11 @@ static int axis_run(axis_job *j, const char *tag, int axis, int mode) {
   j->along[INDEX] = index->strides[axis];
   j->along[B] = j->b->strides[axis];
   mx_walk_init(&j->walk, index->ndim, index->shape, axis, j->a->strides, index->strides, j->b->strides);
-  if (axis != index->ndim - 1 && j->walk.nd && index->shape[index->ndim - 1] >= 8) {
+  if (goes_in_columns(j, axis)) {
     j->columns = mx_walk_pop(&j->walk, j->step);
     choose_blocks(j);
-    mx_parallel(j->walk.n * j->parts, (1 << 14) / (j->n * j->width) + 1, block_range, j);
+    int64_t work = j->step[A] * j->item < 64 ? 1 << 14 : 1 << 11; /* elements; each in a line of its own takes longer */
+    mx_parallel(j->walk.n * j->parts, work / (j->n * j->width) + 1, block_range, j);
   } else if (j->scatter && j->walk.n < FEW && j->n >= LONG && j->along[A] == 1) {
     j->rc = scatter_lines(j, mode);
   } else {

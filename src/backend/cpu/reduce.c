@@ -58,7 +58,7 @@ static void find_plain(pass *p) {
     if (b->value[p->t[i].o].off != b->value[p->t[0].o].off) return;
   mx_ref v = b->value[p->t[0].o];
   const mx_loader *l = b->loads;
-  if (v.memory && v.scale) {
+  if (v.where == MX_IN_MEMORY && v.scale) {
     p->x = (const char *)v.off;
     p->item = (int)v.scale;
   } else if (b->n_loads == 1 && l->half && l->nd == 1 && l->stride[0] == 1 && l->to.off == v.off) {
@@ -69,7 +69,7 @@ static void find_plain(pass *p) {
 }
 
 static void add_ahead(pass *p, mx_ref r) {
-  if (!r.memory || !r.scale || p->n_ahead == MX_STREAMS) return;
+  if (r.where != MX_IN_MEMORY || !r.scale || p->n_ahead == MX_STREAMS) return;
   for (int i = 0; i < p->n_ahead; i++)
     if (p->ahead[i].off == r.off) return;
   p->ahead[p->n_ahead++] = r;
@@ -95,7 +95,10 @@ static const void *values(const pass *p, const target *t, char *scratch, int64_t
   return p->x && !p->half ? p->x + start * p->item : mx_tile_at(p->b->value[t->o], scratch, start);
 }
 static void exec(const pass *p, char *scratch, int64_t start, int64_t n) {
-  if (p->x && !p->half) return;
+  if (p->x && !p->half) {
+    mx_soon_fetch(n);
+    return;
+  }
   for (int i = 0; i < p->n_ahead; i++) {
     const char *next = mx_tile_at(p->ahead[i], NULL, start + n);
     for (int64_t l = 0; l < n * p->ahead[i].scale; l += 64) __builtin_prefetch(next + l);
@@ -103,7 +106,7 @@ static void exec(const pass *p, char *scratch, int64_t start, int64_t n) {
   mx_tile_exec(p->b, scratch, start, (int)n);
 }
 /* Elements in one go: of a row that is read in place all, of halves what stays in L1, of others a block. */
-static int64_t at_once(const pass *p) { return !p->x ? MX_REDUCE_ROW : p->half ? 4 * MX_REDUCE_ROW : CHUNK; }
+static int64_t at_once(const pass *p) { return !p->x || mx_soon_any() ? MX_REDUCE_ROW : p->half ? 4 * MX_REDUCE_ROW : CHUNK; }
 
 static void put(const target *t, const pass *p, int64_t a, int64_t chunk, int64_t k, int64_t n, const char *acc) {
   char *to = p->chunks == 1 ? t->dst + (a * p->K + k) * t->item : t->partial + ((a * p->chunks + chunk) * p->K + k) * t->item;
@@ -152,8 +155,12 @@ static void run_rows(void *ctx, int64_t begin, int64_t end) {
     int64_t from = c * CHUNK, to = at_most(p->R, from + CHUNK), step = at_once(p);
     for (int64_t r = from; r < to; r += step, count += step / MX_REDUCE_ROW * MX_REDUCE_LANES) {
       int64_t n = at_most(step, to - r), start = a * p->R + r;
-      if (p->half) p->b->isa->halves[p->half - 1].load((size_t)n, scratch, p->x + 2 * start, NULL, NULL);
-      else exec(p, scratch, start, n);
+      if (p->half) {
+        mx_soon_fetch(n);
+        p->b->isa->halves[p->half - 1].load((size_t)n, scratch, p->x + 2 * start, NULL, NULL);
+      } else {
+        exec(p, scratch, start, n);
+      }
       for (int i = 0; i < p->n; i++)
         p->t[i].r->blocks((size_t)n, part[i] + count * p->t[i].item, p->half ? scratch : values(p, &p->t[i], scratch, start));
     }

@@ -71,11 +71,9 @@ static mx_loop scalar_loop(const mx_isa *isa, const mx_instr *i, const bool *sin
   if (mx_dtype_tags[i->dtype] != MX_TAG_f32 || !isa->right[i->op]) return NULL;
   return single[i->b] ? isa->right[i->op] : single[i->a] ? isa->left[i->op] : NULL;
 }
-/* Which registers hold one number for the whole domain, and which of these must be spread over a tile all the same. */
-static void find_singles(const mx_isa *isa, const mx_program *g, bool *single, bool *spread) {
-  memset(single, 0, MX_PROGRAM_REGS + 1);
+/* `single`: registers that hold one number for the whole domain, or row. Which of these must be spread over a tile all the same. */
+static void find_spread(const mx_isa *isa, const mx_program *g, bool *single, bool *spread) {
   memset(spread, 0, MX_PROGRAM_REGS + 1);
-  for (int i = 0; i < g->n_in; i++) single[g->in[i].reg] = g->in[i].scalar;
   for (int i = 0; i < g->n_ins; i++) single[g->ins[i].dst] = false; /* written again: too rare to bother */
   for (int i = 0; i < g->n_ins; i++) {
     const mx_instr *x = &g->ins[i];
@@ -101,12 +99,14 @@ static int width_of(const mx_program *g) {
   return width;
 }
 
-/* At the end of the scratch: the row that a register holds the value of, and for how many elements. */
+/* At the end of the scratch: the row that a register holds the value of (or the place in a row), and for how many elements; where rows that
+ * are read in place go on. */
 typedef struct held_row {
   int64_t row, n;
 } held_row;
-enum { HELD_ROWS = (MX_PROGRAM_IO * sizeof(held_row) + 63) / 64 * 64 };
+enum { AIMS = (MX_PROGRAM_IO * sizeof(void *) + 63) / 64 * 64, HELD_ROWS = AIMS + (MX_PROGRAM_IO * sizeof(held_row) + 63) / 64 * 64 };
 static held_row *held_rows(char *scratch) { return (held_row *)(void *)(scratch + MX_SCRATCH - HELD_ROWS); }
+static const void **aims(char *scratch) { return (const void **)(void *)(scratch + MX_SCRATCH - AIMS); }
 
 /* The scratch has two registers more: room for gathered halves. */
 static int room(const mx_program *g, int width, int extra) { return ((MX_SCRATCH - HELD_ROWS) / (g->n_reg + 2 + extra) - 192) / width & ~63; }
@@ -156,14 +156,14 @@ static bool is_pairable(const mx_instr *x) {
   return (x->op == OP_add || x->op == OP_multiply) && x->dtype == MX_F32 && x->out_dtype == MX_F32;
 }
 
-/* Two sums or products, the second of the first's result, become one step: a tile less to write and to read. */
-static void join_pairs(mx_bound *b, const mx_program *g, const bool *single, const bool *is_out) {
+/* Two sums or products, the second of the first's result, become one step: a tile less to write and to read. How many steps are left. */
+static int join_pairs(const mx_isa *isa, mx_step *steps, const mx_program *g, const bool *single, const bool *is_out) {
   int to = 0;
   for (int i = 0; i < g->n_ins; i++) {
     const mx_instr *x = &g->ins[i], *y = x + 1;
-    mx_step s = b->steps[i];
+    mx_step s = steps[i];
     if (i + 1 < g->n_ins && is_pairable(x) && is_pairable(y) && (y->a == x->dst) != (y->b == x->dst) && dies_next(g, i, is_out)) {
-      const mx_step *t = &b->steps[i + 1];
+      const mx_step *t = &steps[i + 1];
       bool left = !single[x->b] && single[x->a]; /* a number comes second: the operations commute */
       bool b_single = left || single[x->b], c_single = single[y->a == x->dst ? y->b : y->a];
       if (left) {
@@ -173,12 +173,92 @@ static void join_pairs(mx_bound *b, const mx_program *g, const bool *single, con
       s.wa = 4, s.wb = b_single ? 0 : 4, s.wc = c_single ? 0 : 4;
       s.c = y->a == x->dst ? t->b : t->a;
       s.d = t->d;
-      s.fn = b->isa->pairs[(x->op == OP_multiply) * 8 + (y->op == OP_multiply) * 4 + b_single * 2 + c_single];
+      s.fn = isa->pairs[(x->op == OP_multiply) * 8 + (y->op == OP_multiply) * 4 + b_single * 2 + c_single];
       i++;
     }
-    b->steps[to++] = s;
+    steps[to++] = s;
   }
-  b->n_steps = to;
+  return to;
+}
+
+/* The step's loop, and which of its operands are one number. */
+static void bind_loop(const mx_isa *isa, mx_step *s, const mx_instr *x, const bool *single) {
+  mx_loop with_scalar = scalar_loop(isa, x, single);
+  s->fn = with_scalar ? with_scalar : loop_of(isa, x);
+  s->wa = mx_tag_sizes[mx_dtype_tags[x->op == OP_select ? MX_BOOL : x->dtype]];
+  s->wb = s->wc = mx_tag_sizes[mx_dtype_tags[x->dtype]];
+  if (with_scalar && single[x->b]) s->wb = 0;
+  else if (with_scalar) s->wa = 0;
+}
+
+static bool is_written(const mx_program *g, int reg) {
+  for (int i = 0; i < g->n_ins; i++)
+    if (g->ins[i].dst == reg) return true;
+  for (int o = 0; o < g->n_out; o++)
+    if (g->out[o].reg == reg) return true;
+  return false;
+}
+
+/* Which inputs tiles within a row can read where they are: rows themselves, and what has one value a row as a number.
+ * b->cols: the length of the rows, or 0. */
+static void find_rows(mx_bound *b, const mx_program *g, bool *single) {
+  bool spread[MX_PROGRAM_REGS + 1];
+  enum { SHORT = 128 };
+  b->cols = 0;
+  for (int i = 0; i < b->n_loads; i++) {
+    const mx_loader *l = &b->loads[i];
+    single[l->reg] |= l->repeats;
+    if (l->nd < 2 || (l->half && !l->repeats) || l->shape[l->nd - 1] < SHORT) continue;
+    if ((l->repeats || l->stride[l->nd - 1] == 1) && b->cols < l->shape[l->nd - 1]) b->cols = l->shape[l->nd - 1];
+  }
+  if (!b->cols) return;
+  for (int i = 0; i < b->n_loads; i++) single[b->loads[i].reg] &= b->loads[i].nd < 2 || b->loads[i].shape[b->loads[i].nd - 1] == b->cols;
+  find_spread(b->isa, g, single, spread);
+  for (int i = 0; i < b->n_loads; i++) {
+    mx_loader *l = &b->loads[i];
+    if (l->nd < 2 || l->half || l->shape[l->nd - 1] != b->cols) continue;
+    l->in_row = l->repeats ? !spread[l->reg] : l->stride[l->nd - 1] == 1 && !is_written(g, l->reg);
+  }
+}
+
+/* The steps of tiles within a row; steps: of others, not yet joined. */
+static void bind_rows(mx_bound *b, const mx_program *g, bool *single, const bool *is_out) {
+  mx_ref to[MX_PROGRAM_REGS + 1];
+  bool in_row[MX_PROGRAM_REGS + 1] = {false};
+  find_rows(b, g, single);
+  if (!b->cols) return;
+  for (int i = 0; i < b->n_loads; i++) {
+    if (!b->loads[i].in_row) continue;
+    in_row[b->loads[i].reg] = true;
+    to[b->loads[i].reg] = (mx_ref){MX_SCRATCH - AIMS + i * (intptr_t)sizeof(void *), 0, MX_AIMED};
+  }
+  for (int i = 0; i < g->n_ins; i++) {
+    const mx_instr *x = &g->ins[i];
+    mx_step *s = &b->row_steps[i];
+    *s = b->steps[i];
+    bind_loop(b->isa, s, x, single);
+    int k = operands_of(x->op);
+    if (in_row[x->a]) s->a = to[x->a];
+    if (k > 1 && in_row[x->b]) s->b = to[x->b];
+    if (k > 2 && in_row[x->c]) s->c = to[x->c];
+  }
+  b->n_row_steps = join_pairs(b->isa, b->row_steps, g, single, is_out);
+}
+
+/* Tiles that do not go beyond a row, or are whole rows. Streamed ones must begin at whole lines. */
+static void fit_rows(mx_bound *b) {
+  b->cut = 0;
+  int64_t cols = b->cols;
+  if (cols >= MX_TILE_MIN && (!b->n_streams || cols % 64 == 0)) {
+    int64_t parts = (cols + b->tile - 1) / b->tile;
+    b->tile = (int)(((cols + parts - 1) / parts + 63) & ~63);
+    b->cut = cols;
+    return;
+  }
+  for (int i = 0; i < b->n_loads && !cols; i++)
+    if (b->loads[i].cycles) cols = b->loads[i].shape[1];
+  int64_t whole = cols && cols <= b->tile ? b->tile / cols * cols : 0;
+  if (whole && (!b->n_streams || whole % 64 == 0)) b->tile = (int)whole;
 }
 
 void mx_tile_bind(mx_bound *b, const mx_program *g, int ndim, const int32_t *shape, const mx_view *in, const mx_view *out,
@@ -188,7 +268,9 @@ void mx_tile_bind(mx_bound *b, const mx_program *g, int ndim, const int32_t *sha
   uint8_t dtype[MX_PROGRAM_REGS + 1]; /* of a register's value */
   bool single[MX_PROGRAM_REGS + 1], spread[MX_PROGRAM_REGS + 1];
   const mx_isa *isa = b->isa = mx_isa_now;
-  find_singles(isa, g, single, spread);
+  memset(single, 0, sizeof single);
+  for (int i = 0; i < g->n_in; i++) single[g->in[i].reg] = g->in[i].scalar;
+  find_spread(isa, g, single, spread);
   int width = width_of(g);
   b->heavy = false;
   for (int i = 0; i < g->n_ins; i++)
@@ -200,10 +282,10 @@ void mx_tile_bind(mx_bound *b, const mx_program *g, int ndim, const int32_t *sha
   b->n_streams = b->n_ahead = 0;
   b->slot = (int64_t)b->tile * width + 192; /* registers do not start at the same address modulo 4096 */
   for (int r = 0; r < g->n_reg; r++) {
-    reg[r] = (mx_ref){(r + 2) * b->slot, 0, false};
+    reg[r] = (mx_ref){(r + 2) * b->slot, 0, MX_IN_SCRATCH};
     from[r] = -1;
   }
-  mx_ref slot0 = {2 * b->slot, 0, false};
+  mx_ref slot0 = {2 * b->slot, 0, MX_IN_SCRATCH};
 
   /* An output may lie over an input. It is written early only when no later instruction reads that input in place. */
   bool over[MX_PROGRAM_IO] = {false}, any_over = false, is_out[MX_PROGRAM_REGS + 1] = {false};
@@ -223,13 +305,13 @@ void mx_tile_bind(mx_bound *b, const mx_program *g, int ndim, const int32_t *sha
     l->nd = p->scalar ? 0 : (uint8_t)mx_merge_dims(ndim, shape, in[i].strides, l->shape, l->stride);
     bool plain = l->nd == 1 && l->stride[0] == 1;
     if (plain && !half && !(any_over && is_out[p->reg])) {
-      reg[p->reg] = (mx_ref){(intptr_t)in[i].data, (uint32_t)item, true};
+      reg[p->reg] = (mx_ref){(intptr_t)in[i].data, (uint32_t)item, MX_IN_MEMORY};
       from[p->reg] = (int8_t)i;
       if (stream && b->n_ahead < MX_STREAMS) b->ahead[b->n_ahead++] = reg[p->reg];
       continue;
     }
     if (single[p->reg] && !spread[p->reg] && !half) {
-      reg[p->reg] = (mx_ref){(intptr_t)in[i].data, 0, true};
+      reg[p->reg] = (mx_ref){(intptr_t)in[i].data, 0, MX_IN_MEMORY};
       continue;
     }
     l->data = in[i].data;
@@ -237,8 +319,11 @@ void mx_tile_bind(mx_bound *b, const mx_program *g, int ndim, const int32_t *sha
     l->half = (uint8_t)half;
     l->fixed = l->nd == 0;
     l->repeats = l->nd > 1 && l->stride[l->nd - 1] == 0;
+    l->cycles = l->nd == 2 && l->stride[0] == 0;
     for (int j = 0; j < g->n_ins; j++) /* a register that is written again must be filled each tile */
-      if (g->ins[j].dst == p->reg) l->fixed = l->repeats = false;
+      if (g->ins[j].dst == p->reg) l->fixed = l->repeats = l->cycles = false;
+    l->in_row = false;
+    l->reg = p->reg;
     l->to = reg[p->reg];
     b->n_loads++;
   }
@@ -277,8 +362,7 @@ void mx_tile_bind(mx_bound *b, const mx_program *g, int ndim, const int32_t *sha
     const mx_instr *x = &g->ins[i];
     mx_step *s = &b->steps[i];
     int k = operands_of(x->op);
-    mx_loop with_scalar = scalar_loop(isa, x, single);
-    s->fn = with_scalar ? with_scalar : loop_of(isa, x);
+    bind_loop(isa, s, x, single);
     s->round = round_of(isa, x);
     s->a = reg[x->a];
     s->b = k > 1 ? reg[x->b] : slot0;
@@ -289,22 +373,16 @@ void mx_tile_bind(mx_bound *b, const mx_program *g, int ndim, const int32_t *sha
       bool fresh = true; /* over an input, ordinary stores find their lines in the cache */
       for (int k2 = 0; k2 < g->n_in; k2++) fresh = fresh && in[k2].data != v->data;
       if (stream && fresh && !((uintptr_t)v->data & 63)) {
-        reg[x->dst] = (mx_ref){(g->n_reg + 2 + 2 * b->n_streams) * b->slot, (uint32_t)b->slot, false};
+        reg[x->dst] = (mx_ref){(g->n_reg + 2 + 2 * b->n_streams) * b->slot, (uint32_t)b->slot, MX_IN_SCRATCH};
         b->streams[b->n_streams++] = (mx_streamed){v->data, reg[x->dst], item};
       } else
-        reg[x->dst] = (mx_ref){(intptr_t)v->data, mx_dtype_sizes[v->dtype], true};
+        reg[x->dst] = (mx_ref){(intptr_t)v->data, mx_dtype_sizes[v->dtype], MX_IN_MEMORY};
     } else {
-      reg[x->dst] = (mx_ref){(x->dst + 2) * b->slot, 0, false};
+      reg[x->dst] = (mx_ref){(x->dst + 2) * b->slot, 0, MX_IN_SCRATCH};
     }
     s->d = reg[x->dst];
     s->heavy = !is_light(x->op);
     s->wd = mx_tag_sizes[mx_dtype_tags[x->out_dtype]];
-    s->wa = mx_tag_sizes[mx_dtype_tags[x->op == OP_select ? MX_BOOL : x->dtype]];
-    s->wb = s->wc = mx_tag_sizes[mx_dtype_tags[x->dtype]];
-    if (with_scalar && single[x->b])
-      s->wb = 0;
-    else if (with_scalar)
-      s->wa = 0;
     dtype[x->dst] = x->out_dtype;
   }
 
@@ -321,9 +399,14 @@ void mx_tile_bind(mx_bound *b, const mx_program *g, int ndim, const int32_t *sha
     int half = half_of(p->dtype);
     uint8_t item = mx_dtype_sizes[p->dtype];
     b->saves[b->n_saves++] =
-        (mx_saver){half ? isa->halves[half - 1].store : NULL, {(intptr_t)out[o].data, item, true}, reg[p->reg], item};
+        (mx_saver){half ? isa->halves[half - 1].store : NULL, {(intptr_t)out[o].data, item, MX_IN_MEMORY}, reg[p->reg], item};
   }
-  join_pairs(b, g, single, is_out);
+  bool row_single[MX_PROGRAM_REGS + 1];
+  memcpy(row_single, single, sizeof single);
+  bind_rows(b, g, row_single, is_out);
+  b->n_steps = join_pairs(isa, b->steps, g, single, is_out);
+  b->cut = 0;
+  if (!tile) fit_rows(b);
   plan_pieces(b);
 }
 
@@ -334,6 +417,7 @@ static bool holds(const mx_bound *b, const mx_loader *l, char *scratch, int64_t 
   held_row *h = held_rows(scratch) + (l - b->loads);
   int64_t cols = l->shape[l->nd - 1], row = start / cols;
   bool within = start - row * cols + n <= cols;
+  if (l->cycles) row = start - row * cols, within = true;
   if (within && h->row == row && h->n >= n) return true;
   *h = (held_row){within ? row : -1, n};
   return false;
@@ -341,7 +425,7 @@ static bool holds(const mx_bound *b, const mx_loader *l, char *scratch, int64_t 
 
 static void load(const mx_bound *b, const mx_loader *l, char *scratch, int64_t start, int n) {
   void *to = mx_tile_at(l->to, scratch, start);
-  if (l->repeats && holds(b, l, scratch, start, n)) return;
+  if ((l->repeats || l->cycles) && holds(b, l, scratch, start, n)) return;
   if (!l->half) {
     mx_tile_gather(l, start, n, to);
   } else if (l->nd == 1 && l->stride[0] == 1) {
@@ -370,11 +454,35 @@ static void save(const mx_bound *b, char *scratch, int64_t start, int n, int tur
   }
 }
 
+/* Element col of a row of the domain. */
+static const void *in_row(const mx_loader *l, int64_t row, int64_t col) {
+  int64_t off = col * l->stride[l->nd - 1];
+  for (int d = l->nd - 2; d > 0; d--) {
+    int64_t next = row / l->shape[d];
+    off += (row - next * l->shape[d]) * l->stride[d];
+    row = next;
+  }
+  return l->data + (off + row * l->stride[0]) * l->item;
+}
+
+/* Brings the tile's inputs to where the steps look for them. */
+static const mx_step *begin_tile(const mx_bound *b, char *scratch, int64_t start, int n, int *n_steps) {
+  int64_t row = b->cols ? start / b->cols : 0, col = start - row * b->cols;
+  bool within = b->cols && col + n <= b->cols;
+  mx_soon_fetch(n);
+  for (int i = 0; i < b->n_loads; i++) {
+    const mx_loader *l = &b->loads[i];
+    if (within && l->in_row) aims(scratch)[i] = in_row(l, row, col);
+    else if (!l->fixed) load(b, l, scratch, start, n);
+  }
+  *n_steps = within ? b->n_row_steps : b->n_steps;
+  return within ? b->row_steps : b->steps;
+}
+
 void mx_tile_exec(const mx_bound *b, char *scratch, int64_t start, int n) {
-  for (int i = 0; i < b->n_loads; i++)
-    if (!b->loads[i].fixed) load(b, &b->loads[i], scratch, start, n);
-  for (int i = 0; i < b->n_steps; i++) {
-    const mx_step *s = &b->steps[i];
+  int n_steps;
+  const mx_step *s = begin_tile(b, scratch, start, n, &n_steps);
+  for (const mx_step *end = s + n_steps; s < end; s++) {
     void *d = mx_tile_at(s->d, scratch, start);
     s->fn((size_t)n, d, mx_tile_at(s->a, scratch, start), mx_tile_at(s->b, scratch, start), mx_tile_at(s->c, scratch, start));
     if (s->round) s->round((size_t)n, d, d, NULL, NULL);
@@ -427,10 +535,9 @@ static void pump_aim(const mx_bound *b, pump *p, char *scratch, int64_t done, in
 }
 
 static void exec_streaming(const mx_bound *b, char *scratch, int64_t start, int n, int turn, pump *p) {
-  for (int i = 0; i < b->n_loads; i++)
-    if (!b->loads[i].fixed) load(b, &b->loads[i], scratch, start, n);
-  for (int i = 0; i < b->n_steps; i++) {
-    const mx_step *s = &b->steps[i];
+  int n_steps;
+  const mx_step *s = begin_tile(b, scratch, start, n, &n_steps);
+  for (const mx_step *end = s + n_steps; s < end; s++) {
     char *d = mx_tile_turn(s->d, scratch, start, turn), *x = mx_tile_turn(s->a, scratch, start, turn);
     char *y = mx_tile_turn(s->b, scratch, start, turn), *z = mx_tile_turn(s->c, scratch, start, turn);
     int part = s->heavy ? (b->tile / HEAVY_PIECES + 63) & ~63 : b->tile;
@@ -444,19 +551,26 @@ static void exec_streaming(const mx_bound *b, char *scratch, int64_t start, int 
   save(b, scratch, start, n, turn);
 }
 
+/* Elements of the tile that begins at s. */
+static int tile_at(const mx_bound *b, int64_t s, int64_t end) {
+  int64_t n = end - s < b->tile ? end - s : b->tile, left = b->cut ? b->cut - s % b->cut : n;
+  return (int)(n < left ? n : left);
+}
+
 static void run_streaming(void *ctx, int64_t begin, int64_t end) {
   const mx_bound *b = ctx;
   alignas(64) char scratch[MX_SCRATCH];
   pump p;
   int turn = 0, n = 0;
   mx_tile_begin(b, scratch);
-  for (int64_t s = begin; s < end; s += b->tile, turn ^= 1) {
-    pump_aim(b, &p, scratch, s - b->tile, n, turn ^ 1, s + 2 * b->tile <= end ? s + b->tile : -1);
-    n = end - s < b->tile ? (int)(end - s) : b->tile;
+  for (int64_t s = begin; s < end; s += n, turn ^= 1) {
+    int now = tile_at(b, s, end);
+    pump_aim(b, &p, scratch, s - n, n, turn ^ 1, s + now + b->tile <= end ? s + now : -1);
+    n = now;
     exec_streaming(b, scratch, s, n, turn, &p);
     pump_lines(b, &p, b->tile); /* what is left */
   }
-  pump_aim(b, &p, scratch, begin + (end - begin - 1) / b->tile * b->tile, n, turn ^ 1, -1);
+  pump_aim(b, &p, scratch, end - n, n, turn ^ 1, -1);
   pump_lines(b, &p, b->tile);
   b->isa->streamer->fence();
 }
@@ -465,7 +579,7 @@ static void run_range(void *ctx, int64_t begin, int64_t end) {
   const mx_bound *b = ctx;
   alignas(64) char scratch[MX_SCRATCH];
   mx_tile_begin(b, scratch);
-  for (int64_t s = begin; s < end; s += b->tile) mx_tile_exec(b, scratch, s, end - s < b->tile ? (int)(end - s) : b->tile);
+  for (int64_t n, s = begin; s < end; s += n) mx_tile_exec(b, scratch, s, (int)(n = tile_at(b, s, end)));
 }
 
 /* ---- small domains: no binding, registers are always scratch or an input itself ---- */
@@ -538,7 +652,8 @@ static int run_views(const mx_program *g, int ndim, const int32_t *shape, const 
   mx_tile_bind(&b, g, ndim, shape, in, out, ~0u, 0, g->n_ins && (part || bytes >= STREAM_BYTES));
   int64_t grain = b.heavy ? 8192 : 32768;
   if (grain < n / 256) grain = n / 256; /* long ranges of large arrays: what is filled once a range costs nothing */
-  mx_parallel(n, (grain + b.tile - 1) / b.tile * b.tile, b.n_streams ? run_streaming : run_range, &b);
+  int64_t whole = b.cut && b.cut <= 2 * grain ? b.cut : b.tile; /* rows, or tiles */
+  mx_parallel(n, (grain + whole - 1) / whole * whole, b.n_streams ? run_streaming : run_range, &b);
   return 0;
 }
 

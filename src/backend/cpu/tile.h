@@ -17,12 +17,14 @@ enum {
   MX_TILE_MAX = 2048,
 };
 
-/* Where an operand of a tile that starts at element s stands: off + s * scale as an address, or scratch + off, where tiles take turns
- * between two places `scale` bytes apart if their content is still to be written out during the next tile. */
+/* Where an operand of a tile that starts at element s stands: off + s * scale as an address (memory), where the pointer at scratch + off
+ * says (aimed), or scratch + off, where tiles take turns between two places `scale` bytes apart if their content is still to be written
+ * out during the next tile. */
+enum { MX_IN_SCRATCH, MX_IN_MEMORY, MX_AIMED };
 typedef struct mx_ref {
   intptr_t off;
   uint32_t scale;
-  bool memory;
+  uint8_t where;
 } mx_ref;
 
 /* An input that is not read in place: its merged dimensions, strides in elements. */
@@ -31,6 +33,9 @@ typedef struct mx_loader {
   uint8_t item, nd, half;  /* bytes an element; half: 0, or 1 + index into mx_isa.halves */
   bool fixed;              /* the same for all tiles: filled once a range */
   bool repeats;            /* one value for a whole row: filled once for the tiles of a row */
+  bool cycles;             /* the same row again and again: tiles that begin at the same place of it have the same content */
+  bool in_row;             /* by tiles within a row it is read in place */
+  uint8_t reg;
   mx_ref to;
   int64_t shape[MX_MAX_NDIM];
   int64_t stride[MX_MAX_NDIM];
@@ -60,6 +65,9 @@ typedef struct mx_bound {
   const mx_isa *isa;
   int n_steps, n_loads, n_saves;
   int tile;                /* largest number of elements of a tile */
+  int n_row_steps;
+  int64_t cols;            /* a row's length, where tiles within one have steps of their own; else 0 */
+  int64_t cut;             /* tiles end where rows of this length do; or 0 */
   int64_t slot;            /* bytes between registers */
   bool heavy;
   int n_streams, n_ahead;
@@ -69,7 +77,7 @@ typedef struct mx_bound {
   mx_ref value[MX_PROGRAM_IO];     /* where a reduced output's values stand after exec */
   uint8_t value_tag[MX_PROGRAM_IO];
   mx_saver saves[MX_PROGRAM_IO];
-  mx_step steps[MX_PROGRAM_MAX];
+  mx_step steps[MX_PROGRAM_MAX], row_steps[MX_PROGRAM_MAX];
   mx_loader loads[MX_PROGRAM_IO];
 } mx_bound;
 
@@ -84,11 +92,18 @@ void mx_tile_begin(const mx_bound *b, char *scratch);
 void mx_tile_exec(const mx_bound *b, char *scratch, int64_t start, int n);
 
 static inline void *mx_tile_at(mx_ref r, char *scratch, int64_t start) {
-  return (void *)(r.memory ? (uintptr_t)r.off + (uintptr_t)start * r.scale : (uintptr_t)scratch + (uintptr_t)r.off);
+  if (r.where == MX_AIMED) return *(void **)(void *)(scratch + r.off);
+  return (void *)(r.where == MX_IN_MEMORY ? (uintptr_t)r.off + (uintptr_t)start * r.scale : (uintptr_t)scratch + (uintptr_t)r.off);
 }
 static inline char *mx_tile_turn(mx_ref r, char *scratch, int64_t start, int turn) {
-  return (char *)mx_tile_at(r, scratch, start) + (r.memory ? 0 : (uint32_t)turn * r.scale);
+  return (char *)mx_tile_at(r, scratch, start) + (r.where == MX_IN_SCRATCH ? (uint32_t)turn * r.scale : 0);
 }
+
+/* What the thread will read after its next programs (soon.c): the backend's `soon`; whether there is any; the lines that go with a piece of
+ * work on so many elements. */
+void mx_cpu_soon(int n, const void *const *data, const int64_t *bytes, int64_t elements);
+bool mx_soon_any(void);
+void mx_soon_fetch(int64_t elements);
 
 /* Programs with outputs to reduce (reduce.c). */
 int mx_run_reductions(const mx_program *g, int ndim, const int32_t *shape, const mx_view *in, const mx_view *out);
