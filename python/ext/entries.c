@@ -3,17 +3,26 @@
 #include "px.h"
 
 static PyObject *views_name; /* under which a class keeps what own_views gives */
+static PyObject *common;     /* dict: the names in dict, object and the type below, which stay as they are */
+static PyObject *entries_type;
 
-/* A tuple: the type, then the dicts of the classes in its __mro__, as views, so that what is set in a class later is seen. Borrowed. */
+static bool is_common(PyObject *class) { return class == entries_type || class == (PyObject *)&PyDict_Type || class == (PyObject *)&PyBaseObject_Type; }
+
+/* A tuple: the type, then the dicts of the other classes in its __mro__, as views, so that what is set in a class later is
+ * seen. Borrowed. */
 static PyObject *make_views(PyTypeObject *t) {
-  PyObject *mro = PyObject_GetAttrString((PyObject *)t, "__mro__");
+  PyObject *mro = PyObject_GetAttrString((PyObject *)t, "__mro__"), *list = PyList_New(0);
   Py_ssize_t n = mro ? PyTuple_Size(mro) : -1;
-  PyObject *views = n < 0 ? NULL : PyTuple_New(n + 1);
-  if (views) PyTuple_SetItem(views, 0, Py_NewRef((PyObject *)t));
-  for (Py_ssize_t i = 0; views && i < n; i++) {
-    PyObject *view = PyObject_GetAttrString(PyTuple_GetItem(mro, i), "__dict__");
-    if (!view || PyTuple_SetItem(views, i + 1, view)) Py_CLEAR(views);
+  int rc = !list || n < 0 || PyList_Append(list, (PyObject *)t);
+  for (Py_ssize_t i = 0; !rc && i < n; i++) {
+    PyObject *class = PyTuple_GetItem(mro, i), *view;
+    if (is_common(class)) continue;
+    view = PyObject_GetAttrString(class, "__dict__");
+    rc = !view || PyList_Append(list, view);
+    Py_XDECREF(view);
   }
+  PyObject *views = rc ? NULL : PyList_AsTuple(list);
+  Py_XDECREF(list);
   Py_XDECREF(mro);
   if (views && PyObject_SetAttr((PyObject *)t, views_name, views)) Py_CLEAR(views);
   Py_XDECREF(views); /* the class holds them */
@@ -36,6 +45,7 @@ static int is_plain(PyObject *self, PyObject *name) {
   PyObject *own = PyObject_GenericGetDict(self, NULL), *views = own ? own_views(self) : NULL;
   int found = views ? PyDict_Contains(own, name) : -1;
   Py_ssize_t n = views ? PyTuple_Size(views) : 0;
+  if (!found) found = PyDict_Contains(common, name);
   for (Py_ssize_t i = 1; !found && i < n; i++) found = PySequence_Contains(PyTuple_GetItem(views, i), name);
   Py_XDECREF(own);
   return found;
@@ -61,8 +71,14 @@ int px_init_entries(PyObject *m) {
                          {0, NULL}};
   PyType_Spec spec = {"mlx.core._nn.Entries", 0, 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
   views_name = PyUnicode_InternFromString("_views_of_classes");
-  PyObject *t = views_name ? PyType_FromSpec(&spec) : NULL;
-  int rc = !t || PyModule_AddObjectRef(m, "Entries", t) ? -1 : 0;
-  Py_XDECREF(t);
-  return rc;
+  common = PyDict_New();
+  entries_type = views_name && common ? PyType_FromSpec(&spec) : NULL;
+  PyObject *classes[] = {entries_type, (PyObject *)&PyDict_Type, (PyObject *)&PyBaseObject_Type};
+  int rc = entries_type ? 0 : -1;
+  for (int i = 0; i < 3 && !rc; i++) {
+    PyObject *names = PyObject_GetAttrString(classes[i], "__dict__");
+    rc = names ? PyDict_Update(common, names) : -1;
+    Py_XDECREF(names);
+  }
+  return rc ? rc : PyModule_AddObjectRef(m, "Entries", entries_type);
 }

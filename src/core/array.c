@@ -9,16 +9,23 @@
 #include "core/alloc.h"
 #include "core/error.h"
 
-/* ---- blocks: one allocation an array, in steps of 16 bytes, kept in per-thread free lists ---- */
+/* ---- blocks: one allocation an array, in steps of 16 bytes, kept in per-thread free lists ----
+ *
+ * One thread makes nodes and another one, which has run them, frees them: so what a thread has too many of goes to all, a chain at a time. A
+ * thread fills one chain and has another one, full or none, beside it. */
 
-enum { STEP = 16, BLOCK_CLASSES = 48, KEEP = MX_KEEP_FREED * 4096 };
+enum { STEP = 16, BLOCK_CLASSES = 48, CHAIN = 128, CHAINS = 32 /* of a class, for all */ };
 
 typedef struct free_block {
   struct free_block *next;
+  struct free_block *next_chain; /* of a chain's first block, while it is there for all */
 } free_block;
+typedef struct block_list {
+  free_block *first, *full;
+  int count; /* of the chain that begins with first */
+} block_list;
 typedef struct block_lists {
-  free_block *list[BLOCK_CLASSES];
-  int count;
+  block_list of[BLOCK_CLASSES];
   bool registered;
 } block_lists;
 static _Thread_local block_lists of_thread;
@@ -26,43 +33,98 @@ static block_lists alone; /* while the process has one thread: a thread's own va
 static pthread_key_t blocks_key;
 static pthread_once_t blocks_once = PTHREAD_ONCE_INIT;
 
+static struct {
+  pthread_mutex_t lock; /* only tried: a forked child may never get it */
+  free_block *first[BLOCK_CLASSES];
+  int count[BLOCK_CLASSES];
+} shared = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
 static block_lists *my_blocks(void) { return MX_ONE_THREAD ? &alone : &of_thread; }
+
+static void chain_free(free_block *b) {
+  for (free_block *next; b; b = next) next = b->next, mx_free(b);
+}
+
+static void chain_give(free_block *b, uint16_t class) {
+  bool room = false;
+  if (!pthread_mutex_trylock(&shared.lock)) {
+    if ((room = shared.count[class] < CHAINS)) {
+      b->next_chain = shared.first[class];
+      shared.first[class] = b;
+      shared.count[class]++;
+    }
+    pthread_mutex_unlock(&shared.lock);
+  }
+  if (!room) chain_free(b);
+}
+
+static free_block *chain_take(size_t class) {
+  free_block *b = NULL;
+  if (!pthread_mutex_trylock(&shared.lock)) {
+    if ((b = shared.first[class])) {
+      shared.first[class] = b->next_chain;
+      shared.count[class]--;
+    }
+    pthread_mutex_unlock(&shared.lock);
+  }
+  return b;
+}
 
 static void blocks_drain(void *unused) {
   (void)unused;
-  for (int i = 0; i < BLOCK_CLASSES; i++)
-    for (free_block *b = of_thread.list[i], *next; b; b = next) next = b->next, mx_free(b);
+  for (int i = 0; i < BLOCK_CLASSES; i++) {
+    chain_free(of_thread.of[i].first);
+    chain_free(of_thread.of[i].full);
+  }
   memset(&of_thread, 0, sizeof of_thread);
 }
 static void blocks_make_key(void) { pthread_key_create(&blocks_key, blocks_drain); }
+static void blocks_register(block_lists *mine) {
+  pthread_once(&blocks_once, blocks_make_key);
+  pthread_setspecific(blocks_key, mine);
+  mine->registered = true;
+}
+
+/* A list that has run out gets its other chain, or one of those for all. */
+static bool refill(block_lists *mine, size_t class) {
+  block_list *l = &mine->of[class];
+  l->first = l->full ? l->full : chain_take(class);
+  l->full = NULL;
+  l->count = l->first ? CHAIN : 0;
+  if (l->first && !mine->registered && mine != &alone) blocks_register(mine);
+  return l->first;
+}
 
 static void *block_new(size_t bytes, uint16_t *class) {
   size_t c = (bytes + STEP - 1) / STEP;
   *class = (uint16_t)(c < BLOCK_CLASSES ? c : 0);
   if (!*class) return mx_malloc(bytes);
   block_lists *mine = my_blocks();
-  free_block *b = mine->list[c];
-  if (!b) return mx_malloc(c * STEP);
-  mine->list[c] = b->next;
-  mine->count--;
+  block_list *l = &mine->of[c];
+  if (!l->first && !refill(mine, c)) return mx_malloc(c * STEP);
+  free_block *b = l->first;
+  l->first = b->next;
+  l->count--;
   return b;
 }
 
-static void block_free(void *p, uint16_t class) {
-  block_lists *mine = my_blocks();
-  if (!class || mine->count >= KEEP) {
+static void block_free(block_lists *mine, void *p, uint16_t class) {
+  if (!class || !MX_KEEP_FREED) {
     mx_free(p);
     return;
   }
-  if (!mine->registered && mine != &alone) {
-    pthread_once(&blocks_once, blocks_make_key);
-    pthread_setspecific(blocks_key, mine);
-    mine->registered = true;
+  if (!mine->registered && mine != &alone) blocks_register(mine);
+  block_list *l = &mine->of[class];
+  if (l->count == CHAIN) {
+    if (l->full) chain_give(l->full, class);
+    l->full = l->first;
+    l->first = NULL;
+    l->count = 0;
   }
   free_block *b = p;
-  b->next = mine->list[class];
-  mine->list[class] = b;
-  mine->count++;
+  b->next = l->first;
+  l->first = b;
+  l->count++;
 }
 
 /* A block with all but shape, strides and size filled in; few inputs and dimensions have their place in the header. */
@@ -122,7 +184,7 @@ mx_array *mx_array_alloc(mx_dtype t, int ndim, const int32_t *shape, int nin, in
   a->size = size;
   if (overflow || size > INT64_MAX / 16) {
     mx_fail(MX_EVALUE, "[array] The shape %s has too many elements.", mx_shape_str(ndim, shape));
-    block_free(a, a->block);
+    block_free(my_blocks(), a, a->block);
     return NULL;
   }
   return a;
@@ -147,6 +209,7 @@ static void free_outs(mx_array *a) {
 }
 
 void mx_array_destroy(mx_array *a) {
+  block_lists *mine = my_blocks();
   a->walk_next = NULL;
   for (mx_array *todo = a; todo;) {
     mx_array *n = todo;
@@ -162,7 +225,7 @@ void mx_array_destroy(mx_array *a) {
     if (n->outs) free_outs(n);
     if (n->object) mx_object_release(n->object);
     if (atomic_load_explicit(&n->status, memory_order_relaxed) == MX_FAILED) mx_free(n->event);
-    block_free(n, n->block);
+    block_free(mine, n, n->block);
   }
 }
 

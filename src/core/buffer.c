@@ -24,11 +24,16 @@ static block *lists[CLASSES];
 static _Atomic size_t active, peak, cached;
 static size_t cache_limit, memory_limit; /* 0: not yet set */
 
-typedef struct small_cache { block *list[SMALL_CLASSES]; uint8_t count[SMALL_CLASSES]; mx_buffer *headers; int nheaders; } small_cache;
+typedef struct small_cache {
+  block *list[SMALL_CLASSES];
+  uint8_t count[SMALL_CLASSES];
+  mx_buffer *headers;
+  int nheaders;
+  bool registered;
+} small_cache;
 static _Thread_local small_cache small;
 static pthread_key_t small_key;
 static pthread_once_t small_once = PTHREAD_ONCE_INIT;
-static _Thread_local bool small_registered;
 
 /* The class that holds `size` and its exact size. */
 static int class_of(size_t size, size_t *rounded) {
@@ -59,10 +64,10 @@ static void small_drain(void *p) {
   *c = (small_cache){0};
 }
 static void small_make_key(void) { pthread_key_create(&small_key, small_drain); }
-static void small_register(void) {
+static void small_register(small_cache *mine) {
   pthread_once(&small_once, small_make_key);
-  pthread_setspecific(small_key, &small);
-  small_registered = true;
+  pthread_setspecific(small_key, mine);
+  mine->registered = true;
 }
 
 static void count_in(size_t n) {
@@ -92,38 +97,38 @@ static void *fresh(size_t size) {
   return p;
 }
 
-static mx_buffer *header_new(void) {
-  mx_buffer *b = small.headers;
-  if (b) {
-    small.headers = b->payload;
-    small.nheaders--;
-    return b;
-  }
-  return mx_malloc(sizeof *b);
+/* `mine`: this thread's small_cache, found once a call. */
+static mx_buffer *header_new(small_cache *mine) {
+  mx_buffer *b = mine->headers;
+  if (!b) return mx_malloc(sizeof *b);
+  mine->headers = b->payload;
+  mine->nheaders--;
+  return b;
 }
 
-static void header_free(mx_buffer *b) {
-  if (small.nheaders >= MX_KEEP_FREED * 256) {
+static void header_free(small_cache *mine, mx_buffer *b) {
+  if (mine->nheaders >= MX_KEEP_FREED * 256) {
     mx_free(b);
     return;
   }
-  if (!small_registered) small_register();
-  b->payload = small.headers;
-  small.headers = b;
-  small.nheaders++;
+  if (!mine->registered) small_register(mine);
+  b->payload = mine->headers;
+  mine->headers = b;
+  mine->nheaders++;
 }
 
 mx_buffer *mx_buffer_new(size_t size) {
   size_t rounded;
+  small_cache *mine = &small;
   mx_buffer *b = NULL;
   if (size > SIZE_MAX / 2) goto no_memory;
   int c = class_of(size, &rounded);
-  if (!(b = header_new())) goto no_memory;
+  if (!(b = header_new(mine))) goto no_memory;
   void *p = NULL;
-  if (rounded <= SMALL_MAX && small.list[c]) {
-    block *k = small.list[c];
-    small.list[c] = k->next;
-    small.count[c]--;
+  if (rounded <= SMALL_MAX && mine->list[c]) {
+    block *k = mine->list[c];
+    mine->list[c] = k->next;
+    mine->count[c]--;
     p = k;
   } else {
     pthread_mutex_lock(&lock);
@@ -149,15 +154,15 @@ mx_buffer *mx_buffer_new(size_t size) {
     }
   }
   count_in(rounded);
-  *b = (mx_buffer){.refs = 1, .ptr = p, .size = rounded};
+  *b = (mx_buffer){.refs = 1, .class = c, .ptr = p, .size = rounded};
   return b;
 over_limit:
-  header_free(b);
+  header_free(mine, b);
   mx_fail(MX_EMEMORY, "[malloc] Unable to allocate %zu bytes: %zu are in use and the memory limit is %zu.", size, mx_memory_active(),
           mx_memory_limit());
   return NULL;
 no_memory:
-  if (b) header_free(b);
+  if (b) header_free(mine, b);
   mx_fail(MX_EMEMORY, "[malloc] Unable to allocate %zu bytes.", size);
   return NULL;
 }
@@ -165,7 +170,7 @@ no_memory:
 static void foreign_nothing(void *p) { (void)p; }
 
 mx_buffer *mx_buffer_foreign(void *ptr, size_t size, void (*dtor)(void *), void *payload) {
-  mx_buffer *b = header_new();
+  mx_buffer *b = header_new(&small);
   if (!b) {
     mx_fail_memory();
     return NULL;
@@ -177,19 +182,20 @@ mx_buffer *mx_buffer_foreign(void *ptr, size_t size, void (*dtor)(void *), void 
 void mx_buffer_destroy(mx_buffer *b) {
   if (b->dtor) {
     if (b->dtor != foreign_nothing) b->dtor(b->payload);
-    header_free(b);
+    header_free(&small, b);
     return;
   }
-  size_t rounded;
-  int c = class_of(b->size, &rounded);
+  small_cache *mine = &small;
+  size_t rounded = b->size;
+  int c = b->class;
   block *k = b->ptr;
-  header_free(b);
+  header_free(mine, b);
   atomic_fetch_sub_explicit(&active, rounded, memory_order_relaxed);
-  if (rounded <= SMALL_MAX && small.count[c] < SMALL_KEEP) {
-    if (!small_registered) small_register();
-    k->next = small.list[c];
-    small.list[c] = k;
-    small.count[c]++;
+  if (rounded <= SMALL_MAX && mine->count[c] < SMALL_KEEP) {
+    if (!mine->registered) small_register(mine);
+    k->next = mine->list[c];
+    mine->list[c] = k;
+    mine->count[c]++;
     return;
   }
   pthread_mutex_lock(&lock);

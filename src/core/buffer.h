@@ -11,6 +11,7 @@
 
 typedef struct mx_buffer {
   _Atomic int refs;
+  int class;                /* of our own: of its size */
   void *ptr;
   size_t size;              /* usable bytes */
   void (*dtor)(void *);     /* foreign memory: called once with payload; NULL for our own */
