@@ -19,7 +19,7 @@ OPPONENTS = {
     "llama": ["--no-binary", "llama-cpp-python", "llama-cpp-python>=0.3,<0.4", "gguf>=0.17,<1", "numpy>=2,<3"],
     "jax": ["jax[cpu]>=0.5,<1"],
     # the demo's own imports too
-    "mlx": ["mlx[cpu]==0.32.4", "numpy>=2,<3", "scikit-learn", "matplotlib"],
+    "mlx": ["mlx[cpu]==0.32.4", "mlx-lm==0.32.2", "numpy>=2,<3", "scikit-learn", "matplotlib"],
     "torch": ["torch>=2.6,<3", "numpy>=2,<3", *shlex.split(os.environ.get("TORCH_OPTIONS", ""))],
 }
 # What a build from source is told.
