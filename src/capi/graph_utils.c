@@ -136,6 +136,7 @@ static int enter(walk *w, mx_array *a) {
   void **seen = entry(&w->seen, a);
   if (!seen) return mx_fail_memory();
   if (*seen) return 0;
+  if (mx_open_call(a)) return MX_EMEMORY;
   if (w->depth == w->room && !grow((void **)&w->stack, &w->room, sizeof *w->stack)) return mx_fail_memory();
   *seen = a;
   w->stack[w->depth].node = a;

@@ -8,6 +8,7 @@
 
 #include "core/alloc.h"
 #include "core/error.h"
+#include "core/opcode.h"
 
 /* ---- blocks: one allocation an array, in steps of 16 bytes, kept in per-thread free lists ----
  *
@@ -208,12 +209,38 @@ static void free_outs(mx_array *a) {
   mx_free(a->outs);
 }
 
+/* ---- results of compiled calls: who reads the addresses that a call has, and who frees what stands there, take turns ---- */
+
+static pthread_mutex_t calls_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static bool take_unless_dying(mx_array *a) {
+  int32_t n = atomic_load(&a->refs);
+  while (n && !atomic_compare_exchange_weak(&a->refs, &n, n + 1)) {}
+  return n;
+}
+
+void mx_call_live(mx_array *call, mx_array **live) {
+  pthread_mutex_lock(&calls_lock);
+  for (int i = 0; i < call->np; i++) {
+    mx_array *a = (mx_array *)(uintptr_t)call->p[i];
+    live[i] = a && take_unless_dying(a) ? a : NULL;
+  }
+  pthread_mutex_unlock(&calls_lock);
+}
+
+void mx_call_forget(mx_array *call, int64_t i) {
+  pthread_mutex_lock(&calls_lock);
+  call->p[i] = 0;
+  pthread_mutex_unlock(&calls_lock);
+}
+
 void mx_array_destroy(mx_array *a) {
   block_lists *mine = my_blocks();
   a->walk_next = NULL;
   for (mx_array *todo = a; todo;) {
     mx_array *n = todo;
     todo = n->walk_next;
+    if (n->op == OP_pick && n->nin && n->in[0]->op == OP_compiled) mx_call_forget(n->in[0], n->p[0]);
     for (int i = 0; i < n->nin; i++) {
       mx_array *x = n->in[i];
       if (x && mx_ref_drop(&x->refs)) {

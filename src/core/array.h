@@ -136,6 +136,11 @@ mx_array *mx_array_empty(mx_dtype t, int ndim, const int32_t *shape);
 static inline bool mx_is_available(const mx_array *a) {
   return atomic_load_explicit(&a->status, memory_order_acquire) == MX_AVAILABLE;
 }
+/* Results of a compiled call, a tuple of OP_compiled. p[i] of the call is the address of the pick of result i, as long as that waits; the call
+ * owns none of them. Fills live[np]: those that somebody holds, retained, or NULL. */
+void mx_call_live(mx_array *call, mx_array **live);
+/* Result i does not belong to the call any more. */
+void mx_call_forget(mx_array *call, int64_t i);
 static inline size_t mx_nbytes(const mx_array *a) { return (size_t)a->size * mx_dtype_sizes[a->dtype]; }
 static inline bool mx_same_shape(const mx_array *a, const mx_array *b) {
   if (a->ndim != b->ndim) return false;

@@ -61,10 +61,21 @@ int mx_node_multi(mx_scope *s, mx_opcode op, int nin, mx_array *const *in, int n
                   mx_array **res);
 /* node rebuilt with other inputs (replay): same op, parameters and object. A tuple node gives a tuple. */
 mx_array *mx_node_again(mx_scope *s, const mx_array *node, mx_array *const *in);
-/* The same without a check or a scope: a node with one result over inputs of the dtypes and shapes that it has. A reference for the caller. */
+/* The same without a check or a scope, over inputs of the dtypes and shapes that it has. A reference for the caller. */
 mx_array *mx_node_copy(const mx_array *node, mx_array *const *in);
-/* The pick nodes of a tuple: a fresh result i of tuple. */
+/* The pick nodes of a tuple: a fresh result i of tuple. The second is without a scope: a reference for the caller. */
 mx_array *mx_pick(mx_scope *s, mx_array *tuple, int i);
+mx_array *mx_pick_alone(mx_array *tuple, int i);
+
+/* ---- a compiled call that waits, as one node (OP_compiled), and its results. References for the caller; NULL: an error ---- */
+
+mx_array *mx_call_node(mx_object *callee, mx_stream stream, int nin, mx_array *const *in, int nout, const mx_result *like);
+/* Result i, which can become a copy of node n. */
+mx_array *mx_call_result(mx_array *call, int i, const mx_array *n);
+/* It does, over inputs of the dtypes and shapes that n has. Or result i of a tuple. Under the graph lock; somebody holds the call. */
+void mx_call_become(mx_array *result, const mx_array *n, mx_array *const *in);
+void mx_call_become_pick(mx_array *result, mx_array *tuple, int i);
+
 /* A leaf that stands for an argument of vmap or compile. */
 mx_array *mx_placeholder(mx_scope *s, mx_dtype t, int ndim, const int32_t *shape);
 
@@ -75,6 +86,8 @@ typedef struct mx_control {
   int (*run)(struct mx_control *c, mx_array *node, bool may_take);
   /* The tuple node over other inputs (owned by the scope); it may have more results. */
   mx_array *(*again)(struct mx_control *c, mx_scope *s, const mx_array *node, mx_array *const *in);
+  /* Of a compiled call: its results that wait become the nodes that they stand for. Under the graph lock; or NULL. */
+  int (*open)(struct mx_control *c, mx_array *node);
 } mx_control;
 /* A tuple node as it stands, what mx_control.again makes unless it knows better. */
 mx_array *mx_tuple_node(mx_scope *s, mx_opcode op, int nin, mx_array *const *in, int np, const int64_t *p, mx_object *object, int nout);
@@ -124,6 +137,8 @@ static inline mx_dtype mx_result_dtype(int op, mx_dtype t) {
 /* Evaluates the arrays (and waits). The error of a failed computation is returned. */
 int mx_eval(int n, mx_array *const *a);
 int mx_async_eval(int n, mx_array *const *a);
+/* A result of a compiled call that waits becomes the graph that it stands for, for those who look at graphs. */
+int mx_open_call(mx_array *a);
 /* Set by functions that put a number made from a shape into the graph as a constant, as mean its divisor: what a shapeless compile
  * traces then holds for these shapes only. */
 extern _Thread_local bool mx_shape_used;

@@ -83,14 +83,17 @@ mx_array *mx_pair_node(mx_stream stream, mx_opcode op, mx_array *x, mx_array *y)
 }
 
 /* The results of a tuple: one block for the records, strides and shapes. */
+static mx_result *results_block(int nout, size_t dims) {
+  mx_result *r = mx_calloc(1, (size_t)nout * sizeof *r + dims * (sizeof(int64_t) + sizeof(int32_t)));
+  if (!r) mx_fail_memory();
+  return r;
+}
+
 static mx_result *results_new(int nout, const mx_aval *out) {
   size_t dims = 0;
   for (int i = 0; i < nout; i++) dims += (size_t)out[i].ndim;
-  mx_result *r = mx_calloc(1, (size_t)nout * sizeof *r + dims * (sizeof(int64_t) + sizeof(int32_t)));
-  if (!r) {
-    mx_fail_memory();
-    return NULL;
-  }
+  mx_result *r = results_block(nout, dims);
+  if (!r) return NULL;
   int64_t *strides = (int64_t *)(r + nout);
   int32_t *shape = (int32_t *)(strides + dims);
   for (int i = 0; i < nout; i++) {
@@ -100,6 +103,23 @@ static mx_result *results_new(int nout, const mx_aval *out) {
     for (int d = 0; d < out[i].ndim; d++) r[i].size *= shape[d];
     strides += out[i].ndim;
     shape += out[i].ndim;
+  }
+  return r;
+}
+
+static mx_result *results_like(int nout, const mx_result *like) {
+  size_t dims = 0;
+  for (int i = 0; i < nout; i++) dims += like[i].ndim;
+  mx_result *r = results_block(nout, dims);
+  if (!r) return NULL;
+  int64_t *strides = (int64_t *)(r + nout);
+  int32_t *shape = (int32_t *)(strides + dims);
+  for (int i = 0; i < nout; i++) {
+    r[i] = (mx_result){.dtype = like[i].dtype, .ndim = like[i].ndim, .shape = shape, .strides = strides, .size = like[i].size};
+    memcpy(shape, like[i].shape, like[i].ndim * sizeof *shape);
+    mx_row_strides(like[i].ndim, shape, strides);
+    strides += like[i].ndim;
+    shape += like[i].ndim;
   }
   return r;
 }
@@ -149,11 +169,77 @@ mx_array *mx_node_again(mx_scope *s, const mx_array *n, mx_array *const *in) {
 }
 
 mx_array *mx_node_copy(const mx_array *n, mx_array *const *in) {
-  mx_array *a = mx_array_alloc((mx_dtype)n->dtype, n->ndim, n->shape, n->nin, n->np);
-  if (!a) return NULL;
+  mx_result *outs = n->outs ? results_like(n->nout, n->outs) : NULL;
+  mx_array *a = n->outs && !outs ? NULL : mx_array_alloc((mx_dtype)n->dtype, n->ndim, n->shape, n->nin, n->np);
+  if (!a) {
+    mx_free(outs);
+    return NULL;
+  }
   fill(a, n->stream, n->op, n->nin, in, n->np, n->p);
   a->object = mx_object_retain(n->object);
+  a->outs = outs;
+  a->nout = n->nout;
   return a;
+}
+
+/* An array like result i of a tuple, with room for inputs and parameters. */
+static mx_array *like_result(const mx_array *tuple, int i, int nin, int np) {
+  const mx_result *r = &tuple->outs[i];
+  return mx_array_alloc((mx_dtype)r->dtype, r->ndim, r->shape, nin, np);
+}
+
+mx_array *mx_pick_alone(mx_array *tuple, int i) {
+  mx_array *a = like_result(tuple, i, 1, 1);
+  int64_t p = i;
+  if (a) fill(a, tuple->stream, OP_pick, 1, &tuple, 1, &p);
+  return a;
+}
+
+/* ---- compiled calls that wait ---- */
+
+mx_array *mx_call_node(mx_object *callee, mx_stream stream, int nin, mx_array *const *in, int nout, const mx_result *like) {
+  mx_result *outs = results_like(nout, like);
+  mx_array *a = outs ? mx_array_alloc(MX_BOOL, 0, NULL, nin, nout) : NULL;
+  if (!a) {
+    mx_free(outs);
+    return NULL;
+  }
+  fill(a, stream, OP_compiled, nin, in, 0, NULL);
+  memset(a->p, 0, (size_t)nout * sizeof *a->p);
+  a->object = mx_object_retain(callee);
+  a->outs = outs;
+  a->nout = (uint16_t)nout;
+  return a;
+}
+
+mx_array *mx_call_result(mx_array *call, int i, const mx_array *n) {
+  bool picked = n->outs; /* it will be a pick again */
+  mx_array *a = like_result(call, i, picked || n->nin < 1 ? 1 : n->nin, picked || n->np < 1 ? 1 : n->np);
+  if (!a) return NULL;
+  a->nin = a->np = 1;
+  int64_t p = i;
+  fill(a, call->stream, OP_pick, 1, &call, 1, &p);
+  call->p[i] = (int64_t)(uintptr_t)a;
+  return a;
+}
+
+static void become(mx_array *a, mx_stream stream, int op, int nin, mx_array *const *in, int np, const int64_t *p) {
+  mx_array *call = a->in[0];
+  mx_call_forget(call, a->p[0]);
+  a->nin = (uint16_t)nin;
+  a->np = (uint16_t)np;
+  fill(a, stream, op, nin, in, np, p);
+  mx_release(call);
+}
+
+void mx_call_become(mx_array *result, const mx_array *n, mx_array *const *in) {
+  become(result, n->stream, n->op, n->nin, in, n->np, n->p);
+  result->object = mx_object_retain(n->object);
+}
+
+void mx_call_become_pick(mx_array *result, mx_array *tuple, int i) {
+  int64_t p = i;
+  become(result, tuple->stream, OP_pick, 1, &tuple, 1, &p);
 }
 
 mx_array *mx_placeholder(mx_scope *s, mx_dtype t, int ndim, const int32_t *shape) {

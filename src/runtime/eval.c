@@ -155,7 +155,8 @@ typedef struct walk {
   mx_work *w;
   mx_planned *piece;
   uint32_t first;
-  int start; /* of the piece, in w->node */
+  int start;       /* of the piece, in w->node */
+  mx_list *opened; /* calls, to be let go of when the lock is left */
 } walk;
 
 static int grow_stack(void) {
@@ -172,9 +173,66 @@ static int refuse_placeholder(void) {
                             "The array depends on an argument that has no value while the function is traced.");
 }
 
-static int enter(mx_array *a) {
+/* ---- compiled calls: evaluated as one node where all that is held of one is wanted, else opened ---- */
+
+static mx_array *call_of(const mx_array *a) {
+  return a->op == OP_pick && status_of(a) == MX_UNSCHEDULED && a->nin && a->in[0]->op == OP_compiled ? a->in[0] : NULL;
+}
+
+/* A call that is marked with `mark` has the number of its results among the roots in walk_index. */
+static void count_results(int n, mx_array *const *roots) {
+  for (int r = 0; r < n; r++) {
+    mx_array *call = roots[r] && roots[r]->walk_mark != mark ? call_of(roots[r]) : NULL;
+    if (!call) continue;
+    if (call->walk_mark != mark) call->walk_index = 0;
+    roots[r]->walk_mark = call->walk_mark = mark;
+    call->walk_index++;
+  }
+}
+
+/* The results are who holds a call. */
+static bool stays_closed(const walk *k, const mx_array *call) {
+  if (call->walk_mark - k->first <= mark - k->first) return true; /* it has been entered */
+  if (call->walk_mark != k->first - 1 || (int32_t)call->walk_index != atomic_load(&call->refs) || mx_watched()) return false;
+  for (int i = 0; i < call->nin; i++)
+    if (status_of(call->in[i]) == MX_UNSCHEDULED) return false;
+  return true;
+}
+
+/* Lets go of inputs that others hold: who counts holders shall not find the call among them. What would be freed waits with the call. */
+static void let_inputs_go(mx_array *call) {
+  int kept = 0;
+  for (int i = 0; i < call->nin; i++) {
+    mx_array *x = call->in[i];
+    int32_t n = atomic_load(&x->refs);
+    while (n > 1 && !atomic_compare_exchange_weak(&x->refs, &n, n - 1)) {}
+    if (n <= 1) call->in[kept++] = x;
+  }
+  call->nin = (uint16_t)kept;
+}
+
+static int open_call(mx_array *call, mx_list *opened) {
+  mx_control *c = (mx_control *)call->object;
+  int rc = mx_list_push(opened, call);
+  if (!rc && !(rc = c->open(c, call))) let_inputs_go(call);
+  return rc;
+}
+
+int mx_open_call(mx_array *a) {
+  mx_list opened = {0};
+  pthread_mutex_lock(&graph_lock);
+  mx_array *call = call_of(a);
+  int rc = call ? open_call(call, &opened) : 0;
+  pthread_mutex_unlock(&graph_lock);
+  mx_list_clear(&opened);
+  return rc;
+}
+
+static int enter(const walk *k, mx_array *a) {
   if (a->flags & MX_PLACEHOLDER) return refuse_placeholder();
   int rc = stack.n == stack.cap ? grow_stack() : 0;
+  mx_array *call = a->op == OP_pick ? call_of(a) : NULL;
+  if (!rc && call && !stays_closed(k, call)) rc = open_call(call, k->opened);
   if (rc) return rc;
   a->walk_mark = mark;
   stack.f[stack.n++] = (frame){a, 0};
@@ -215,7 +273,7 @@ static int leave(walk *k, mx_array *a) {
 /* All unscheduled nodes below a root, each after its inputs. */
 static int collect(walk *k, mx_array *root) {
   stack.n = 0;
-  int rc = enter(root);
+  int rc = enter(k, root);
   while (!rc && stack.n) {
     frame *f = &stack.f[stack.n - 1];
     mx_array *a = f->a, *deeper = NULL;
@@ -223,7 +281,7 @@ static int collect(walk *k, mx_array *root) {
       mx_array *x = a->in[f->next++];
       if (to_enter(k, x)) deeper = x;
     }
-    if (deeper) rc = enter(deeper);
+    if (deeper) rc = enter(k, deeper);
     else {
       stack.n--;
       rc = leave(k, a);
@@ -232,9 +290,11 @@ static int collect(walk *k, mx_array *root) {
   return rc;
 }
 
-static int plan_all(mx_work *w, int n, mx_array *const *roots) {
+static int plan_all(mx_work *w, int n, mx_array *const *roots, mx_list *opened) {
   if (mark > UINT32_MAX - (1u << 20)) mark = 0; /* no walk comes past the end to 0, which fresh arrays have */
-  walk k = {.w = w, .piece = &w->first, .first = ++mark};
+  mark++;
+  count_results(n, roots);
+  walk k = {.w = w, .piece = &w->first, .first = ++mark, .opened = opened};
   mx_key_begin(&key, mx_watched() & MX_WATCH_NAN);
   int rc = 0;
   for (int r = 0; r < n && !rc; r++)
@@ -281,11 +341,13 @@ static int plan(mx_work *w, int n, mx_array *const *roots, bool keep, bool claim
   memset(&w->first, 0, offsetof(mx_planned, part.few_leaves));
   w->first.plan = NULL;
   w->first.next = NULL;
+  mx_list opened = {0};
   pthread_mutex_lock(&graph_lock);
-  int rc = plan_all(w, n, roots), nodes = w->nnode;
+  int rc = plan_all(w, n, roots, &opened), nodes = w->nnode;
   if (!rc && nodes && claim) claim_all(w);
   if (!rc && nodes && then) then(arg);
   pthread_mutex_unlock(&graph_lock);
+  mx_list_clear(&opened);
   if (watching & MX_WATCH_TIMES) mx_watch_planned(&start, nodes);
   if (rc) mx_work_free(w);
   return rc;

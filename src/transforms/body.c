@@ -167,15 +167,18 @@ static bool alone_with(const mx_array *x) {
          atomic_load_explicit(&x->buf->refs, memory_order_acquire) == 1;
 }
 
-int mx_body_give(const mx_body *b, mx_routine *r, int i, mx_array *x, bool may_take, const char *tag) {
-  int rc = mx_check_same(tag, "Input", i, x, mx_body_in(b, i));
-  if (rc) return rc;
+void mx_give_input(mx_routine *r, int i, mx_array *x, bool may_take) {
   void *data = x->data;
   mx_buffer *buf = x->buf;
   if (may_take && alone_with(x)) x->data = NULL, x->buf = NULL;
   else mx_buffer_retain(buf);
   mx_routine_give(r, i, data, buf, x->strides);
-  return 0;
+}
+
+int mx_body_give(const mx_body *b, mx_routine *r, int i, mx_array *x, bool may_take, const char *tag) {
+  int rc = mx_check_same(tag, "Input", i, x, mx_body_in(b, i));
+  if (!rc) mx_give_input(r, i, x, may_take);
+  return rc;
 }
 
 /* What stands inside the block of a constant gets memory of its own. */

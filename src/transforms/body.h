@@ -40,6 +40,7 @@ mx_routine *mx_body_begin(mx_body *b, const char *tag);
 void mx_body_end(mx_body *b, mx_routine *r);
 /* The array becomes input i for the length of a run. may_take: it may be overwritten if nobody else holds it. */
 int mx_body_give(const mx_body *b, mx_routine *r, int i, mx_array *x, bool may_take, const char *tag);
+void mx_give_input(mx_routine *r, int i, mx_array *x, bool may_take); /* of the shape and dtype that is expected */
 /* Result i of the routine, or what has become its input i, as a result of the node. */
 int mx_body_result(mx_routine *r, int i, mx_result *res);
 int mx_body_carry(mx_routine *r, int i, mx_result *res);

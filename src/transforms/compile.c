@@ -10,6 +10,7 @@
 
 #include "runtime/profile.h"
 #include "runtime/runtime.h"
+#include "transforms/call.h"
 #include "transforms/control.h"
 #include "transforms/custom.h"
 #include "transforms/replay.h"
@@ -63,7 +64,7 @@ static int key_make(key *k, const compiled *c, int n, mx_array *const *in, int m
 
 typedef struct entry {
   struct entry *chain, *newer, *older;
-  mx_replay *replay;
+  mx_callee *callee;
   uint64_t hash;
   int nkey;
   int64_t key[];
@@ -101,7 +102,7 @@ static void take_out(entry *e, entry **taken) {
   *at = e->chain;
   unlink_age(e);
   cache.entries--;
-  cache.nodes -= e->replay->n;
+  cache.nodes -= mx_callee_replay(e->callee)->n;
   e->chain = *taken;
   *taken = e;
 }
@@ -109,18 +110,18 @@ static void take_out(entry *e, entry **taken) {
 static void free_taken(entry *e) {
   while (e) {
     entry *next = e->chain;
-    mx_replay_release(e->replay);
+    mx_object_release(mx_callee_object(e->callee));
     mx_free(e);
     e = next;
   }
 }
 
-static mx_replay *cache_get(const key *k) {
-  mx_replay *r = NULL;
+static mx_callee *cache_get(const key *k) {
+  mx_callee *r = NULL;
   pthread_mutex_lock(&cache.lock);
   entry *e = *find_place(k);
   if (e) {
-    r = mx_object_retain(&e->replay->base);
+    r = mx_object_retain(mx_callee_object(e->callee));
     if (e != cache.newest) {
       unlink_age(e);
       link_newest(e);
@@ -130,14 +131,14 @@ static mx_replay *cache_get(const key *k) {
   return r;
 }
 
-/* Keeps r under k, if there is memory; another thread may have been first. */
-static void cache_put(const key *k, mx_replay *r) {
+/* Keeps c under k, if there is memory; another thread may have been first. */
+static void cache_put(const key *k, mx_callee *c) {
   entry *e = mx_malloc(sizeof *e + (size_t)k->n * sizeof *k->at), *taken = NULL;
   if (!e) {
     mx_error_clear();
     return;
   }
-  *e = (entry){.replay = mx_object_retain(&r->base), .hash = k->hash, .nkey = k->n};
+  *e = (entry){.callee = mx_object_retain(mx_callee_object(c)), .hash = k->hash, .nkey = k->n};
   memcpy(e->key, k->at, (size_t)k->n * sizeof *k->at);
   pthread_mutex_lock(&cache.lock);
   entry **at = find_place(k);
@@ -148,7 +149,7 @@ static void cache_put(const key *k, mx_replay *r) {
     *at = e;
     link_newest(e);
     cache.entries++;
-    cache.nodes += r->n;
+    cache.nodes += mx_callee_replay(c)->n;
     while (cache.oldest != e && (cache.entries > MAX_ENTRIES || cache.nodes > MAX_NODES)) take_out(cache.oldest, &taken);
   }
   pthread_mutex_unlock(&cache.lock);
@@ -333,8 +334,10 @@ int mx_get_compile_mode(void) {
 }
 void mx_set_compile_mode(int mode) { compile_mode = mode; }
 
+static _Thread_local int tracing; /* a call within a trace does not wait: what the trace captures is part of every call */
+
 /* Traces, and keeps the trace under k, or, if it serves all shapes, under `general` (NULL: no such wish). */
-static int trace_and_keep(const compiled *c, int n, mx_array *const *in, int mode, const key *k, const key *general, mx_replay **r) {
+static int trace_and_keep(const compiled *c, int n, mx_array *const *in, int mode, const key *k, const key *general, mx_callee **res) {
   bool outer = mx_shape_used, wanted = mx_any_shape_wanted, watched = mx_watched() & MX_WATCH_TIMES;
   mx_watch_start start;
   char why[512];
@@ -347,8 +350,12 @@ static int trace_and_keep(const compiled *c, int n, mx_array *const *in, int mod
   }
   mx_shape_used = false;
   mx_any_shape_wanted = general != NULL;
-  int rc = trace(c, n, in, mode != MX_COMPILE_NO_SIMPLIFY, r);
-  if (!rc && keepable(*r)) cache_put(general && !mx_shape_used && fits_all_shapes(*r) ? general : k, *r);
+  mx_replay *r = NULL;
+  tracing++;
+  int rc = trace(c, n, in, mode != MX_COMPILE_NO_SIMPLIFY, &r);
+  tracing--;
+  if (!rc && !(*res = mx_callee_new(r))) rc = mx_error_kind();
+  if (!rc && keepable(r)) cache_put(general && !mx_shape_used && fits_all_shapes(r) ? general : k, *res);
   mx_any_shape_wanted = wanted;
   mx_shape_used |= outer;
   if (watched) {
@@ -359,7 +366,7 @@ static int trace_and_keep(const compiled *c, int n, mx_array *const *in, int mod
 }
 
 /* *exact: it was traced with these shapes. */
-static int find_or_trace(const compiled *c, int n, mx_array *const *in, int mode, mx_replay **r, bool *exact) {
+static int find_or_trace(const compiled *c, int n, mx_array *const *in, int mode, mx_callee **r, bool *exact) {
   key k, general;
   int rc = 0;
   *r = NULL;
@@ -380,12 +387,12 @@ static int compiled_call(void *payload, int n, mx_array *const *in, mx_list *out
   const compiled *c = payload;
   int mode = mx_get_compile_mode();
   if (mode == MX_COMPILE_DISABLED) return mx_closure_call(c->f, n, in, out);
-  mx_replay *r;
+  mx_callee *r;
   bool exact;
   int rc = find_or_trace(c, n, in, mode, &r, &exact);
   if (rc) return rc;
-  rc = (exact ? mx_replay_run_as_traced : mx_replay_run)(r, in, out);
-  mx_replay_release(r);
+  rc = exact && !tracing ? mx_callee_call(r, in, out) : (exact ? mx_replay_run_as_traced : mx_replay_run)(mx_callee_replay(r), in, out);
+  mx_object_release(mx_callee_object(r));
   return rc;
 }
 

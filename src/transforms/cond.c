@@ -73,7 +73,7 @@ static mx_branch *branch_new(const made *m) {
     mx_fail_memory();
     return NULL;
   }
-  b->control = (mx_control){{1, branch_destroy}, branch_run, branch_again};
+  b->control = (mx_control){{1, branch_destroy}, branch_run, branch_again, NULL};
   mx_scope s;
   mx_scope_begin(&s, mx_default_stream());
   int n = m->src.n, rc = 0;
@@ -132,7 +132,7 @@ static mx_array *branch_node(mx_scope *s, mx_branch *b, mx_array *const *in) {
 static mx_array *branch_over(mx_scope *s, mx_body *const *body, int nin, mx_array *const *in) {
   mx_branch *b = mx_calloc(1, sizeof *b);
   if (!b) return mx_scope_error(s, mx_fail_memory());
-  b->control = (mx_control){{1, branch_destroy}, branch_run, branch_again};
+  b->control = (mx_control){{1, branch_destroy}, branch_run, branch_again, NULL};
   int rc = 0;
   for (int k = 0; k < 2 && !rc; k++)
     if (!(b->body[k] = mx_body_refit(body[k], in + 1, "cond"))) rc = mx_error_kind();

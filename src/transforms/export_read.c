@@ -154,7 +154,7 @@ static void get_op(reading *r) {
   size_t len = 0;
   const char *ours = op ? mx_export_layout(op, &len) : NULL;
   if (i->rc) layout = NULL;
-  if (layout && (!op || op == OP_pick))
+  if (layout && (!op || op == OP_pick || op == OP_compiled))
     i->rc = mx_fail(MX_ERUNTIME, "[import_function] %.300s uses the operation '%.100s', which this version does not know.", i->source->label, name);
   else if (layout && (strlen(layout) != len || memcmp(layout, ours, len)))
     i->rc = mx_fail(MX_ERUNTIME, "[import_function] %.300s was written by another version: it gives the parameters of %.100s as '%.200s', here they are '%.*s'.",

@@ -134,7 +134,8 @@ static int replay_node(const mx_replay *r, int i, bool as_traced, mx_array **val
   const mx_replay_node *e = &r->node[i];
   for (int k = 0; k < e->proto->nin; k++) x[k] = value[r->in[e->in + (uint32_t)k]];
   if (as_traced && is_plain(e->proto)) return (value[e->slot] = mx_node_copy(e->proto, x)) ? 0 : mx_error_kind();
-  mx_array *a = mx_node_again(s, e->proto, x);
+  bool copied = as_traced && mx_ops[e->proto->op].kind != MX_CONTROL;
+  mx_array *a = copied ? mx_own(s, mx_node_copy(e->proto, x)) : mx_node_again(s, e->proto, x);
   if (!a) return s->rc;
   if (!e->proto->outs) value[e->slot] = a;
   else

@@ -88,6 +88,13 @@ def softmax(x, axis=-1):
     return e / e.sum(axis, keepdims=True)
 
 
+def called_twice(*arrays):
+    """The second call of a compiled function is evaluated as one node."""
+    f = mx.compile(lambda x, y: (mx.exp(x * y) - x) * 1)
+    f(*arrays)
+    return f(*arrays)
+
+
 def conv_numpy(x, w, stride, padding, dilation, groups):
     """Direct convolution over any number of spatial dimensions; x (N, ..., C), w (O, ..., C/groups)."""
     n = x.ndim - 2
@@ -277,6 +284,7 @@ CASES = [
          differentiable=False),
     Case("custom", "checkpoint", lambda x: mx.checkpoint(lambda a: mx.exp(a) * a)(x), [(3, 4)], lambda x: np.exp(x) * x,
          vmap=False, compile=False),
+    Case("compiled", "second call", lambda x, y: called_twice(x, y), [(3, 4), (3, 4)], lambda x, y: np.exp(x * y) - x),
     # control flow
     Case("loop", "scan", lambda x, w: mx.scan(lambda c, e: (c * 0.5 + e * w, c * e), mx.zeros_like(w), x)[1], [(3, 4), (4,)],
          lambda x, w: np.stack([0 * x[0], x[0] * w * x[1], (0.5 * x[0] + x[1]) * w * x[2]])),
