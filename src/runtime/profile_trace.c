@@ -27,21 +27,21 @@ static struct {
   bool failed;
   double flushed; /* the end of the last event that was written out */
   size_t n;
-  char text[ROOM];
 } trace = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1};
+static char text[ROOM]; /* apart: what is nothing but zeros takes no room in the library's file */
 
 static void write_out(void) {
   for (size_t at = 0; at < trace.n && !trace.failed;) {
-    ssize_t n = write(trace.fd, trace.text + at, trace.n - at);
+    ssize_t n = write(trace.fd, text + at, trace.n - at);
     if (n < 0 && errno != EINTR) trace.failed = true;
     if (n > 0) at += (size_t)n;
   }
   trace.n = 0;
 }
 
-static void append(const char *text, size_t n) {
+static void append(const char *what, size_t n) {
   if (trace.n + n > ROOM) write_out();
-  memcpy(trace.text + trace.n, text, n);
+  memcpy(text + trace.n, what, n);
   trace.n += n;
 }
 
@@ -183,7 +183,7 @@ int mx_trace_start(const char *path) {
   if (!registered) pthread_atfork(NULL, NULL, after_fork), registered = true;
   trace.fd = fd;
   trace.failed = false;
-  trace.n = (size_t)snprintf(trace.text, ROOM, "[\n{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":%d,\"args\":{\"name\":\"mlx\"}}", (int)getpid());
+  trace.n = (size_t)snprintf(text, ROOM, "[\n{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":%d,\"args\":{\"name\":\"mlx\"}}", (int)getpid());
   write_out();
   atomic_store(&mx_tracing_file, true);
   pthread_mutex_unlock(&trace.lock);

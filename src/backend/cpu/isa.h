@@ -13,16 +13,15 @@ typedef void (*mx_loop)(size_t n, void *o, const void *a, const void *b, const v
 
 /* Reductions of elements of one compute type into accumulators. */
 typedef struct mx_reducer {
-  /* acc[i] = start */
-  void (*start)(size_t n, void *acc);
   /* acc[r] = reduction of row r of x (rows, len); the order is fixed by len (at most MX_REDUCE_ROW) */
   void (*rows)(size_t rows, size_t len, void *acc, const void *x);
   /* MX_REDUCE_LANES accumulators for each MX_REDUCE_ROW of the n elements of x, the last of which may be fewer */
   void (*blocks)(size_t n, void *acc, const void *x);
   /* acc[k] = acc[k] step x[0][k] step x[1][k] ... for x (rows, len), its rows ld elements apart */
   void (*cols)(size_t rows, size_t len, size_t ld, void *acc, const void *x);
-  /* acc[k] = reduction of column k of x (rows, len) with len <= MX_REDUCE_NARROW; the order is fixed by rows and len */
-  void (*narrow)(size_t rows, size_t len, void *acc, const void *x);
+
+  /* What goes over accumulators alone; NULL where these are of another type, whose reducer has it. */
+  void (*start)(size_t n, void *acc); /* acc[i] = start */
   /* Joins count vectors of n accumulators, `stride` apart, into the first: the second half into the first half, again and again */
   void (*tree)(size_t count, size_t stride, size_t n, void *acc);
   uint8_t acc;           /* mx_tag of the accumulators; 0 in a row that does not exist */

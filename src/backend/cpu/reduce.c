@@ -28,11 +28,16 @@ enum {
 static const uint8_t tag_dtype[MX_N_TAGS] = {MX_BOOL, MX_U8, MX_U16, MX_U32, MX_U64, MX_I8, MX_I16, MX_I32, MX_I64, MX_F32, MX_F64, MX_C64};
 
 typedef struct target { /* one reduced output of a pass */
-  const mx_reducer *r;
-  int o, item;          /* the output; bytes of an accumulator */
+  const mx_reducer *r, *join; /* of the elements, of the accumulators */
+  int o, size, item;    /* the output; bytes of an element, of an accumulator */
   char *dst;            /* (A, K) accumulators */
   char *partial;        /* (A, chunks, K) accumulators, where there are several chunks */
 } target;
+
+static target target_of(const mx_isa *isa, int op, int tag, int o) {
+  const mx_reducer *r = mx_reducer_of(isa, op, tag);
+  return (target){.r = r, .join = mx_reducer_of(isa, op, r->acc), .o = o, .size = mx_tag_sizes[tag], .item = mx_tag_sizes[r->acc]};
+}
 
 typedef struct pass {
   const mx_bound *b;
@@ -108,6 +113,23 @@ static void exec(const pass *p, char *scratch, int64_t start, int64_t n) {
 /* Elements in one go: of a row that is read in place all, of halves what stays in L1, of others a block. */
 static int64_t at_once(const pass *p) { return !p->x || mx_soon_any() ? MX_REDUCE_ROW : p->half ? 4 * MX_REDUCE_ROW : CHUNK; }
 
+/* acc[k] = reduction of column k of x (rows, len) with len <= MX_REDUCE_NARROW: groups of rows side by side, which are joined one after the
+ * other. */
+static void reduce_narrow(const target *t, size_t rows, size_t len, char *acc, const char *x) {
+  enum { LANES = 64, ROWS = 8, AHEAD = 6144 };
+  alignas(64) char lane[LANES * 8];
+  size_t group = rows < LANES / len ? rows : LANES / len, width = group * len, bytes = width * (size_t)t->size, n = rows / group;
+  t->join->start(width, lane);
+  for (; n >= ROWS; n -= ROWS, x += ROWS * bytes) { /* read row by row side by side, which no processor foresees */
+    for (size_t l = 0; l < ROWS * bytes; l += 64) __builtin_prefetch(x + AHEAD + l);
+    t->r->cols(ROWS, width, width, lane, x);
+  }
+  t->r->cols(n, width, width, lane, x);
+  t->r->cols(1, rows % group * len, 0, lane, x + n * bytes);
+  memcpy(acc, lane, len * (size_t)t->item);
+  t->join->cols(group - 1, len, len, acc, lane + len * (size_t)t->item);
+}
+
 static void put(const target *t, const pass *p, int64_t a, int64_t chunk, int64_t k, int64_t n, const char *acc) {
   char *to = p->chunks == 1 ? t->dst + (a * p->K + k) * t->item : t->partial + ((a * p->chunks + chunk) * p->K + k) * t->item;
   memcpy(to, acc, (size_t)(n * t->item));
@@ -130,12 +152,11 @@ static void run_together(void *ctx, int64_t begin, int64_t end) {
         t->r->rows((size_t)m, (size_t)p->R, dst, x);
         continue;
       }
-      int64_t step = size * mx_tag_sizes[p->b->value_tag[t->o]];
-      for (int64_t j = 0; j < m; j++, x += step, dst += p->K * t->item) {
+      for (int64_t j = 0; j < m; j++, x += size * t->size, dst += p->K * t->item) {
         if (p->K <= MX_REDUCE_NARROW) {
-          t->r->narrow((size_t)p->R, (size_t)p->K, dst, x);
+          reduce_narrow(t, (size_t)p->R, (size_t)p->K, dst, x);
         } else {
-          t->r->start((size_t)p->K, dst);
+          t->join->start((size_t)p->K, dst);
           t->r->cols((size_t)p->R, (size_t)p->K, (size_t)p->K, dst, x);
         }
       }
@@ -165,8 +186,8 @@ static void run_rows(void *ctx, int64_t begin, int64_t end) {
         p->t[i].r->blocks((size_t)n, part[i] + count * p->t[i].item, p->half ? scratch : values(p, &p->t[i], scratch, start));
     }
     for (int i = 0; i < p->n; i++) {
-      p->t[i].r->tree((size_t)(to - from + MX_REDUCE_ROW - 1) / MX_REDUCE_ROW, MX_REDUCE_LANES, MX_REDUCE_LANES, part[i]);
-      p->t[i].r->tree(MX_REDUCE_LANES, 1, 1, part[i]);
+      p->t[i].join->tree((size_t)(to - from + MX_REDUCE_ROW - 1) / MX_REDUCE_ROW, MX_REDUCE_LANES, MX_REDUCE_LANES, part[i]);
+      p->t[i].join->tree(MX_REDUCE_LANES, 1, 1, part[i]);
       put(&p->t[i], p, a, c, 0, 1, part[i]);
     }
   }
@@ -190,7 +211,7 @@ static void run_block(const pass *p, char *scratch, char (*acc)[STRIP * 8], int6
                       int64_t len) {
   bool narrow = p->K <= MX_REDUCE_NARROW, in_place = p->x && !p->half, several = len == p->K && len <= p->b->tile;
   int64_t m = in_place ? to - from : several ? at_most(p->b->tile / len, to - from) : 1, wide = in_place ? len : at_most(len, p->b->tile);
-  for (int i = 0; i < p->n && !narrow; i++) p->t[i].r->start((size_t)len, acc[i] + at * p->t[i].item);
+  for (int i = 0; i < p->n && !narrow; i++) p->t[i].join->start((size_t)len, acc[i] + at * p->t[i].item);
   if (p->half && !narrow) {
     half_cols(p, scratch, acc, at, a, from, to, k, len);
     return;
@@ -203,7 +224,7 @@ static void run_block(const pass *p, char *scratch, char (*acc)[STRIP * 8], int6
       for (int i = 0; i < p->n; i++) {
         const target *t = &p->t[i];
         const void *x = values(p, t, scratch, start);
-        if (narrow) t->r->narrow((size_t)rows, (size_t)n, acc[i] + at * t->item, x);
+        if (narrow) reduce_narrow(t, (size_t)rows, (size_t)n, acc[i] + at * t->item, x);
         else t->r->cols((size_t)rows, (size_t)n, (size_t)(in_place ? p->K : n), acc[i] + (at + c) * t->item, x);
       }
     }
@@ -223,7 +244,7 @@ static void run_cols(void *ctx, int64_t begin, int64_t end) {
     for (int64_t r = from; r < to; r += p->block, count++)
       run_block(p, scratch, acc, count * len, a, r, at_most(to, r + p->block), k, len);
     for (int i = 0; i < p->n; i++) {
-      p->t[i].r->tree((size_t)count, (size_t)len, (size_t)len, acc[i]);
+      p->t[i].join->tree((size_t)count, (size_t)len, (size_t)len, acc[i]);
       put(&p->t[i], p, a, c, k, len, acc[i]);
     }
   }
@@ -237,7 +258,7 @@ static void join_chunks(void *ctx, int64_t begin, int64_t end) {
     for (int i = 0; i < p->n; i++) {
       const target *t = &p->t[i];
       char *first = t->partial + (a * p->chunks * p->K + k) * t->item;
-      t->r->tree((size_t)p->chunks, (size_t)p->K, (size_t)len, first);
+      t->join->tree((size_t)p->chunks, (size_t)p->K, (size_t)len, first);
       memcpy(t->dst + (a * p->K + k) * t->item, first, (size_t)(len * t->item));
     }
   }
@@ -345,8 +366,8 @@ static int reduce_plain(int op, int dtype, const void *data, int64_t A, int64_t 
   g.in[0].dtype = g.out[0].dtype = (uint8_t)dtype;
   g.out[0].reduce = (uint16_t)op;
   mx_tile_bind(&b, &g, 1, shape, &in, &out, 1, MX_REDUCE_ROW, false);
-  const mx_reducer *r = mx_reducer_of(b.isa, op, mx_dtype_tags[dtype]);
-  pass p = {.b = &b, .A = A, .R = R, .K = K, .n = 1, .t = {{r, 0, mx_tag_sizes[r->acc], dst, NULL}}};
+  pass p = {.b = &b, .A = A, .R = R, .K = K, .n = 1, .t = {target_of(b.isa, op, mx_dtype_tags[dtype], 0)}};
+  p.t[0].dst = dst;
   return run_pass(&p);
 }
 
@@ -369,7 +390,8 @@ done:
   return rc;
 }
 
-static int start_of_nothing(const mx_reducer *r, const mx_view *out, const mx_isa *isa) {
+static int start_of_nothing(int op, int tag, const mx_view *out, const mx_isa *isa) {
+  const mx_reducer *r = target_of(isa, op, tag, 0).join;
   if (out->dtype != MX_F16 && out->dtype != MX_BF16) {
     r->start((size_t)out->size, out->data);
     return 0;
@@ -434,8 +456,7 @@ static int run_group(const mx_program *g, int ndim, const int32_t *shape, const 
     pattern_pop(&pat[p.n], &A, &R, &K);
     if (p.n && (A != p.A || R != p.R || K != p.K)) continue;
     p.A = A, p.R = R, p.K = K;
-    const mx_reducer *r = mx_reducer_of(isa, g->out[o].reduce, tags[o]);
-    p.t[p.n++] = (target){r, o, mx_tag_sizes[r->acc], NULL, NULL};
+    p.t[p.n++] = target_of(isa, g->out[o].reduce, tags[o], o);
     only |= 1u << o;
   }
   *todo &= ~only;
@@ -476,7 +497,7 @@ int mx_run_reductions(const mx_program *g, int ndim, const int32_t *shape, const
   for (int o = 0; o < g->n_out; o++) {
     if (!g->out[o].reduce) continue;
     todo |= 1u << o;
-    if (n == 0) start_of_nothing(mx_reducer_of(mx_isa_now, g->out[o].reduce, tags[o]), &out[o], mx_isa_now);
+    if (n == 0) start_of_nothing(g->out[o].reduce, tags[o], &out[o], mx_isa_now);
   }
   if (n == 0) return 0;
   if (g->n_ins && mx_tile_room(g) < MX_REDUCE_ROW) return run_unfused(g, ndim, shape, in, out, tags);

@@ -265,7 +265,6 @@ void mx_tile_bind(mx_bound *b, const mx_program *g, int ndim, const int32_t *sha
                   uint32_t only, int tile, bool stream) {
   mx_ref reg[MX_PROGRAM_REGS + 1];
   int8_t from[MX_PROGRAM_REGS + 1];   /* the input that a register is read from in place, or -1 */
-  uint8_t dtype[MX_PROGRAM_REGS + 1]; /* of a register's value */
   bool single[MX_PROGRAM_REGS + 1], spread[MX_PROGRAM_REGS + 1];
   const mx_isa *isa = b->isa = mx_isa_now;
   memset(single, 0, sizeof single);
@@ -301,7 +300,6 @@ void mx_tile_bind(mx_bound *b, const mx_program *g, int ndim, const int32_t *sha
     const mx_port *p = &g->in[i];
     mx_loader *l = &b->loads[b->n_loads];
     int item = mx_dtype_sizes[p->dtype], half = half_of(p->dtype);
-    dtype[p->reg] = p->dtype;
     l->nd = p->scalar ? 0 : (uint8_t)mx_merge_dims(ndim, shape, in[i].strides, l->shape, l->stride);
     bool plain = l->nd == 1 && l->stride[0] == 1;
     if (plain && !half && !(any_over && is_out[p->reg])) {
@@ -383,7 +381,6 @@ void mx_tile_bind(mx_bound *b, const mx_program *g, int ndim, const int32_t *sha
     s->d = reg[x->dst];
     s->heavy = !is_light(x->op);
     s->wd = mx_tag_sizes[mx_dtype_tags[x->out_dtype]];
-    dtype[x->dst] = x->out_dtype;
   }
 
   b->n_saves = 0;
@@ -392,7 +389,6 @@ void mx_tile_bind(mx_bound *b, const mx_program *g, int ndim, const int32_t *sha
     if (!(only >> o & 1)) continue;
     if (p->reduce) {
       b->value[o] = reg[p->reg];
-      b->value_tag[o] = mx_dtype_tags[dtype[p->reg]];
       continue;
     }
     if (direct[p->reg] == o) continue;

@@ -75,7 +75,6 @@ typedef struct mx_bound {
   mx_streamed streams[MX_STREAMS];
   mx_ref ahead[MX_STREAMS];        /* inputs in memory, fetched a tile ahead */
   mx_ref value[MX_PROGRAM_IO];     /* where a reduced output's values stand after exec */
-  uint8_t value_tag[MX_PROGRAM_IO];
   mx_saver saves[MX_PROGRAM_IO];
   mx_step steps[MX_PROGRAM_MAX], row_steps[MX_PROGRAM_MAX];
   mx_loader loads[MX_PROGRAM_IO];

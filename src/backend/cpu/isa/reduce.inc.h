@@ -1,15 +1,9 @@
-/* The reducers of one compute type: T, TAG, SUM_T and SUM_TAG (what its sums are accumulated in) are set by the including file.
+/* The reducers of one compute type. The including file sets T and TAG, and where sums and products are accumulated in another type, SUM_T
+ * and SUM_TAG; or SUM_TWIN, the type of the same width whose sums and products have the same bits.
  *
  * Orders, which depend on the length alone: 64 lanes (32 where accumulators have 8 bytes) go over a block side by side and are joined by
  * halves: to 16 accumulators of the block, or to one; rows of fewer than 256 have 16 lanes, of fewer than 32 one. Columns are reduced one
- * row after the other; narrow ones in groups of rows side by side. */
-#define ACC_SAME T
-#define ACC_SUM SUM_T
-#define ACC_BOOL uint8_t
-#define TAG_SAME TAG
-#define TAG_SUM SUM_TAG
-#define TAG_BOOL b8
-
+ * row after the other. */
 #define STEP(A, body, acc, value) \
   {                               \
     A r = acc, x = (A)(value);    \
@@ -46,53 +40,51 @@
   if (WIDE(A) == 64) KEEP_LOOP EACH(A, 32, body, lane[j], lane[(j + 32) % WIDE(A)])    \
   KEEP_LOOP EACH(A, 16, body, lane[j], lane[j + 16])
 
+/* What a reduction needs of its elements' type. */
 #define REDUCER(name, A, first, body)                                                                   \
-  static void CAT(name##_start, TAG)(size_t n, void *vacc) {                                            \
-    A *acc = vacc;                                                                                      \
-    for (size_t i = 0; i < n; i++) acc[i] = (A)(first);                                                 \
+  /* of long rows: one accumulator each, or MX_REDUCE_LANES */                                          \
+  static __attribute__((noinline)) void CAT(name##_long, TAG)(size_t rows, size_t len, A *acc, const T *row, bool whole) { \
+    for (size_t at = 0; at < rows; at++, row += len) {                                                  \
+      LANES(A, WIDE(A), body)                                                                           \
+      FOLD_WIDE(A, body)                                                                                \
+      if (whole) {                                                                                      \
+        FOLD(A, body)                                                                                   \
+        *acc++ = lane[0];                                                                               \
+      } else {                                                                                          \
+        for (size_t j = 0; j < MX_REDUCE_LANES; j++) acc[j] = lane[j];                                  \
+        acc += MX_REDUCE_LANES;                                                                         \
+      }                                                                                                 \
+    }                                                                                                   \
+  }                                                                                                     \
+  static __attribute__((noinline)) void CAT(name##_short, TAG)(size_t rows, size_t len, A *acc, const T *row) { \
+    for (size_t at = 0; at < rows; at++, row += len) {                                                  \
+      LANES(A, MX_REDUCE_LANES, body)                                                                   \
+      FOLD(A, body)                                                                                     \
+      acc[at] = lane[0];                                                                                \
+    }                                                                                                   \
   }                                                                                                     \
   static void CAT(name##_rows, TAG)(size_t rows, size_t len, void *vacc, const void *vx) {              \
     A *acc = vacc;                                                                                      \
     const T *row = vx;                                                                                  \
-    for (size_t at = 0; at < rows; at++, row += len) {                                                  \
-      if (len >= 256) {                                                                                 \
-        LANES(A, WIDE(A), body)                                                                         \
-        FOLD_WIDE(A, body)                                                                              \
-        FOLD(A, body)                                                                                   \
-        acc[at] = lane[0];                                                                              \
-      } else if (len >= 32) {                                                                           \
-        LANES(A, 16, body)                                                                              \
-        FOLD(A, body)                                                                                   \
-        acc[at] = lane[0];                                                                              \
-      } else {                                                                                          \
+    if (len >= 256)                                                                                     \
+      CAT(name##_long, TAG)(rows, len, acc, row, true);                                                 \
+    else if (len >= 32)                                                                                 \
+      CAT(name##_short, TAG)(rows, len, acc, row);                                                      \
+    else                                                                                                \
+      for (size_t at = 0; at < rows; at++, row += len) {                                                \
         A s = (A)(first);                                                                               \
         for (size_t i = 0; i < len; i++) STEP(A, body, s, row[i])                                       \
         acc[at] = s;                                                                                    \
       }                                                                                                 \
-    }                                                                                                   \
   }                                                                                                     \
   static void CAT(name##_blocks, TAG)(size_t n, void *vacc, const void *vx) {                           \
     A *acc = vacc;                                                                                      \
     const T *row = vx;                                                                                  \
-    for (; n >= MX_REDUCE_ROW; n -= MX_REDUCE_ROW, row += MX_REDUCE_ROW, acc += MX_REDUCE_LANES) {      \
-      const size_t len = MX_REDUCE_ROW;                                                                 \
-      LANES(A, WIDE(A), body)                                                                           \
-      FOLD_WIDE(A, body)                                                                                \
-      for (size_t j = 0; j < MX_REDUCE_LANES; j++) acc[j] = lane[j];                                    \
-    }                                                                                                   \
+    size_t rows = n / MX_REDUCE_ROW;                                                                    \
+    CAT(name##_long, TAG)(rows, MX_REDUCE_ROW, acc, row, false);                                        \
+    n %= MX_REDUCE_ROW, row += rows * MX_REDUCE_ROW, acc += rows * MX_REDUCE_LANES;                     \
     for (size_t j = 0; n && j < MX_REDUCE_LANES; j++) acc[j] = (A)(first);                              \
     for (size_t i = 0; i < n; i++) STEP(A, body, acc[i % MX_REDUCE_LANES], row[i])                      \
-  }                                                                                                     \
-  static void CAT(name##_narrow, TAG)(size_t rows, size_t len, void *vacc, const void *vx) {            \
-    A *acc = vacc;                                                                                      \
-    const T *in = vx;                                                                                   \
-    A lane[64];                                                                                         \
-    size_t group = 64 / len, width = group * len, n = rows * len, i = 0;                                \
-    for (size_t j = 0; j < width; j++) lane[j] = (A)(first);                                            \
-    for (; i + width <= n; i += width) EACH(A, width, body, lane[j], in[i + j])                         \
-    if (i < n) EACH(A, n - i, body, lane[j], in[i + j])                                                 \
-    for (size_t j = 0; j < len; j++) acc[j] = lane[j];                                                  \
-    for (size_t g = 1; g < group; g++) EACH(A, len, body, acc[j], lane[g * len + j])                    \
   }                                                                                                     \
   static void CAT(name##_cols, TAG)(size_t rows, size_t len, size_t ld, void *vacc, const void *vx) {   \
     A *acc = vacc;                                                                                      \
@@ -114,56 +106,87 @@
     for (; rows; rows--, in += ld)                                                                      \
       MX_INDEPENDENT                                                                                    \
       EACH(A, len, body, acc[j], in[j])                                                                 \
+  }
+
+/* What it needs of its accumulators' type: T is that. */
+#define JOINER(name, first, body)                                                                       \
+  static void CAT(name##_start, TAG)(size_t n, void *vacc) {                                            \
+    T *acc = vacc;                                                                                      \
+    for (size_t i = 0; i < n; i++) acc[i] = (T)(first);                                                 \
   }                                                                                                     \
   static void CAT(name##_tree, TAG)(size_t count, size_t stride, size_t n, void *vacc) {                \
-    A *acc = vacc, *lane = vacc;                                                                        \
+    T *acc = vacc, *lane = vacc;                                                                        \
     if (count == MX_REDUCE_LANES && stride == 1 && n == 1) {                                            \
-      FOLD(A, body)                                                                                     \
+      FOLD(T, body)                                                                                     \
       return;                                                                                           \
     }                                                                                                   \
     while (count > 1) {                                                                                 \
       size_t half = (count + 1) / 2, some = stride == n ? 1 : count - half;                             \
       size_t m = stride == n ? (count - half) * n : n;                                                  \
       for (size_t k = 0; k < some; k++) {                                                               \
-        A *to = acc + k * stride;                                                                       \
-        const A *from = to + half * stride;                                                             \
+        T *to = acc + k * stride;                                                                       \
+        const T *from = to + half * stride;                                                             \
         MX_INDEPENDENT                                                                                  \
-        EACH(A, m, body, to[j], from[j])                                                                \
+        EACH(T, m, body, to[j], from[j])                                                                \
       }                                                                                                 \
       count = half;                                                                                     \
     }                                                                                                   \
   }
 
-#define REDUCE(name, label, types, result, first, body, doc) ON_##types(REDUCER(name, ACC_##result, first, body))
+#define DEFINE_SAME(name, first, body) REDUCER(name, T, first, body) JOINER(name, first, body)
+#define DEFINE_BOOL DEFINE_SAME
+#ifdef SUM_TWIN
+#define DEFINE_SUM(name, first, body)
+#define FN_SUM SUM_TWIN
+#elif defined SUM_T
+#define DEFINE_SUM(name, first, body) REDUCER(name, SUM_T, first, body)
+#define FN_SUM TAG
+#else
+#define DEFINE_SUM DEFINE_SAME
+#define FN_SUM TAG
+#endif
+#define REDUCE(name, label, types, result, first, body, doc) ON_##types(DEFINE_##result(name, first, body))
 #include "reduce.def"
 #undef REDUCE
 
-#define ENTRY(name, result)                                                                                  \
-  [OP_##name - OP_elementwise_end - 1] = {CAT(name##_start, TAG), CAT(name##_rows, TAG), CAT(name##_blocks, TAG), CAT(name##_cols, TAG), \
-                                          CAT(name##_narrow, TAG), CAT(name##_tree, TAG), CAT(MX_TAG, TAG_##result)},
+#define OF_ELEMENTS(name, tag) .rows = CAT(name##_rows, tag), .blocks = CAT(name##_blocks, tag), .cols = CAT(name##_cols, tag)
+#define OF_RESULTS(name, tag) .start = CAT(name##_start, tag), .tree = CAT(name##_tree, tag)
+#define ENTRY_SAME(name) {OF_ELEMENTS(name, TAG), OF_RESULTS(name, TAG), .acc = CAT(MX_TAG, TAG)}
+#define ENTRY_BOOL ENTRY_SAME
+#ifdef SUM_T
+#define ENTRY_SUM(name) {OF_ELEMENTS(name, TAG), .acc = CAT(MX_TAG, SUM_TAG)}
+#else
+#define ENTRY_SUM(name) {OF_ELEMENTS(name, FN_SUM), OF_RESULTS(name, FN_SUM), .acc = CAT(MX_TAG, TAG)}
+#endif
+#define ENTRY(name, result) [OP_##name - OP_elementwise_end - 1] = ENTRY_##result(name),
 #define REDUCE(name, label, types, result, ...) ON_##types(ENTRY(name, result))
 extern const mx_reducer CAT(CAT(mx_reducers, TAG), MX_ISA)[OP_reduce_end - OP_elementwise_end - 1];
 const mx_reducer CAT(CAT(mx_reducers, TAG), MX_ISA)[OP_reduce_end - OP_elementwise_end - 1] = {
 #include "reduce.def"
 };
-#undef REDUCE
-#undef ENTRY
-#undef REDUCER
 #undef STEP
 #undef EACH
 #undef WIDE
-#undef LANES
 #undef FETCH
-#undef FOLD
+#undef LANES
 #undef KEEP_LOOP
+#undef FOLD
 #undef FOLD_WIDE
-#undef ACC_SAME
-#undef ACC_SUM
-#undef ACC_BOOL
-#undef TAG_SAME
-#undef TAG_SUM
-#undef TAG_BOOL
+#undef REDUCER
+#undef REDUCE
+#undef JOINER
+#undef DEFINE_SAME
+#undef DEFINE_BOOL
+#undef DEFINE_SUM
+#undef FN_SUM
+#undef OF_ELEMENTS
+#undef OF_RESULTS
+#undef ENTRY
+#undef ENTRY_SAME
+#undef ENTRY_BOOL
+#undef ENTRY_SUM
 #undef T
 #undef TAG
 #undef SUM_T
 #undef SUM_TAG
+#undef SUM_TWIN

@@ -6,20 +6,14 @@
 
 #define T float
 #define TAG f32
-#define SUM_T float
-#define SUM_TAG f32
 #include "backend/cpu/isa/reduce.inc.h"
 
 #define T double
 #define TAG f64
-#define SUM_T double
-#define SUM_TAG f64
 #include "backend/cpu/isa/reduce.inc.h"
 
 #define T mx_c64
 #define TAG c64
-#define SUM_T mx_c64
-#define SUM_TAG c64
 #include "backend/cpu/isa/reduce.inc.h"
 
 #undef ON_MX_T_BOOL

@@ -4,14 +4,10 @@
 
 #define T int64_t
 #define TAG i64
-#define SUM_T int64_t
-#define SUM_TAG i64
 #include "backend/cpu/isa/reduce.inc.h"
 
 #define T int32_t
 #define TAG i32
-#define SUM_T int32_t
-#define SUM_TAG i32
 #include "backend/cpu/isa/reduce.inc.h"
 
 #define T int16_t
@@ -28,14 +24,12 @@
 
 #define T uint64_t
 #define TAG u64
-#define SUM_T uint64_t
-#define SUM_TAG u64
+#define SUM_TWIN i64
 #include "backend/cpu/isa/reduce.inc.h"
 
 #define T uint32_t
 #define TAG u32
-#define SUM_T uint32_t
-#define SUM_TAG u32
+#define SUM_TWIN i32
 #include "backend/cpu/isa/reduce.inc.h"
 
 #define T uint16_t
