@@ -649,7 +649,7 @@ static int run_views(const mx_program *g, int ndim, const int32_t *shape, const 
   int64_t grain = b.heavy ? 8192 : 32768;
   if (grain < n / 256) grain = n / 256; /* long ranges of large arrays: what is filled once a range costs nothing */
   int64_t whole = b.cut && b.cut <= 2 * grain ? b.cut : b.tile; /* rows, or tiles */
-  mx_parallel(n, (grain + whole - 1) / whole * whole, b.n_streams ? run_streaming : run_range, &b);
+  mx_parallel(n, (grain + whole - 1) / whole * whole, b.n_streams || b.n_ahead ? run_streaming : run_range, &b);
   return 0;
 }
 
