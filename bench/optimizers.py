@@ -31,5 +31,5 @@ def torch(size, **how):
     return prepare
 
 
-RACES = {f"{PARAMETERS} of {size}, torch {word}": {"cmlx": mlx(size), "torch": torch(size, **how)} for size in (64, 1000)
+RACES = {f"{PARAMETERS} of {size}, torch {word}": {"cmlx": mlx(size), "torch": torch(size, **how)} for size in (64, 1000, 8000)
          for word, how in (("foreach", {"foreach": True}), ("fused", {"fused": True}))}

@@ -357,7 +357,9 @@ static int write_plan(maker *m, mx_plan *plan, int *reg, int *last, uint8_t *sto
     memcpy(s->group, &g, bytes);
     plan->bytes += bytes;
   }
-  return m->alone ? 0 : mx_band_prepare(plan, m->p, m->held);
+  if (m->alone) return 0;
+  mx_batch_prepare(plan, m->p->nnode, m->ready, m->reader, m->p->nnode + m->p->nleaf);
+  return mx_band_prepare(plan, m->p, m->held);
 }
 
 static mx_plan *try_make(const mx_piece *p, const uint8_t *held, const mx_backend *b, const uint32_t *class_of, int max_ins,

@@ -30,6 +30,7 @@ typedef struct mx_group {
   uint16_t n_in, n_out;
   uint32_t domain;                     /* the node whose shape is the domain */
   mx_ref in[MX_PROGRAM_IO];
+  uint32_t shared;                     /* bits: inputs that an earlier step of its batch reads too */
   uint16_t in_uses[MX_PROGRAM_IO];     /* how many inputs of the group's nodes are this value */
   uint32_t out[MX_PROGRAM_IO];         /* nodes, in the order of the program's out ports */
   mx_program program;                  /* cut after its last instruction */
@@ -37,6 +38,7 @@ typedef struct mx_group {
 
 typedef struct mx_step {
   uint8_t kind;
+  uint8_t batch;                       /* how many steps from here on are groups that do not depend on each other (batch.c) */
   uint32_t node;                       /* kernel, view */
   mx_group *group;
 } mx_step;

@@ -220,23 +220,18 @@ static int run_single(const runner *r, const mx_step *s) {
 /* ---- groups ---- */
 
 /* An output may take the memory of an input that dies with this group: same item size and full shape, read where it is written. */
-static int group_output(const runner *r, mx_array *o, const mx_group *g, bool *taken) {
+static int group_output(const runner *r, mx_array *o, const mx_group *g, uint32_t *taken) {
   if (!r->keep && !o->buf)
     for (int i = 0; i < g->n_in; i++) {
       mx_array *x = mx_resolve(r->p, g->in[i]);
-      if (taken[i] || x->size != o->size || mx_dtype_sizes[x->dtype] != mx_dtype_sizes[o->dtype]) continue;
+      if ((*taken >> i & 1) || x->size != o->size || mx_dtype_sizes[x->dtype] != mx_dtype_sizes[o->dtype]) continue;
       if (!mx_may_take(r, x, g->in_uses[i]) || !mx_same_shape(x, o) || !mx_is_row_contiguous(x)) continue;
-      taken[i] = true;
+      *taken |= 1u << i;
       mx_take_buffer(o, x);
       return 0;
     }
   return mx_give_buffer(o);
 }
-
-typedef struct group_io {
-  mx_view in[MX_PROGRAM_IO], out[MX_PROGRAM_IO];
-  int64_t strides[MX_PROGRAM_IO][MX_MAX_NDIM];
-} group_io;
 
 static mx_view broadcast_view(const mx_array *x, const mx_array *domain, int64_t *strides) {
   int extra = domain->ndim - x->ndim;
@@ -245,25 +240,37 @@ static mx_view broadcast_view(const mx_array *x, const mx_array *domain, int64_t
   return (mx_view){x->data, domain->shape, strides, domain->size, domain->ndim, x->dtype};
 }
 
-static int run_program(const runner *r, const mx_group *g) {
-  const mx_piece *p = r->p;
-  group_io io;
-  bool taken[MX_PROGRAM_IO] = {false};
-  const mx_array *domain = p->node[g->domain];
+int mx_group_failure(const mx_runner *r, const mx_group *g) {
   for (int i = 0; i < g->n_in; i++) {
-    mx_array *x = mx_resolve(p, g->in[i]);
-    int rc = mx_input_failure(x);
+    int rc = mx_input_failure(mx_resolve(r->p, g->in[i]));
     if (rc) return rc;
-    io.in[i] = broadcast_view(x, domain, io.strides[i]);
   }
+  return 0;
+}
+
+int mx_bind_group(const mx_runner *r, const mx_group *g, uint32_t kept, mx_group_io *io) {
+  const mx_array *domain = r->p->node[g->domain];
+  for (int i = 0; i < g->n_in; i++) io->in[i] = broadcast_view(mx_resolve(r->p, g->in[i]), domain, io->strides[i]);
   for (int i = 0; i < g->n_out; i++) {
-    mx_array *o = p->node[g->out[i]];
-    int rc = g->program.out[i].reduce ? mx_give_buffer(o) : group_output(r, o, g, taken);
+    mx_array *o = r->p->node[g->out[i]];
+    int rc = g->program.out[i].reduce ? mx_give_buffer(o) : group_output(r, o, g, &kept);
     if (rc) return rc;
-    io.out[i] = view_of(o);
+    io->out[i] = view_of(o);
   }
+  return 0;
+}
+
+int mx_run_bound(const mx_runner *r, const mx_group *g, mx_group_io *io) {
+  const mx_array *domain = r->p->node[g->domain];
   mx_count_run(true);
-  return r->b->run(&g->program, domain->ndim, domain->shape, io.in, io.out);
+  return r->b->run(&g->program, domain->ndim, domain->shape, io->in, io->out);
+}
+
+static int run_program(const runner *r, const mx_group *g) {
+  mx_group_io io;
+  int rc = mx_group_failure(r, g);
+  if (!rc) rc = mx_bind_group(r, g, 0, &io);
+  return rc ? rc : mx_run_bound(r, g, &io);
 }
 
 /* ---- steps ---- */
@@ -318,6 +325,8 @@ static int run_steps(const runner *r, const mx_plan *plan, int i, uint32_t watch
     if (n && !*rc && (watching & MX_WATCH_TIMES)) mx_watch_step(&start, s + n - 1, r->p);
     if (n) return n;
   }
+  int n = watching ? 0 : mx_batch_run(r, plan, i, rc);
+  if (n) return n;
   *rc = watching ? run_step_watched(r, s, watching) : run_step(r, s);
   return 1;
 }
