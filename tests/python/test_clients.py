@@ -59,3 +59,24 @@ def test_console_program(tmp_path):
     run("-c", script, tmp_path / "llama" / "model.safetensors")
     with pytest.raises(AssertionError, match=r"Missing 1 parameters:\s+model.layers.1.mlp.up_proj.weight.\s+They are not in .*model.safetensors"):
         run(*arguments)
+
+
+ENDLESS = """
+import sys, pathlib
+sys.path.insert(0, sys.argv[1])
+from make_models import *
+import mlx.core as mx
+from mlx_lm.generate import generate_step
+from mlx_lm.models.cache import RotatingKVCache
+from mlx_lm.utils import load_model
+model, _ = load_model(write_model(pathlib.Path(sys.argv[2]) / 'llama', 'llama', FAMILIES['llama']))
+cache = [RotatingKVCache(64, keep=4) for _ in model.layers]
+used = [mx.get_active_memory() for _ in generate_step(mx.arange(8), model, max_tokens=2000, prompt_cache=cache)]
+print(len(used), max(used[200:1000]), max(used[1000:]))
+"""
+
+
+@needs_lm
+def test_two_thousand_tokens_through_a_cache_of_fixed_size_need_no_more_memory(tmp_path):
+    tokens, before, after = map(int, run("-c", ENDLESS, CLIENTS, tmp_path).split())
+    assert tokens == 2000 and after <= before
