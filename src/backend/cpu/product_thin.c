@@ -132,7 +132,8 @@ int mx_product_thin(const mx_product *p, const mx_walk *batch) {
     if (!(j.xs = mx_scratch((size_t)(batch->n * j.rows * j.ldx) * sizeof *j.xs))) return MX_EMEMORY;
     mx_parallel(batch->n * j.rows, (1 << 15) / j.k + 1, load_range, &j);
   }
-  mx_parallel(batch->n * j.chunks, (1 << 16) / (j.each * j.k) + 1, thin_range, &j);
+  int64_t items = batch->n * j.chunks;
+  mx_parallel(items, items <= 16 ? 1 : (1 << 16) / (j.each * j.k) + 1, thin_range, &j);
   mx_scratch_free(j.xs);
   return j.rc;
 }

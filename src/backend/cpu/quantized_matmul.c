@@ -39,6 +39,7 @@ typedef struct product {
 enum {
   DEPTH = 512, /* rows of a matrix that is not transposed, at a time */
   FEW = 8,     /* rows of x that need no packing */
+  RUN = 96 << 10, /* bytes of codes that are read in one go */
 };
 
 static void unpack_rows(const product *p, const segment *s, int64_t r0, int64_t rows, int64_t c0, int64_t n, void *o) {
@@ -180,8 +181,8 @@ static void product_range(void *ctx, int64_t begin, int64_t end) {
 static int64_t tile_of(const product *p, bool few) {
   if (!p->transpose) return few && p->n >= 4096 ? 1024 : few && p->n >= 1024 ? 256 : 128;
   if (p->many) return 64;
-  int64_t eighth = (p->n / 8 + 31) / 32 * 32;
-  return eighth < 32 ? 32 : eighth > 512 ? 512 : eighth;
+  int64_t bytes = p->n * p->k * p->m.q.bits / 8, runs = bytes / RUN > 1 ? bytes / RUN / 2 * 2 : bytes >= RUN / 3 ? 2 : 1;
+  return ((p->n + runs - 1) / runs + 15) / 16 * 16;
 }
 
 static int multiply(product *p) {

@@ -8,6 +8,12 @@ static inline __m512 nibble_values(const mx_quant_x *x) {
 }
 static inline __mmask16 first(int64_t n) { return n >= 16 ? 0xffff : (__mmask16)((1u << n) - 1); }
 
+/* Bytes of codes that are fetched meanwhile: more than a core reads in the time that memory takes to answer. A run of rows begins with so many. */
+enum { AHEAD = 12288 };
+static inline void fetch(const void *from, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += 64) _mm_prefetch((const char *)from + i, _MM_HINT_T0);
+}
+
 /* ---- pairs of bfloat16 ---- */
 
 /* Sixteen words of codes at a time: shifted by 4 j, the two halves of a word have nibbles j and j + 4 in front. So x is kept as pairs, filled
@@ -59,45 +65,71 @@ static inline __m512i pair_table(const mx_quant_x *x, float times) {
   return _mm512_inserti64x4(_mm512_castsi256_si512(h), h, 1);
 }
 
-/* R rows of the matrix from row r times M rows of x. */
-static inline __attribute__((always_inline, PAIRS_TARGET)) void dot_pairs(const mx_quant_x *x, const int M, const mx_quant_w *w, int64_t r,
-                                                                          const int R, const int planes, const bool bytes, float *y) {
-  const int codes = bytes ? 64 : 128, each = codes / 16, group = x->group;
-  const int64_t room = x->ld / planes, size = mx_dtype_sizes[w->scale_type];
-  uint32_t at[16];
-  for (int i = 0; i < 16; i++) at[i] = (uint32_t)(each * i / group);
-  const __m512i group_of = _mm512_loadu_si512(at), low = pair_table(x, 1), high = bytes ? pair_table(x, 16) : low;
+/* The sums of the lanes of four vectors. */
+static inline __m128 sum_lanes(__m512 a, __m512 b, __m512 c, __m512 d) {
+  __m512d ab = _mm512_castps_pd(_mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)));
+  __m512d cd = _mm512_castps_pd(_mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d)));
+  __m512 v = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd)), _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd)));
+  __m256 h = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+  return _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
+}
+
+/* What rows have in common: the group of each lane's codes, and the values of nibbles. */
+typedef struct pairs {
+  __m512i group_of, low, high;
+  int shift;               /* a group has 2^shift codes */
+} pairs;
+static inline pairs pairs_of(const mx_quant_x *x, bool bytes) {
+  const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  pairs p = {.low = pair_table(x, 1), .shift = __builtin_ctz((unsigned)x->group)};
+  p.high = bytes ? pair_table(x, 16) : p.low;
+  p.group_of = _mm512_srl_epi32(_mm512_slli_epi32(lanes, bytes ? 2 : 3), _mm_cvtsi32_si128(p.shift));
+  return p;
+}
+
+/* R rows of the matrix from row r times M rows of x. bf16: so are scales and biases. */
+static inline __attribute__((always_inline, PAIRS_TARGET)) void dot_pairs(const mx_quant_x *x, const int M, const mx_quant_w *w, const pairs *of,
+                                                                          int64_t r, const int R, const int planes, const bool bytes,
+                                                                          const bool bf16, float *y) {
+  const int block = bytes ? 64 : 128, each = block / 16, mode = x->mode, shift = of->shift;
+  const int64_t groups = x->groups, row = w->bytes, step = w->step, ld = x->ld, room = ld / planes;
+  const mx_dtype scale_type = bf16 ? MX_BF16 : w->scale_type, bias_type = bf16 ? MX_BF16 : w->bias_type;
+  const int64_t size = bf16 ? 2 : mx_dtype_sizes[scale_type], far = AHEAD / (bytes ? 32 : 16); /* as far as codes with two bytes a group of 64 */
+  const uint8_t *codes = w->codes + r * row;
+  const char *scales = (const char *)w->scales + r * step * size, *biases = (const char *)w->biases;
+  const uint16_t *xs = x->x;
+  if (bf16 || biases) biases += r * step * mx_dtype_sizes[bias_type];
   __m512 acc[4][4];
   UNROLL for (int i = 0; i < R; i++) UNROLL for (int m = 0; m < M; m++) acc[i][m] = _mm512_setzero_ps();
-  for (int64_t g0 = 0; g0 < x->groups; g0 += 16) {
-    const int64_t n = x->groups - g0 < 16 ? x->groups - g0 : 16, end = (g0 + n) * group;
+  for (int64_t g0 = 0; g0 < groups; g0 += 16) {
+    const int64_t n = groups - g0 < 16 ? groups - g0 : 16, end = (g0 + n) << shift;
     const __mmask16 some = first(n);
     __m512 s[4];
     UNROLL for (int i = 0; i < R; i++) {
-      _mm_prefetch((const char *)w->scales + ((r + i) * w->step + g0) * size + 768, _MM_HINT_T0);
-      _mm_prefetch((const char *)w->biases + ((r + i) * w->step + g0) * size + 768, _MM_HINT_T0);
-      s[i] = scales16(x->mode, w->scale_type, w->scales, (r + i) * w->step + g0, some);
-      if (!w->biases) continue;
-      __m512 b = scales16(x->mode, w->bias_type, w->biases, (r + i) * w->step + g0, some);
+      _mm_prefetch(scales + (i * step + g0) * size + far, _MM_HINT_T0);
+      s[i] = scales16(mode, scale_type, scales, i * step + g0, some);
+      if (!bf16 && !biases) continue;
+      _mm_prefetch(biases + (i * step + g0) * size + far, _MM_HINT_T0);
+      const __m512 b = scales16(mode, bias_type, biases, i * step + g0, some);
       UNROLL for (int m = 0; m < M; m++) acc[i][m] = _mm512_fmadd_ps(b, _mm512_maskz_loadu_ps(some, x->sums + m * x->ldsums + g0), acc[i][m]);
     }
-    for (int64_t c = g0 * group; c < end; c += codes) {
-      const uint8_t *from = w->codes + r * w->bytes + c * x->bits / 8;
+    for (int64_t c = g0 << shift; c < end; c += block) {
+      const uint8_t *from = codes + (bytes ? c : c / 2);
       const __mmask16 there = first((end - c) / each);
-      const uint16_t *xc = (const uint16_t *)x->x + c;
-      const __m512i index = _mm512_add_epi32(group_of, _mm512_set1_epi32((int)((c - g0 * group) / group)));
+      const uint16_t *xc = xs + c;
+      const __m512i index = _mm512_add_epi32(of->group_of, _mm512_set1_epi32((int)((c >> shift) - g0)));
       __m512i word[4];
       __m512 t[4][4];
       UNROLL for (int i = 0; i < R; i++) {
-        word[i] = there == 0xffff ? _mm512_loadu_si512(from + i * w->bytes) : _mm512_maskz_loadu_epi32(there, from + i * w->bytes);
-        _mm_prefetch((const char *)from + i * w->bytes + 4096, _MM_HINT_T0);
+        word[i] = there == 0xffff ? _mm512_loadu_si512(from + i * row) : _mm512_maskz_loadu_epi32(there, from + i * row);
+        _mm_prefetch((const char *)from + i * row + AHEAD, _MM_HINT_T0);
         UNROLL for (int m = 0; m < M; m++) t[i][m] = _mm512_setzero_ps();
       }
       UNROLL for (int j = 0; j < 4; j++) {
         UNROLL for (int i = 0; i < R; i++) {
-          const __m512bh v = (__m512bh)_mm512_permutexvar_epi16(_mm512_srli_epi32(word[i], (unsigned)(4 * j)), j % 2 ? high : low);
+          const __m512bh v = (__m512bh)_mm512_permutexvar_epi16(_mm512_srli_epi32(word[i], (unsigned)(4 * j)), j % 2 ? of->high : of->low);
           UNROLL for (int m = 0; m < M; m++) UNROLL for (int p = 0; p < planes; p++)
-            t[i][m] = _mm512_dpbf16_ps(t[i][m], v, (__m512bh)_mm512_loadu_si512(xc + m * x->ld + p * room + (bytes ? j / 2 : j) * 32));
+            t[i][m] = _mm512_dpbf16_ps(t[i][m], v, (__m512bh)_mm512_loadu_si512(xc + m * ld + p * room + (bytes ? j / 2 : j) * 32));
         }
       }
       UNROLL for (int i = 0; i < R; i++) {
@@ -106,9 +138,14 @@ static inline __attribute__((always_inline, PAIRS_TARGET)) void dot_pairs(const 
       }
     }
   }
+  const __m512 none = _mm512_setzero_ps();
+  float sums[4];
+  if (R == 4) _mm_storeu_ps(sums, sum_lanes(acc[0][0], acc[1][0], acc[2][0], acc[3][0]));
+  else if (R == 2) _mm_storeu_ps(sums, sum_lanes(acc[0][0], acc[0][M - 1], acc[1][0], acc[1][M - 1]));
+  else _mm_storeu_ps(sums, sum_lanes(acc[0][0], M > 1 ? acc[0][1] : none, M > 2 ? acc[0][2] : none, M > 3 ? acc[0][3] : none));
   UNROLL for (int i = 0; i < R; i++) UNROLL for (int m = 0; m < M; m++) {
-    float sum = _mm512_reduce_add_ps(acc[i][m]), *o = y + m * x->ldy + r + i;
-    *o = x->add ? *o + sum : sum;
+    float *o = y + m * x->ldy + r + i;
+    *o = x->add ? *o + sums[i * M + m] : sums[i * M + m];
   }
 }
 
@@ -116,9 +153,17 @@ static inline __attribute__((always_inline, PAIRS_TARGET)) void dot_pairs(const 
 static inline __attribute__((always_inline, PAIRS_TARGET)) void dot_pairs_rows(const mx_quant_x *x, const int M, const mx_quant_w *w,
                                                                                const int planes, const bool bytes, float *y) {
   const int R = M == 1 ? 4 : M == 2 ? 2 : 1;
+  if (w->step == x->groups) { /* whole rows */
+    fetch(w->scales, AHEAD / 16);
+    if (w->biases) fetch(w->biases, AHEAD / 16);
+    fetch(w->codes, AHEAD);
+  }
+  const pairs of = pairs_of(x, bytes);
   int64_t r = 0;
-  for (; r + R <= w->n; r += R) dot_pairs(x, M, w, r, R, planes, bytes, y);
-  for (; r < w->n; r++) dot_pairs(x, M, w, r, 1, planes, bytes, y);
+  if (M == 1 && planes == 1 && w->scale_type == MX_BF16 && w->biases && w->bias_type == MX_BF16)
+    for (; r + R <= w->n; r += R) dot_pairs(x, M, w, &of, r, R, planes, bytes, true, y);
+  for (; r + R <= w->n; r += R) dot_pairs(x, M, w, &of, r, R, planes, bytes, false, y);
+  for (; r < w->n; r++) dot_pairs(x, M, w, &of, r, 1, planes, bytes, false, y);
 }
 #define PAIRS_OF(name, planes, bytes)                                                                       \
   __attribute__((PAIRS_TARGET)) static void name(const mx_quant_x *x, const mx_quant_w *w, float *y) {        \
