@@ -113,10 +113,10 @@ static float validate(mlx_closure f, mlx_array tokens) {
 
 static mlx_optimizer optimizer_new(int steps, double rate, int warmup) {
   mlx_closure parts[2] = {mlx_closure_new(), mlx_closure_new()}, schedule = mlx_closure_new();
-  mlx_optimizer optimizer = mlx_optimizer_new();
+  mlx_optimizer optimizer = mlx_optimizer_adamw_new(rate, 0.9, 0.99, 1e-8, 0.1, true);
   TRY(mlx_schedule_linear(&parts[0], 0, rate, warmup) || mlx_schedule_cosine_decay(&parts[1], rate, steps - warmup, 0));
   TRY(mlx_schedule_join(&schedule, parts, 2, &warmup, 1));
-  TRY(mlx_optimizer_adamw(&optimizer, rate, 0.9, 0.99, 1e-8, 0.1, true) || mlx_optimizer_set_schedule(optimizer, schedule));
+  TRY(!optimizer.ctx || mlx_optimizer_set_schedule(optimizer, schedule));
   mlx_closure_free(parts[0]), mlx_closure_free(parts[1]), mlx_closure_free(schedule);
   return optimizer;
 }

@@ -96,16 +96,19 @@ static int numpy_mask_ndim(PyObject *o) {
   return ndim;
 }
 
-static bool is_foreign_array(PyObject *o) {
-  return PyObject_CheckBuffer(o) && PyObject_HasAttrString(o, "__array__") && (numpy_mask_ndim(o) >= 0 || PySequence_Check(o));
+/* mask: what numpy_mask_ndim says of it */
+static bool is_foreign_array(PyObject *o, int mask) {
+  return PyObject_CheckBuffer(o) && PyObject_HasAttrString(o, "__array__") && (mask >= 0 || PySequence_Check(o));
 }
 
-static int consumed(PyObject *o) { /* dimensions that an element of the index stands for */
+/* Dimensions that an element of the index stands for. *mask: what numpy_mask_ndim says of it. */
+static int consumed(PyObject *o, int8_t *mask) {
+  *mask = -1;
   if (o == Py_None || o == Py_Ellipsis || PyBool_Check(o)) return 0;
   if (PyLong_Check(o) || PySlice_Check(o)) return 1;
   if (px_is_array(o)) return mlx_array_dtype(px_handle(o)) == MLX_BOOL ? (int)mlx_array_ndim(px_handle(o)) : 1;
   int depth = numpy_mask_ndim(o);
-  if (depth >= 0) return depth;
+  if (depth >= 0) return *mask = (int8_t)(depth < PX_MAX_NDIM ? depth : PX_MAX_NDIM), depth;
   depth = 0;
   for (; PyList_Check(o) && PyList_Size(o) && depth < PX_MAX_NDIM; depth++) o = PyList_GetItem(o, 0);
   return PyBool_Check(o) && depth ? depth : 1;
@@ -124,7 +127,7 @@ static void push_full(px_index *x, int *dim) {
   x->at[x->n++] = (px_part){.kind = PX_SLICE, .dim = (*dim)++, .stop = size, .step = 1, .n = size, .full = true};
 }
 
-static int parse_one(px_index *x, PyObject *o, int *dim) {
+static int parse_one(px_index *x, PyObject *o, int mask, int *dim) {
   px_part *it = &x->at[x->n];
   *it = (px_part){.kind = PX_NONE, .dim = *dim};
   int rc = 0;
@@ -139,7 +142,7 @@ static int parse_one(px_index *x, PyObject *o, int *dim) {
     rc = parse_slice(it, o, x->shape[*dim]);
   else if (PyLong_Check(o) && !PyBool_Check(o))
     rc = parse_int(it, o, *dim, x->shape[*dim]);
-  else if (px_is_array(o) || PyList_Check(o) || PyBool_Check(o) || is_foreign_array(o)) /* a bool is a mask of no dimensions */
+  else if (px_is_array(o) || PyList_Check(o) || PyBool_Check(o) || is_foreign_array(o, mask)) /* a bool is a mask of no dimensions */
     rc = parse_array(it, o);
   else if (PyIndex_Check(o))
     rc = parse_int(it, o, *dim, x->shape[*dim]);
@@ -172,10 +175,11 @@ int px_parse_index(px_index *x, mlx_array a, PyObject *key) {
   bool tuple = PyTuple_Check(key);
   Py_ssize_t count = tuple ? PyTuple_Size(key) : 1;
   int used = 0, ellipses = 0, dim = 0;
+  int8_t masks[PX_MAX_NDIM];
   if (count > PX_MAX_NDIM) return too_many(x->ndim);
   for (Py_ssize_t i = 0; i < count; i++) {
     PyObject *o = tuple ? PyTuple_GetItem(key, i) : key;
-    used += consumed(o);
+    used += consumed(o, &masks[i]);
     ellipses += o == Py_Ellipsis;
   }
   if (ellipses > 1) {
@@ -187,7 +191,7 @@ int px_parse_index(px_index *x, mlx_array a, PyObject *key) {
     PyObject *o = tuple ? PyTuple_GetItem(key, i) : key;
     if (o == Py_Ellipsis)
       for (int k = used; k < x->ndim; k++) push_full(x, &dim);
-    else if (parse_one(x, o, &dim))
+    else if (parse_one(x, o, masks[i], &dim))
       return PX_ERROR;
   }
   while (dim < x->ndim) push_full(x, &dim);

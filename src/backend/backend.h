@@ -62,6 +62,7 @@ typedef struct mx_backend {
   const mx_kernel *kernels;       /* [MX_OPS]; NULL where there is none */
   mx_run_program run;
   bool fuses_reductions;          /* optional: programs may have outputs with `reduce` */
+  bool on_threads;                /* optional: kernels and programs read host memory and may be called from any thread, side by side */
   /* optional: what the calling thread will read after its next programs and reductions, over `elements` elements together: they fetch it
    * into the thread's cache meanwhile. n = 0: no more. */
   void (*soon)(int n, const void *const *data, const int64_t *bytes, int64_t elements);

@@ -1,6 +1,7 @@
 /* The constructors of layers, and modules as text. */
 #include <stdlib.h>
 
+#include "capi/distributed.h"
 #include "capi/nn.h"
 #include "nn/layers.h"
 
@@ -152,7 +153,8 @@ static mlx_nn_module transformer(enum kind kind, int n, int decoders, mx_transfo
   mlx_nn_module_free(function);
   return res;
 }
-#define SETTINGS ((mx_transformer_settings){dims, num_heads, mlp_dims, dropout, NULL, norm_first, causal})
+#define SETTINGS ((mx_transformer_settings){dims, num_heads, mlp_dims, dropout, NULL, norm_first, causal, false})
+#define STACKED ((mx_transformer_settings){dims, num_heads, mlp_dims, dropout, NULL, norm_first, causal, checkpoint})
 
 mlx_nn_module mlx_nn_transformer_encoder_layer_new(int dims, int num_heads, int mlp_dims, double dropout, mlx_nn_unary activation,
                                                    bool norm_first, bool causal) {
@@ -163,16 +165,16 @@ mlx_nn_module mlx_nn_transformer_decoder_layer_new(int dims, int num_heads, int 
   return transformer(DECODER_LAYER, 0, 0, SETTINGS, activation);
 }
 mlx_nn_module mlx_nn_transformer_encoder_new(int num_layers, int dims, int num_heads, int mlp_dims, double dropout,
-                                             mlx_nn_unary activation, bool norm_first, bool causal) {
-  return transformer(ENCODER, num_layers, 0, SETTINGS, activation);
+                                             mlx_nn_unary activation, bool norm_first, bool causal, bool checkpoint) {
+  return transformer(ENCODER, num_layers, 0, STACKED, activation);
 }
 mlx_nn_module mlx_nn_transformer_decoder_new(int num_layers, int dims, int num_heads, int mlp_dims, double dropout,
-                                             mlx_nn_unary activation, bool norm_first, bool causal) {
-  return transformer(DECODER, num_layers, 0, SETTINGS, activation);
+                                             mlx_nn_unary activation, bool norm_first, bool causal, bool checkpoint) {
+  return transformer(DECODER, num_layers, 0, STACKED, activation);
 }
 mlx_nn_module mlx_nn_transformer_new(int dims, int num_heads, int num_encoder_layers, int num_decoder_layers, int mlp_dims,
-                                     double dropout, mlx_nn_unary activation, bool norm_first, bool causal) {
-  return transformer(BOTH, num_encoder_layers, num_decoder_layers, SETTINGS, activation);
+                                     double dropout, mlx_nn_unary activation, bool norm_first, bool causal, bool checkpoint) {
+  return transformer(BOTH, num_encoder_layers, num_decoder_layers, STACKED, activation);
 }
 
 /* ---- resizing, bags, weights made of others ---- */
@@ -209,7 +211,7 @@ mlx_nn_module mlx_nn_spectral_norm_new(mlx_nn_module layer, int iterations, doub
   return res;
 }
 
-/* ---- quantized ---- */
+/* ---- quantized and shared ---- */
 
 mlx_nn_module mlx_nn_quantized_linear_new(int input_dims, int output_dims, bool bias, int group_size, int bits,
                                           const char *mode) {
@@ -219,6 +221,35 @@ mlx_nn_module mlx_nn_quantized_linear_new(int input_dims, int output_dims, bool 
 mlx_nn_module mlx_nn_quantized_embedding_new(int num_embeddings, int dims, int group_size, int bits, const char *mode) {
   return mode ? made(mx_quantized_embedding_layer(num_embeddings, dims, group_size, bits, mode))
               : refused("nn_quantized_embedding");
+}
+
+mlx_nn_module mlx_nn_qq_linear_new(int input_dims, int output_dims, int group_size, int bits, const char *mode) {
+  return mode ? made(mx_qq_linear_layer(input_dims, output_dims, group_size, bits, mode)) : refused("nn_qq_linear");
+}
+
+static mx_array *sum_over(mx_scope *s, mx_array *x, void *group) { return mx_all_sum(s, x, group); }
+static void drop_group(void *group) { mx_object_release(group); }
+/* The processes of a group; of the empty handle, all. */
+static mx_team team_of(mlx_distributed_group group) {
+  mx_group *g = mx_group_of(group);
+  return g ? (mx_team){g->size, sum_over, mx_object_retain(&g->base), drop_group} : (mx_team){1, sum_over, NULL, NULL};
+}
+
+mlx_nn_module mlx_nn_all_to_sharded_linear_new(int input_dims, int output_dims, bool bias, const mlx_distributed_group group) {
+  return made(mx_all_to_sharded_layer(input_dims, output_dims, bias, 0, 0, NULL, team_of(group)));
+}
+mlx_nn_module mlx_nn_sharded_to_all_linear_new(int input_dims, int output_dims, bool bias, const mlx_distributed_group group) {
+  return made(mx_sharded_to_all_layer(input_dims, output_dims, bias, 0, 0, NULL, team_of(group)));
+}
+mlx_nn_module mlx_nn_quantized_all_to_sharded_linear_new(int input_dims, int output_dims, bool bias, int group_size, int bits,
+                                                         const char *mode, const mlx_distributed_group group) {
+  return mode ? made(mx_all_to_sharded_layer(input_dims, output_dims, bias, group_size, bits, mode, team_of(group)))
+              : refused("nn_quantized_all_to_sharded_linear");
+}
+mlx_nn_module mlx_nn_quantized_sharded_to_all_linear_new(int input_dims, int output_dims, bool bias, int group_size, int bits,
+                                                         const char *mode, const mlx_distributed_group group) {
+  return mode ? made(mx_sharded_to_all_layer(input_dims, output_dims, bias, group_size, bits, mode, team_of(group)))
+              : refused("nn_quantized_sharded_to_all_linear");
 }
 
 typedef struct asking {

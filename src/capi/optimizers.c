@@ -11,24 +11,6 @@
 
 static mx_optimizer *optimizer_of(mlx_optimizer h) { return h.ctx ? *(mx_optimizer **)h.ctx : NULL; }
 
-/* Takes the reference to o, which is NULL after an error. */
-static int put(mlx_optimizer *res, mx_optimizer *o) {
-  if (!o) return MX_REPORT();
-  int rc = 0;
-  if (!res)
-    rc = mx_fail(MX_EVALUE, "no place for the result: the result pointer is NULL");
-  else if (!res->ctx && !(res->ctx = mx_calloc(1, sizeof(mx_optimizer *))))
-    rc = mx_fail_memory();
-  if (rc) {
-    mx_optimizer_release(o);
-    return MX_REPORT();
-  }
-  mx_optimizer *old = optimizer_of(*res);
-  *(mx_optimizer **)res->ctx = o;
-  mx_optimizer_release(old);
-  return 0;
-}
-
 static int need(mx_optimizer **res, mlx_optimizer h) {
   *res = optimizer_of(h);
   return *res ? 0 : mx_fail(MX_EVALUE, "[optimizer] empty optimizer given, expected one");
@@ -44,71 +26,82 @@ int mlx_optimizer_free(mlx_optimizer optimizer) {
 
 /* ---- kinds ---- */
 
+static mlx_optimizer made(mx_optimizer *o) { /* takes it; NULL: an error is recorded */
+  mlx_optimizer res = {NULL};
+  if (o && !(res.ctx = mx_calloc(1, sizeof o))) {
+    mx_optimizer_release(o);
+    mx_fail_memory();
+  }
+  if (res.ctx) *(mx_optimizer **)res.ctx = o;
+  else MX_REPORT();
+  return res;
+}
+
 /* 0, or an error that says which setting is negative. */
 static int positive(const char *type, const char *name, double value) {
   return value >= 0 ? 0 : mx_fail(MX_EVALUE, "%s %s should be >=0, %g was provided instead", type, name, value);
 }
 
-static int make(mlx_optimizer *res, int rc, const mx_optimizer_kind *kind, double learning_rate, mx_optimizer_settings settings) {
+static mlx_optimizer make(int rc, const mx_optimizer_kind *kind, double learning_rate, mx_optimizer_settings settings) {
   if (!rc && isnan(learning_rate) && kind != &mx_adafactor)
     rc = mx_fail(MX_EVALUE, "[optimizer] %s was given NaN as its learning rate, expected a number", kind->type);
-  return rc ? MX_REPORT() : put(res, mx_optimizer_new(kind, &settings, learning_rate));
+  return made(rc ? NULL : mx_optimizer_new(kind, &settings, learning_rate));
 }
 
-int mlx_optimizer_sgd(mlx_optimizer *res, double learning_rate, double momentum, double weight_decay, double dampening, bool nesterov) {
+mlx_optimizer mlx_optimizer_sgd_new(double learning_rate, double momentum, double weight_decay, double dampening, bool nesterov) {
   int rc = nesterov && (!(momentum > 0) || dampening != 0)
                ? mx_fail(MX_EVALUE, "Nesterov momentum requires a momentum and zero dampening.")
                : 0;
-  return make(res, rc, &mx_sgd, learning_rate,
+  return make(rc, &mx_sgd, learning_rate,
               (mx_optimizer_settings){.momentum = momentum, .weight_decay = weight_decay, .dampening = dampening, .nesterov = nesterov});
 }
 
-int mlx_optimizer_rmsprop(mlx_optimizer *res, double learning_rate, double alpha, double eps) {
+mlx_optimizer mlx_optimizer_rmsprop_new(double learning_rate, double alpha, double eps) {
   int rc = positive("RMSprop", "alpha", alpha);
-  return make(res, rc ? rc : positive("RMSprop", "epsilon", eps), &mx_rmsprop, learning_rate,
+  return make(rc ? rc : positive("RMSprop", "epsilon", eps), &mx_rmsprop, learning_rate,
               (mx_optimizer_settings){.alpha = alpha, .eps = eps});
 }
 
-int mlx_optimizer_adagrad(mlx_optimizer *res, double learning_rate, double eps) {
-  return make(res, positive("Adagrad", "epsilon", eps), &mx_adagrad, learning_rate, (mx_optimizer_settings){.eps = eps});
+mlx_optimizer mlx_optimizer_adagrad_new(double learning_rate, double eps) {
+  return make(positive("Adagrad", "epsilon", eps), &mx_adagrad, learning_rate, (mx_optimizer_settings){.eps = eps});
 }
 
-int mlx_optimizer_adadelta(mlx_optimizer *res, double learning_rate, double rho, double eps) {
+mlx_optimizer mlx_optimizer_adadelta_new(double learning_rate, double rho, double eps) {
   int rc = positive("AdaDelta", "rho", rho);
-  return make(res, rc ? rc : positive("AdaDelta", "epsilon", eps), &mx_adadelta, learning_rate,
+  return make(rc ? rc : positive("AdaDelta", "epsilon", eps), &mx_adadelta, learning_rate,
               (mx_optimizer_settings){.rho = rho, .eps = eps});
 }
 
-int mlx_optimizer_adam(mlx_optimizer *res, double learning_rate, double beta_1, double beta_2, double eps, bool bias_correction) {
-  return mlx_optimizer_adamw(res, learning_rate, beta_1, beta_2, eps, 0, bias_correction);
+mlx_optimizer mlx_optimizer_adam_new(double learning_rate, double beta_1, double beta_2, double eps, bool bias_correction) {
+  return mlx_optimizer_adamw_new(learning_rate, beta_1, beta_2, eps, 0, bias_correction);
 }
 
-int mlx_optimizer_adamw(mlx_optimizer *res, double learning_rate, double beta_1, double beta_2, double eps, double weight_decay,
+mlx_optimizer mlx_optimizer_adamw_new(double learning_rate, double beta_1, double beta_2, double eps, double weight_decay,
                         bool bias_correction) {
-  return make(res, positive("Adam", "epsilon", eps), &mx_adam, learning_rate,
+  return make(positive("Adam", "epsilon", eps), &mx_adam, learning_rate,
               (mx_optimizer_settings){.beta_1 = beta_1, .beta_2 = beta_2, .eps = eps, .weight_decay = weight_decay,
                                       .bias_correction = bias_correction});
 }
 
-int mlx_optimizer_adamax(mlx_optimizer *res, double learning_rate, double beta_1, double beta_2, double eps) {
-  return make(res, positive("Adam", "epsilon", eps), &mx_adamax, learning_rate,
+mlx_optimizer mlx_optimizer_adamax_new(double learning_rate, double beta_1, double beta_2, double eps) {
+  return make(positive("Adam", "epsilon", eps), &mx_adamax, learning_rate,
               (mx_optimizer_settings){.beta_1 = beta_1, .beta_2 = beta_2, .eps = eps});
 }
 
-int mlx_optimizer_lion(mlx_optimizer *res, double learning_rate, double beta_1, double beta_2, double weight_decay) {
-  return make(res, 0, &mx_lion, learning_rate,
+mlx_optimizer mlx_optimizer_lion_new(double learning_rate, double beta_1, double beta_2, double weight_decay) {
+  return make(0, &mx_lion, learning_rate,
               (mx_optimizer_settings){.beta_1 = beta_1, .beta_2 = beta_2, .weight_decay = weight_decay});
 }
 
-int mlx_optimizer_muon(mlx_optimizer *res, double learning_rate, double momentum, double weight_decay, bool nesterov, int ns_steps) {
-  return make(res, 0, &mx_muon, learning_rate,
+mlx_optimizer mlx_optimizer_muon_new(double learning_rate, double momentum, double weight_decay, bool nesterov, int ns_steps) {
+  return make(0, &mx_muon, learning_rate,
               (mx_optimizer_settings){.momentum = momentum, .weight_decay = weight_decay, .nesterov = nesterov, .ns_steps = ns_steps});
 }
 
-int mlx_optimizer_adafactor(mlx_optimizer *res, double learning_rate, double eps_0, double eps_1, double clip_threshold,
+mlx_optimizer mlx_optimizer_adafactor_new(double learning_rate, double eps_0, double eps_1, double clip_threshold,
                             double decay_rate, double beta_1, double weight_decay, bool scale_parameter, bool relative_step,
                             bool warmup_init) {
-  return make(res, 0, &mx_adafactor, learning_rate,
+  return make(0, &mx_adafactor, learning_rate,
               (mx_optimizer_settings){.eps = eps_0, .eps_1 = eps_1, .clip_threshold = clip_threshold, .decay_rate = decay_rate,
                                       .beta_1 = beta_1, .weight_decay = weight_decay, .scale_parameter = scale_parameter,
                                       .relative_step = relative_step, .warmup_init = warmup_init});
@@ -133,22 +126,22 @@ static void drop_chooser(void *payload) {
   mx_free(c);
 }
 
-static int make_multi(mlx_optimizer *res, const mlx_optimizer *parts, size_t n, chooser *c) {
+static mlx_optimizer make_multi(const mlx_optimizer *parts, size_t n, chooser *c) {
   mx_optimizer **own = mx_malloc(n * sizeof *own);
   int rc = own ? 0 : mx_fail_memory();
   for (size_t i = 0; i < n && !rc; i++) rc = need(&own[i], parts[i]);
   if (rc) {
     drop_chooser(c);
     mx_free(own);
-    return MX_REPORT();
+    return made(NULL);
   }
-  rc = put(res, mx_optimizer_multi((int)n, own, choose, c, drop_chooser));
+  mlx_optimizer res = made(mx_optimizer_multi((int)n, own, choose, c, drop_chooser));
   mx_free(own);
-  return rc;
+  return res;
 }
 
-int mlx_optimizer_multi(mlx_optimizer *res, const mlx_optimizer *optimizers, size_t optimizers_num,
-                        int (*fun)(const char *, const mlx_array, void *), void *payload, void (*dtor)(void *)) {
+mlx_optimizer mlx_optimizer_multi_new(const mlx_optimizer *optimizers, size_t optimizers_num,
+                                      int (*fun)(const char *, const mlx_array, void *), void *payload, void (*dtor)(void *)) {
   int rc = optimizers && optimizers_num && optimizers_num < INT16_MAX && fun
                ? 0
                : mx_fail(MX_EVALUE, "[optimizer_multi] %zu optimizers given, expected at least one and a function that chooses",
@@ -157,10 +150,10 @@ int mlx_optimizer_multi(mlx_optimizer *res, const mlx_optimizer *optimizers, siz
   if (!c) {
     if (!rc) mx_fail_memory();
     if (dtor) dtor(payload);
-    return MX_REPORT();
+    return made(NULL);
   }
   *c = (chooser){fun, payload, dtor};
-  return make_multi(res, optimizers, optimizers_num, c);
+  return make_multi(optimizers, optimizers_num, c);
 }
 
 /* ---- maps ---- */

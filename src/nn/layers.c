@@ -65,7 +65,7 @@ static int linear_forward(mx_module *m, mx_scope *s, mx_array *const *in, mx_arr
   out[0] = mx_nn_linear(s, in[0], mx_module_own(m, "weight"), mx_module_own(m, "bias"));
   return 0;
 }
-static void linear_describe(const mx_module *m, char *to, size_t room) {
+void mx_linear_describe(const mx_module *m, char *to, size_t room) {
   const mx_array *w = mx_module_own(m, "weight");
   if (w && w->ndim == 2)
     snprintf(to, room, "input_dims=%d, output_dims=%d, bias=%s", w->shape[1], w->shape[0], mx_yes(mx_module_own(m, "bias")));
@@ -92,22 +92,24 @@ static void embedding_describe(const mx_module *m, char *to, size_t room) {
 }
 
 static const mx_layer identity = {"Identity", 1, MX_MODULE_INPUTS, 1, identity_forward, NULL};
-static const mx_layer linear = {"Linear", 1, 1, 1, linear_forward, linear_describe};
+static const mx_layer linear = {"Linear", 1, 1, 1, linear_forward, mx_linear_describe};
 static const mx_layer bilinear = {"Bilinear", 2, 2, 1, bilinear_forward, bilinear_describe};
 static const mx_layer embedding = {"Embedding", 1, 1, 1, embedding_forward, embedding_describe};
 
 mx_module *mx_identity_layer(void) { return mx_module_new(&identity); }
 
-mx_module *mx_linear_layer(int input_dims, int output_dims, bool bias) {
+mx_module *mx_linear_like(const mx_layer *layer, int input_dims, int output_dims, bool bias) {
   if (!mx_layer_sizes("linear", 1, 1, &input_dims) || !mx_layer_sizes("linear", 0, 1, &output_dims)) return NULL;
   mx_scope s;
   mx_scope_begin(&s, mx_default_stream());
-  mx_module *m = mx_module_new(&linear);
+  mx_module *m = mx_module_new(layer);
   double limit = sqrt(1.0 / input_dims);
   mx_layer_uniform(m, &s, "weight", limit, (int[]){output_dims, input_dims}, 2);
   if (bias) mx_layer_uniform(m, &s, "bias", limit, &output_dims, 1);
   return mx_layer_done(m, &s);
 }
+
+mx_module *mx_linear_layer(int input_dims, int output_dims, bool bias) { return mx_linear_like(&linear, input_dims, output_dims, bias); }
 
 mx_module *mx_bilinear_layer(int input1_dims, int input2_dims, int output_dims, bool bias) {
   int shape[] = {output_dims, input2_dims, input1_dims};

@@ -7,6 +7,8 @@
 /* layers.c */
 mx_module *mx_identity_layer(void);
 mx_module *mx_linear_layer(int input_dims, int output_dims, bool bias);
+mx_module *mx_linear_like(const mx_layer *layer, int input_dims, int output_dims, bool bias); /* with another forward function */
+void mx_linear_describe(const mx_module *m, char *to, size_t room);
 mx_module *mx_bilinear_layer(int input1_dims, int input2_dims, int output_dims, bool bias);
 mx_module *mx_embedding_layer(int num_embeddings, int dims);
 /* k spatial axes; each list has k numbers */
@@ -38,6 +40,7 @@ typedef struct mx_transformer_settings {
   double dropout;
   mx_module *activation; /* borrowed; NULL: relu */
   bool norm_first, causal;
+  bool checkpoint;               /* of stacks: the inside of their layers is computed again for gradients */
 } mx_transformer_settings;
 mx_module *mx_encoder_layer_layer(const mx_transformer_settings *t);
 mx_module *mx_decoder_layer_layer(const mx_transformer_settings *t);
@@ -56,10 +59,25 @@ mx_module *mx_spectral_norm_layer(mx_module *inner, int iterations, double eps);
 
 /* layers_quantized.c; a group size or bits of 0 are the mode's */
 mx_module *mx_quantized_linear_layer(int input_dims, int output_dims, bool bias, int group_size, int bits, const char *mode);
+mx_module *mx_quantized_linear_like(const mx_layer *layer, int input_dims, int output_dims, bool bias, int group_size, int bits,
+                                    const char *mode);
+void mx_quantized_linear_describe(const mx_module *m, char *to, size_t room);
+mx_array *mx_quantized_product(const mx_module *m, mx_scope *s, mx_array *x); /* without the bias */
+mx_module *mx_qq_linear_layer(int input_dims, int output_dims, int group_size, int bits, const char *mode);
 mx_module *mx_quantized_embedding_layer(int num_embeddings, int dims, int group_size, int bits, const char *mode);
 /* Puts quantized layers in the places of the linear ones and the embeddings below m that are wanted (NULL: all). */
 typedef bool mx_wanted(void *payload, const char *path, mx_module *m);
 int mx_module_quantize(mx_module *m, int group_size, int bits, const char *mode, mx_wanted *wanted, void *payload);
+
+/* layers_sharded.c; mode NULL: not quantized */
+typedef struct mx_team {           /* the processes that share a layer */
+  int size;
+  mx_array *(*sum)(mx_scope *s, mx_array *x, void *group);
+  void *group;
+  void (*drop)(void *group);       /* called when the layer goes, also when its constructor fails; may be NULL */
+} mx_team;
+mx_module *mx_all_to_sharded_layer(int input_dims, int output_dims, bool bias, int group_size, int bits, const char *mode, mx_team team);
+mx_module *mx_sharded_to_all_layer(int input_dims, int output_dims, bool bias, int group_size, int bits, const char *mode, mx_team team);
 
 /* layers_recurrent.c */
 mx_module *mx_rnn_layer(int input_size, int hidden_size, bool bias);

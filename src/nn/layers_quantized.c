@@ -10,10 +10,14 @@ static const struct {
   int group_size, bits; /* where they are not given */
 } modes[] = {{"affine", 64, 4}, {"mxfp4", 32, 4}, {"nvfp4", 16, 4}, {"mxfp8", 32, 8}};
 
-static int linear_forward(mx_module *m, mx_scope *s, mx_array *const *in, mx_array **out) {
+mx_array *mx_quantized_product(const mx_module *m, mx_scope *s, mx_array *x) {
   const int *v = m->whole;
-  mx_array *y = mx_quantized_matmul(s, in[0], mx_module_own(m, "weight"), mx_module_own(m, "scales"), mx_module_own(m, "biases"),
-                                    true, v, v + 1, modes[v[2]].name);
+  return mx_quantized_matmul(s, x, mx_module_own(m, "weight"), mx_module_own(m, "scales"), mx_module_own(m, "biases"), true, v,
+                             v + 1, modes[v[2]].name);
+}
+
+static int linear_forward(mx_module *m, mx_scope *s, mx_array *const *in, mx_array **out) {
+  mx_array *y = mx_quantized_product(m, s, in[0]);
   mx_array *bias = mx_module_own(m, "bias");
   out[0] = bias ? mx_add(s, y, bias) : y;
   return 0;
@@ -29,7 +33,7 @@ static int embedding_forward(mx_module *m, mx_scope *s, mx_array *const *in, mx_
   return 0;
 }
 
-static void linear_describe(const mx_module *m, char *to, size_t room) {
+void mx_quantized_linear_describe(const mx_module *m, char *to, size_t room) {
   const mx_array *w = mx_module_own(m, "weight");
   const int *v = m->whole;
   if (w && w->ndim == 2)
@@ -45,23 +49,31 @@ static void embedding_describe(const mx_module *m, char *to, size_t room) {
              v[1], modes[v[2]].name);
 }
 
-static const mx_layer quantized_linear = {"QuantizedLinear", 1, 1, 1, linear_forward, linear_describe};
+static const mx_layer quantized_linear = {"QuantizedLinear", 1, 1, 1, linear_forward, mx_quantized_linear_describe};
 static const mx_layer quantized_embedding = {"QuantizedEmbedding", 1, 1, 1, embedding_forward, embedding_describe};
+
+/* Which mode has the name; -1 and an error. */
+static int mode_of(const char *mode) {
+  for (int k = 0; k < 4; k++)
+    if (!strcmp(mode, modes[k].name)) return k;
+  mx_fail(MX_EVALUE, "Invalid quantization mode '%.100s'. Valid modes are: affine, mxfp4, nvfp4, mxfp8.", mode);
+  return -1;
+}
+
+static void settle(mx_module *m, int k, int group_size, int bits) {
+  const int v[] = {group_size ? group_size : modes[k].group_size, bits ? bits : modes[k].bits, k};
+  memcpy(m->whole, v, sizeof v);
+}
 
 /* A layer with weight quantized; its arrays are frozen. */
 static mx_module *quantized(const mx_layer *layer, mx_array *weight, int group_size, int bits, const char *mode) {
   static const char *const names[] = {"weight", "scales", "biases"};
-  int k = 0;
-  while (k < 4 && strcmp(mode, modes[k].name)) k++;
-  if (k == 4) {
-    mx_fail(MX_EVALUE, "Invalid quantization mode '%.100s'. Valid modes are: affine, mxfp4, nvfp4, mxfp8.", mode);
-    return NULL;
-  }
+  int k = mode_of(mode);
+  if (k < 0) return NULL;
   mx_scope s;
   mx_scope_begin(&s, mx_default_stream());
   mx_module *m = mx_module_new(layer);
-  if (m)
-    memcpy(m->whole, (int[]){group_size ? group_size : modes[k].group_size, bits ? bits : modes[k].bits, k}, 3 * sizeof(int));
+  if (m) settle(m, k, group_size, bits);
   mx_list parts = {0};
   int rc = m ? mx_quantize(&s, &parts, weight, m->whole, m->whole + 1, mode, NULL) : 0;
   if (rc) mx_scope_error(&s, rc);
@@ -71,18 +83,77 @@ static mx_module *quantized(const mx_layer *layer, mx_array *weight, int group_s
   return mx_layer_done(m, &s);
 }
 
-mx_module *mx_quantized_linear_layer(int input_dims, int output_dims, bool bias, int group_size, int bits, const char *mode) {
-  if (!mx_layer_sizes("QuantizedLinear", 1, 2, (int[]){input_dims, output_dims})) return NULL;
+mx_module *mx_quantized_linear_like(const mx_layer *layer, int input_dims, int output_dims, bool bias, int group_size, int bits,
+                                    const char *mode) {
+  if (!mx_layer_sizes(layer->type, 1, 2, (int[]){input_dims, output_dims})) return NULL;
   mx_scope s;
   mx_scope_begin(&s, mx_default_stream());
   double limit = sqrt(1.0 / input_dims);
   mx_array *w = mx_nn_init_uniform(&s, (int[]){output_dims, input_dims}, 2, -limit, limit, MX_F32, NULL);
-  mx_module *m = w ? quantized(&quantized_linear, w, group_size, bits, mode) : NULL;
+  mx_module *m = w ? quantized(layer, w, group_size, bits, mode) : NULL;
   if (m && bias) {
     mx_layer_constant(m, &s, "bias", 0, output_dims);
     mx_module_freeze(m, true, false, NULL, 0, false);
   }
   return mx_layer_done(m, &s);
+}
+
+mx_module *mx_quantized_linear_layer(int input_dims, int output_dims, bool bias, int group_size, int bits, const char *mode) {
+  return mx_quantized_linear_like(&quantized_linear, input_dims, output_dims, bias, group_size, bits, mode);
+}
+
+/* ---- of which the input is quantized too; in training the weight is the plain one. whole[3]: whether it is quantized ---- */
+
+enum { QUANTIZED = 3 };
+
+static int qq_forward(mx_module *m, mx_scope *s, mx_array *const *in, mx_array **out) {
+  const int *v = m->whole;
+  out[0] = mx_qqmm(s, in[0], mx_module_own(m, "weight"), mx_module_own(m, "scales"), v, v + 1, modes[v[2]].name, NULL, NULL);
+  return 0;
+}
+
+static void qq_describe(const mx_module *m, char *to, size_t room) {
+  const mx_array *w = mx_module_own(m, "weight");
+  const int *v = m->whole;
+  if (w && w->ndim == 2)
+    snprintf(to, room, "input_dims=%d, output_dims=%d, group_size=%d, bits=%d, mode=%s",
+             v[QUANTIZED] ? (int)((int64_t)w->shape[1] * 32 / v[1]) : w->shape[1], w->shape[0], v[0], v[1], modes[v[2]].name);
+}
+
+static int qq_mode(mx_module *m) {
+  int *v = m->whole, rc = 0;
+  mx_array *w = mx_module_own(m, "weight"), *scales = mx_module_own(m, "scales");
+  const char *mode = modes[v[2]].name;
+  if (v[QUANTIZED] != m->training || !w) return 0;
+  mx_scope s;
+  mx_scope_begin(&s, mx_default_stream());
+  if (m->training) {
+    mx_layer_param(m, &s, "weight", mx_dequantize(&s, w, scales, NULL, v, v + 1, mode, NULL, NULL));
+    if (!s.rc) mx_release(mx_module_take(m, "scales"));
+  } else {
+    mx_list parts = {0};
+    rc = mx_quantize(&s, &parts, w, v, v + 1, mode, NULL);
+    if (!rc && parts.n != 2) rc = mx_fail(MX_EVALUE, "[QQLinear] mode '%s' given, expected one without biases", mode);
+    if (!rc) mx_layer_param(m, &s, "weight", parts.at[0]);
+    if (!rc) mx_layer_param(m, &s, "scales", parts.at[1]);
+    mx_list_clear(&parts);
+  }
+  if (!rc) rc = s.rc;
+  if (!rc) v[QUANTIZED] = !m->training;
+  mx_scope_end(&s);
+  return rc;
+}
+
+static const mx_layer qq_linear = {"QQLinear", 1, 1, 1, qq_forward, qq_describe};
+
+mx_module *mx_qq_linear_layer(int input_dims, int output_dims, int group_size, int bits, const char *mode) {
+  int k = mode_of(mode);
+  mx_module *m = k < 0 ? NULL : mx_linear_like(&qq_linear, input_dims, output_dims, false);
+  if (m) {
+    settle(m, k, group_size, bits);
+    m->mode = qq_mode;
+  }
+  return m;
 }
 
 mx_module *mx_quantized_embedding_layer(int num_embeddings, int dims, int group_size, int bits, const char *mode) {

@@ -49,14 +49,47 @@ static int decoder_layer_forward(mx_module *m, mx_scope *s, mx_array *const *in,
   return 0;
 }
 
-/* Layers, all with the same further inputs, and a norm. whole[0]: how many */
+/* A layer whose inside is computed again for gradients. A closure has no inputs that are not given: they are left out, and put back. */
+typedef struct part {
+  mx_module *m;
+  int place[MX_MODULE_INPUTS];
+} part;
+
+static int call_part(void *payload, int n, mx_array *const *in, mx_list *out) {
+  const part *p = payload;
+  mx_array *at[MX_MODULE_INPUTS] = {NULL};
+  for (int i = 0; i < n; i++) at[p->place[i]] = in[i];
+  return mx_module_call(p->m, p->place[n - 1] + 1, at, out);
+}
+
+static mx_array *checkpointed(mx_module *m, mx_scope *s, int n, mx_array *const *in) {
+  if (s->rc || !m) return mx_module_calln(m, s, n, in);
+  part p = {.m = m};
+  mx_array *given[MX_MODULE_INPUTS], *y = NULL;
+  mx_list out = {0};
+  int k = 0;
+  for (int i = 0; i < n; i++)
+    if (in[i]) p.place[k] = i, given[k++] = in[i];
+  mx_closure *f = mx_closure_new(call_part, &p, NULL);
+  int rc = f ? mx_module_checkpoint(m, f, k, given, &out) : mx_fail_memory();
+  if (!rc && out.n < 1) rc = mx_fail(MX_EVALUE, "[%s] gave no result", mx_module_type(m));
+  if (rc)
+    mx_scope_error(s, rc);
+  else
+    y = mx_own(s, mx_retain(out.at[0]));
+  if (f) mx_object_release(&f->base);
+  mx_list_clear(&out);
+  return y;
+}
+
+/* Layers, all with the same further inputs, and a norm. whole: how many, whether they are checkpointed */
 static mx_array *stack(mx_module *m, mx_scope *s, int n, mx_array *const *in) {
   mx_array *at[MX_MODULE_INPUTS] = {in[0]};
   for (int i = 1; i < n; i++) at[i] = in[i];
   for (int i = 0; i < m->whole[0] && at[0]; i++) {
     char name[32];
     snprintf(name, sizeof name, "layers.%d", i);
-    at[0] = mx_module_calln(mx_module_at(m, name), s, n, at);
+    at[0] = (m->whole[1] ? checkpointed : mx_module_calln)(mx_module_at(m, name), s, n, at);
   }
   return child1(m, s, "ln", at[0]);
 }
@@ -136,7 +169,7 @@ static mx_module *stacked(const mx_layer *layer, int n, mx_module *(*one)(const 
     mx_layer_child(m, &s, name, one(t));
   }
   if (!s.rc) mx_layer_child(m, &s, "ln", plain_norm(t->dims));
-  if (m) m->whole[0] = n;
+  if (m) m->whole[0] = n, m->whole[1] = t->checkpoint;
   return mx_layer_done(m, &s);
 }
 

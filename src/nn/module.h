@@ -40,6 +40,7 @@ struct mx_module {
   const mx_layer *layer; /* or NULL: one of the user's */
   char *type;            /* its name */
   bool training;
+  int (*mode)(mx_module *m); /* what follows a change of it, or NULL */
   int n, cap;
   mx_member *members;
   int whole[MX_MODULE_SETTINGS]; /* a layer's settings: what they are its constructor says */
@@ -105,6 +106,8 @@ int mx_module_value_and_grad(mx_module *m, mx_closure *f, int n, mx_array *const
 /* A closure over (the arrays of the walk `what` ..., inputs ...) that puts the former into m, calls f on the latter and puts back what
  * was there. It keeps m and f. */
 mx_closure *mx_module_functional(mx_module *m, mx_closure *f, enum mx_walk what);
+/* f at the inputs, where what lies between is computed again for gradients, also those by the trainable parameters of m. */
+int mx_module_checkpoint(mx_module *m, mx_closure *f, int n, mx_array *const *in, mx_list *out);
 
 /* ---- as text (text.c), from mx_malloc; NULL and an error ---- */
 char *mx_module_text(mx_module *m);

@@ -118,7 +118,7 @@ int mx_module_freeze(mx_module *m, bool frozen, bool recurse, const char *const 
 static int train_one(void *to, const char *path, mx_module *m) {
   (void)path;
   m->training = *(bool *)to;
-  return 0;
+  return m->mode ? m->mode(m) : 0;
 }
 
 int mx_module_train(mx_module *m, bool mode) { return mx_module_each(m, train_one, &mode); }
@@ -245,4 +245,17 @@ mx_closure *mx_module_functional(mx_module *m, mx_closure *f, enum mx_walk what)
   }
   *p = (functional){mx_module_retain(m), mx_object_retain(&f->base), what};
   return mx_closure_new(call_functional, p, drop_functional);
+}
+
+int mx_module_checkpoint(mx_module *m, mx_closure *f, int n, mx_array *const *in, mx_list *out) {
+  slots l = {0};
+  int rc = mx_module_walk(m, MX_WALK_TRAINABLE, note, &l);
+  mx_closure *g = rc ? NULL : mx_module_functional(m, f, MX_WALK_TRAINABLE), *c = g ? mx_checkpoint(g) : NULL;
+  if (!rc && !c) rc = mx_error_kind();
+  for (int i = 0; i < n && !rc; i++) rc = mx_list_push(&l.held, in[i]);
+  if (!rc) rc = mx_closure_call(c, l.held.n, l.held.at, out);
+  if (g) mx_object_release(&g->base);
+  if (c) mx_object_release(&c->base);
+  slots_clear(&l);
+  return rc;
 }

@@ -1,4 +1,4 @@
-/* Bands, on the CPU. A layer norm written as an expression is five steps that each go through the whole matrix; run band by band it is read once, from
+/* Bands, where kernels run on threads. A layer norm written as an expression is five steps that each go through the whole matrix; run band by band it is read once, from
  * then on it is in the cache, and what only the next steps read is never written to memory.
  *
  * A band is a run of groups and reductions over domains with the same leading dimensions, none of which is reduced, taken as one: the rows.
@@ -393,7 +393,7 @@ int mx_band_run(const mx_runner *r, const mx_plan *plan, int first, int *rc) {
   b.r = r;
   b.plan = plan;
   b.first = first;
-  if (r->b != &mx_cpu_backend || first + 1 == plan->nsteps || !could_be_in(plan, r->p, first) || !find_rows(&b)) return 0;
+  if (!r->b->on_threads || first + 1 == plan->nsteps || !could_be_in(plan, r->p, first) || !find_rows(&b)) return 0;
   int n = 0, all = plan->nsteps - first < MAX_STEPS ? plan->nsteps - first : MAX_STEPS;
   while (n < all && could_be_in(plan, r->p, first + n) && bind_step(&b, n)) n++;
   if (n < 2) return 0;

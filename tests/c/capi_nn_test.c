@@ -2,6 +2,7 @@
  * tests/python/test_nn_c.py. */
 #include "capi_testing.h"
 
+#include <math.h>
 #include <unistd.h>
 
 static mlx_stream cpu;
@@ -341,10 +342,15 @@ static void constructors_refuse_what_makes_no_layer(void **state) {
   assert_null(mlx_nn_embedding_bag_new(3, 4, "median").ctx);
   assert_null(mlx_nn_upsample_new((double[]){2, 2}, 2, "bilinear", false, false).ctx);
   assert_null(mlx_nn_adaptive_avg_pool_new(2, zero).ctx);
-  assert_null(mlx_nn_transformer_encoder_new(2, 7, 2, 0, 0, NULL, true, true).ctx);
-  assert_null(mlx_nn_transformer_encoder_new(-1, 8, 2, 0, 0, NULL, true, true).ctx);
-  assert_null(mlx_nn_transformer_new(8, 2, 1, 1, -5, 0, NULL, true, true).ctx);
+  assert_null(mlx_nn_transformer_encoder_new(2, 7, 2, 0, 0, NULL, true, true, false).ctx);
+  assert_null(mlx_nn_transformer_encoder_new(-1, 8, 2, 0, 0, NULL, true, true, true).ctx);
+  assert_null(mlx_nn_transformer_new(8, 2, 1, 1, -5, 0, NULL, true, true, false).ctx);
   assert_null(mlx_nn_transformer_decoder_layer_new(8, 2, 0, 1.5, mlx_nn_relu, true, true).ctx);
+  assert_null(mlx_nn_qq_linear_new(64, 8, 0, 0, "fp3").ctx);
+  assert_non_null(strstr(heard, "Invalid quantization mode 'fp3'"));
+  assert_null(mlx_nn_qq_linear_new(64, 8, 0, 0, NULL).ctx);
+  assert_null(mlx_nn_all_to_sharded_linear_new(0, 4, true, (mlx_distributed_group){NULL}).ctx);
+  assert_null(mlx_nn_quantized_sharded_to_all_linear_new(64, 4, true, 0, 0, NULL, (mlx_distributed_group){NULL}).ctx);
   int calls = 0;
   assert_null(mlx_nn_module_new_custom(NULL, doubled, &calls, dropped).ctx);
   assert_int_equal(calls, -1);
@@ -449,6 +455,117 @@ static void linear_layers_become_quantized_ones(void **state) {
   mlx_array_free(close);
 }
 
+static int square_sum(mlx_vector_array *res, const mlx_vector_array in, void *net) {
+  mlx_vector_array out = mlx_vector_array_new();
+  mlx_array y = mlx_array_new();
+  int rc = mlx_nn_module_apply(&out, *(mlx_nn_module *)net, in) || mlx_vector_array_get(&y, out, 0) || mlx_square(&y, y, cpu) ||
+           mlx_sum(&y, y, false, cpu);
+  *res = mlx_vector_array_new_value(y);
+  mlx_array_free(y);
+  mlx_vector_array_free(out);
+  return rc;
+}
+
+/* The value of a decoder, what memory that takes while the gradients wait, and the sum of their absolute values. */
+static void decoder_step(double *value, double *gradients, size_t *peak, bool checkpoint) {
+  assert_ok(mlx_random_seed(3));
+  mlx_nn_module net = mlx_nn_transformer_decoder_new(6, 32, 2, 128, 0, NULL, true, false, checkpoint);
+  mlx_array x = mlx_array_new(), mask = mlx_array_new(), one = mlx_array_new();
+  mlx_vector_array values = mlx_vector_array_new(), all = mlx_vector_array_new();
+  mlx_map_string_to_array grads = {NULL};
+  assert_ok(mlx_random_normal(&x, (int[]){2, 128, 32}, 3, MLX_FLOAT32, 0, 1, (mlx_array){NULL}, cpu));
+  assert_ok(mlx_zeros(&mask, (int[]){128, 128}, 2, MLX_FLOAT32, cpu));
+  assert_ok(mlx_nn_module_evaluate(net) || mlx_array_eval(x) || mlx_array_eval(mask) || mlx_reset_peak_memory());
+  mlx_vector_array in = mlx_vector_array_new_data((mlx_array[]){x, x, mask, mask}, 4);
+  mlx_closure f = mlx_closure_new_func_payload(square_sum, &net, NULL);
+  assert_ok(mlx_nn_value_and_grad(&values, &grads, net, f, in));
+  mlx_map_string_to_array_iterator at = mlx_map_string_to_array_iterator_new(grads);
+  const char *key;
+  while (!mlx_map_string_to_array_iterator_next(&key, &one, at)) assert_ok(mlx_vector_array_append_value(all, one));
+  assert_ok(mlx_eval(values) || mlx_get_peak_memory(peak) || mlx_vector_array_get(&one, values, 0));
+  *value = item(one);
+  *gradients = 0;
+  for (size_t i = 0; i < mlx_vector_array_size(all); i++) {
+    assert_ok(mlx_vector_array_get(&one, all, i) || mlx_abs(&one, one, cpu));
+    *gradients += item(one);
+  }
+  mlx_map_string_to_array_iterator_free(at);
+  mlx_map_string_to_array_free(grads);
+  mlx_vector_array_free(values);
+  mlx_vector_array_free(all);
+  mlx_vector_array_free(in);
+  mlx_closure_free(f);
+  mlx_array_free(x);
+  mlx_array_free(mask);
+  mlx_array_free(one);
+  mlx_nn_module_free(net);
+}
+
+static void a_checkpointed_stack_has_the_same_gradients_in_less_memory(void **state) {
+  (void)state;
+  double plain, plain_gradients, value, gradients;
+  size_t peak, less;
+  decoder_step(&plain, &plain_gradients, &peak, false);
+  decoder_step(&value, &gradients, &less, true);
+  assert_true(value == plain);
+  assert_true(gradients > 0 && fabs(gradients - plain_gradients) < 1e-4 * plain_gradients);
+  assert_true(less < peak * 0.7); /* what is inside the layers is not kept */
+}
+
+static void a_layer_that_quantizes_its_input_has_two_states(void **state) {
+  (void)state;
+  mlx_nn_module layer = mlx_nn_qq_linear_new(64, 8, 0, 0, "nvfp4"), affine = mlx_nn_qq_linear_new(64, 8, 0, 0, "affine");
+  mlx_array x = mlx_array_new(), y = mlx_array_new(), z = mlx_array_new(), w = mlx_array_new();
+  bool same = false;
+  assert_ok(mlx_random_normal(&x, (int[]){3, 64}, 2, MLX_FLOAT32, 0, 1, (mlx_array){NULL}, cpu));
+  assert_ok(mlx_nn_module_call(&y, layer, x));
+  assert_false(has(mlx_nn_module_parameters, layer, "scales"));
+  for (int round = 0; round < 2; round++) {
+    assert_ok(mlx_nn_module_train(layer, false));
+    assert_true(has(mlx_nn_module_parameters, layer, "scales"));
+    assert_ok(mlx_nn_module_get_array(&w, layer, "weight"));
+    assert_int_equal(mlx_array_dtype(w), MLX_UINT32);
+    assert_ok(mlx_nn_module_call(&z, layer, x) || mlx_array_equal(&z, z, y, false, cpu) || mlx_array_item_bool(&same, z));
+    assert_true(same);
+    assert_ok(mlx_nn_module_train(layer, false)); /* as it is */
+    assert_ok(mlx_nn_module_train(layer, true));
+    assert_false(has(mlx_nn_module_parameters, layer, "scales"));
+    assert_ok(mlx_nn_module_get_array(&w, layer, "weight"));
+    assert_int_equal(mlx_array_dtype(w), MLX_BFLOAT16); /* what mlx_dequantize gives */
+  }
+  mlx_string text = mlx_string_new();
+  assert_ok(mlx_nn_module_tostring(&text, layer));
+  assert_string_equal(mlx_string_data(text), "QQLinear(input_dims=64, output_dims=8, group_size=16, bits=4, mode=nvfp4)");
+  assert_refused(mlx_nn_module_train(affine, false), "expected one without biases");
+  mlx_string_free(text);
+  mlx_nn_module_free(affine);
+  mlx_nn_module_free(layer);
+  mlx_array_free(x);
+  mlx_array_free(y);
+  mlx_array_free(z);
+  mlx_array_free(w);
+}
+
+static void a_shared_layer_keeps_its_group(void **state) {
+  (void)state;
+  mlx_distributed_group group = mlx_distributed_group_new();
+  assert_ok(mlx_distributed_init(&group, false, "any"));
+  mlx_nn_module layers[] = {mlx_nn_all_to_sharded_linear_new(64, 4, true, group),
+                            mlx_nn_sharded_to_all_linear_new(64, 4, true, group),
+                            mlx_nn_quantized_all_to_sharded_linear_new(64, 4, true, 0, 0, "affine", group),
+                            mlx_nn_quantized_sharded_to_all_linear_new(64, 4, true, 0, 0, "mxfp4", group)};
+  mlx_distributed_group_free(group);
+  mlx_array x = ones(2, 64), y = mlx_array_new();
+  for (int i = 0; i < 4; i++) {
+    assert_ok(mlx_nn_module_call(&y, layers[i], x) || mlx_array_eval(y));
+    assert_int_equal(mlx_array_dim(y, 1), 4);
+    assert_int_equal(has(mlx_nn_module_trainable_parameters, layers[i], "bias"), i < 2);
+    mlx_nn_module_free(layers[i]);
+  }
+  mlx_array_free(x);
+  mlx_array_free(y);
+}
+
 static void a_deep_chain_is_freed_without_the_stack(void **state) {
   (void)state;
   mlx_nn_module root = mlx_nn_module_new_custom("Link", NULL, NULL, NULL), at = mlx_nn_module_new(), next = mlx_nn_module_new();
@@ -479,6 +596,9 @@ int main(void) {
                                      cmocka_unit_test(averages_and_sums_of_maps),
                                      cmocka_unit_test(a_weight_made_of_others_is_no_parameter),
                                      cmocka_unit_test(linear_layers_become_quantized_ones),
+                                     cmocka_unit_test(a_checkpointed_stack_has_the_same_gradients_in_less_memory),
+                                     cmocka_unit_test(a_layer_that_quantizes_its_input_has_two_states),
+                                     cmocka_unit_test(a_shared_layer_keeps_its_group),
                                      cmocka_unit_test(a_deep_chain_is_freed_without_the_stack)};
   return cmocka_run_group_tests(tests, begin, end);
 }

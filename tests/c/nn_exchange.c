@@ -107,6 +107,7 @@ static void each(const char *inputs, const char *folder) {
   const int k1[] = {3}, k2[] = {2, 3}, k3[] = {2, 2, 2}, one[] = {1, 1, 1}, two[] = {2, 2, 2}, none[] = {0, 0, 0},
             keep[] = {3, -1};
   const double scale[] = {1.5, 2};
+  const mlx_distributed_group everybody = {NULL};
   const struct {
     const char *name;
     mlx_nn_module m;
@@ -126,10 +127,10 @@ static void each(const char *inputs, const char *folder) {
       {"sinusoidal", mlx_nn_sinusoidal_new(6, 0.0001, 1, 0, false, true)},
       {"alibi", mlx_nn_alibi_new()},
       {"prelu", mlx_nn_prelu_new(4, 0.25)},
-      {"encoder", mlx_nn_transformer_encoder_new(2, 4, 2, 0, 0, NULL, true, false)},
-      {"encoder_post", mlx_nn_transformer_encoder_new(1, 4, 2, 6, 0, mlx_nn_gelu, false, true)},
-      {"transformer", mlx_nn_transformer_new(4, 2, 1, 2, 8, 0, NULL, true, true)},
-      {"transformer_post", mlx_nn_transformer_new(4, 2, 1, 1, 8, 0, mlx_nn_silu, false, true)},
+      {"encoder", mlx_nn_transformer_encoder_new(2, 4, 2, 0, 0, NULL, true, false, false)},
+      {"encoder_post", mlx_nn_transformer_encoder_new(1, 4, 2, 6, 0, mlx_nn_gelu, false, true, false)},
+      {"transformer", mlx_nn_transformer_new(4, 2, 1, 2, 8, 0, NULL, true, true, false)},
+      {"transformer_post", mlx_nn_transformer_new(4, 2, 1, 1, 8, 0, mlx_nn_silu, false, true, false)},
       {"upsample", mlx_nn_upsample_new(scale, 2, "linear", false, false)},
       {"adaptive_avg_pool", mlx_nn_adaptive_avg_pool_new(2, keep)},
       {"adaptive_max_pool", mlx_nn_adaptive_max_pool_new(1, k1)},
@@ -138,6 +139,13 @@ static void each(const char *inputs, const char *folder) {
       {"embedding_bag", mlx_nn_embedding_bag_new(7, 4, "mean")},
       {"quantized_linear", mlx_nn_quantized_linear_new(64, 8, true, 32, 8, "affine")},
       {"quantized_embedding", mlx_nn_quantized_embedding_new(7, 64, 0, 0, "mxfp4")},
+      {"encoder_checkpoint", mlx_nn_transformer_encoder_new(2, 4, 2, 0, 0, NULL, true, false, true)},
+      {"transformer_checkpoint", mlx_nn_transformer_new(4, 2, 1, 2, 8, 0, NULL, true, true, true)},
+      {"qq_linear", mlx_nn_qq_linear_new(64, 8, 0, 0, "nvfp4")},
+      {"all_to_sharded", mlx_nn_all_to_sharded_linear_new(4, 3, true, everybody)},
+      {"sharded_to_all", mlx_nn_sharded_to_all_linear_new(4, 3, true, everybody)},
+      {"quantized_all_to_sharded", mlx_nn_quantized_all_to_sharded_linear_new(64, 8, true, 32, 8, "affine", everybody)},
+      {"quantized_sharded_to_all", mlx_nn_quantized_sharded_to_all_linear_new(64, 8, false, 32, 4, "mxfp4", everybody)},
       {"weight_norm", mlx_nn_weight_norm_new(mlx_nn_linear_new(4, 3, true), 0)},
       {"spectral_norm", mlx_nn_spectral_norm_new(mlx_nn_conv1d_new(4, 6, 3, 1, 0, 1, 1, true), 2, 1e-12)},
   };

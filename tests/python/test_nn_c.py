@@ -126,6 +126,13 @@ LAYERS = {  # name: how it is made in Python, the shape of its input; in the ord
     "embedding_bag": (lambda: nn.EmbeddingBag(7, 4), (3, 5)),
     "quantized_linear": (lambda: nn.QuantizedLinear(64, 8, True, 32, 8), (2, 64)),
     "quantized_embedding": (lambda: nn.QuantizedEmbedding(7, 64, mode="mxfp4"), (3, 5)),
+    "encoder_checkpoint": (lambda: nn.TransformerEncoder(2, 4, 2, checkpoint=True), (2, 5, 4)),
+    "transformer_checkpoint": (lambda: nn.Transformer(4, 2, 1, 2, 8, checkpoint=True), (2, 5, 4)),
+    "qq_linear": (lambda: nn.QQLinear(64, 8), (2, 64)),
+    "all_to_sharded": (lambda: nn.AllToShardedLinear(4, 3), (2, 4)),
+    "sharded_to_all": (lambda: nn.ShardedToAllLinear(4, 3), (2, 4)),
+    "quantized_all_to_sharded": (lambda: nn.QuantizedAllToShardedLinear(64, 8, True, 32, 8), (2, 64)),
+    "quantized_sharded_to_all": (lambda: nn.QuantizedShardedToAllLinear(64, 8, False, 32, 4, "mxfp4"), (2, 64)),
     "weight_norm": (lambda: nn.weight_norm(nn.Linear(4, 3)), (2, 4)),
     "spectral_norm": (lambda: nn.spectral_norm(nn.Conv1d(4, 6, 3), iterations=2), (2, 7, 4)),
 }

@@ -23,16 +23,30 @@ CHOOSE = c.CFUNCTYPE(c.c_int, c.c_char_p, Handle, c.c_void_p)
 NAN = float("nan")
 
 
+def as_in_c(args):
+    """Python's numbers as C's: float as double, bool as bool, int as int."""
+    kinds = {float: c.c_double, bool: c.c_bool, int: c.c_int, str: lambda s: c.c_char_p(s.encode())}
+    return (kinds.get(type(a), lambda x: x)(a) for a in args)
+
+
 def call(name, *args):
-    """The function with Python's numbers as C's: float as double, bool as bool, int as int."""
-    as_c = {float: c.c_double, bool: c.c_bool, int: c.c_int, str: lambda s: c.c_char_p(s.encode())}
-    if getattr(lib, "mlx_" + name)(*(as_c.get(type(a), lambda x: x)(a) for a in args)):
+    if getattr(lib, "mlx_" + name)(*as_in_c(args)):
         raise RuntimeError(lib.mlx_last_error().decode())
 
 
 def new(name, *args):
     h = Handle()
     call(name, c.byref(h), *args)
+    return h
+
+
+def made(kind, *args):
+    """The handle that a constructor of optimizers gives."""
+    make = getattr(lib, f"mlx_optimizer_{kind}_new")
+    make.restype = Handle
+    h = make(*as_in_c(args))
+    if not h.ctx:
+        raise RuntimeError(lib.mlx_last_error().decode())
     return h
 
 
@@ -60,7 +74,7 @@ def join():
 
 
 def scheduled(schedule):
-    o = new("optimizer_adam", 1.0, 0.9, 0.999, 1e-8, False)
+    o = made("adam", 1.0, 0.9, 0.999, 1e-8, False)
     call("optimizer_set_schedule", o, schedule())
     return o
 
@@ -71,30 +85,30 @@ def choose(name, gradient, payload):
 
 
 def multi():
-    parts = (Handle * 2)(new("optimizer_sgd", 0.1, 0.0, 0.0, 0.0, False), new("optimizer_adam", 0.01, 0.9, 0.999, 1e-8, False))
-    return new("optimizer_multi", parts, c.c_size_t(2), choose, c.c_void_p(), c.c_void_p())
+    parts = (Handle * 2)(made("sgd", 0.1, 0.0, 0.0, 0.0, False), made("adam", 0.01, 0.9, 0.999, 1e-8, False))
+    return made("multi", parts, c.c_size_t(2), choose, c.c_void_p(), c.c_void_p())
 
 
 ADAFACTOR = (1e-30, 1e-3, 1.0, -0.8, NAN, 0.0, True, True, False)
 KINDS = {
-    "SGD": (lambda: optim.SGD(0.1), lambda: new("optimizer_sgd", 0.1, 0.0, 0.0, 0.0, False)),
-    "SGD all": (lambda: optim.SGD(0.1, 0.8, 0.1, 0.3), lambda: new("optimizer_sgd", 0.1, 0.8, 0.1, 0.3, False)),
-    "SGD nesterov": (lambda: optim.SGD(0.1, 0.9, nesterov=True), lambda: new("optimizer_sgd", 0.1, 0.9, 0.0, 0.0, True)),
-    "RMSprop": (lambda: optim.RMSprop(0.01), lambda: new("optimizer_rmsprop", 0.01, 0.99, 1e-8)),
-    "Adagrad": (lambda: optim.Adagrad(0.1), lambda: new("optimizer_adagrad", 0.1, 1e-8)),
-    "AdaDelta": (lambda: optim.AdaDelta(1.0), lambda: new("optimizer_adadelta", 1.0, 0.9, 1e-6)),
-    "Adam": (lambda: optim.Adam(0.01), lambda: new("optimizer_adam", 0.01, 0.9, 0.999, 1e-8, False)),
+    "SGD": (lambda: optim.SGD(0.1), lambda: made("sgd", 0.1, 0.0, 0.0, 0.0, False)),
+    "SGD all": (lambda: optim.SGD(0.1, 0.8, 0.1, 0.3), lambda: made("sgd", 0.1, 0.8, 0.1, 0.3, False)),
+    "SGD nesterov": (lambda: optim.SGD(0.1, 0.9, nesterov=True), lambda: made("sgd", 0.1, 0.9, 0.0, 0.0, True)),
+    "RMSprop": (lambda: optim.RMSprop(0.01), lambda: made("rmsprop", 0.01, 0.99, 1e-8)),
+    "Adagrad": (lambda: optim.Adagrad(0.1), lambda: made("adagrad", 0.1, 1e-8)),
+    "AdaDelta": (lambda: optim.AdaDelta(1.0), lambda: made("adadelta", 1.0, 0.9, 1e-6)),
+    "Adam": (lambda: optim.Adam(0.01), lambda: made("adam", 0.01, 0.9, 0.999, 1e-8, False)),
     "AdamW": (
         lambda: optim.AdamW(0.01, bias_correction=True),
-        lambda: new("optimizer_adamw", 0.01, 0.9, 0.999, 1e-8, 0.01, True),
+        lambda: made("adamw", 0.01, 0.9, 0.999, 1e-8, 0.01, True),
     ),
-    "Adamax": (lambda: optim.Adamax(0.01), lambda: new("optimizer_adamax", 0.01, 0.9, 0.999, 1e-8)),
-    "Lion": (lambda: optim.Lion(0.01, weight_decay=0.1), lambda: new("optimizer_lion", 0.01, 0.9, 0.99, 0.1)),
-    "Muon": (lambda: optim.Muon(0.02), lambda: new("optimizer_muon", 0.02, 0.95, 0.01, True, 5)),
-    "Adafactor": (lambda: optim.Adafactor(), lambda: new("optimizer_adafactor", NAN, *ADAFACTOR)),
+    "Adamax": (lambda: optim.Adamax(0.01), lambda: made("adamax", 0.01, 0.9, 0.999, 1e-8)),
+    "Lion": (lambda: optim.Lion(0.01, weight_decay=0.1), lambda: made("lion", 0.01, 0.9, 0.99, 0.1)),
+    "Muon": (lambda: optim.Muon(0.02), lambda: made("muon", 0.02, 0.95, 0.01, True, 5)),
+    "Adafactor": (lambda: optim.Adafactor(), lambda: made("adafactor", NAN, *ADAFACTOR)),
     "Adafactor all": (
         lambda: optim.Adafactor(0.01, beta_1=0.9, weight_decay=0.1, relative_step=False, scale_parameter=False),
-        lambda: new("optimizer_adafactor", 0.01, *ADAFACTOR[:4], 0.9, 0.1, False, False, False),
+        lambda: made("adafactor", 0.01, *ADAFACTOR[:4], 0.9, 0.1, False, False, False),
     ),
     "schedule": (
         lambda: optim.Adam(optim.join_schedules([optim.linear_schedule(0, 0.1, 4), optim.cosine_decay(0.1, 8)], [4])),
@@ -175,7 +189,7 @@ def test_gradients_are_clipped_alike(tmp_path):
 
 
 def test_the_values_of_a_state_are_in_its_order(tmp_path):
-    o, values = new("optimizer_adam", 0.01, 0.9, 0.999, 1e-8, False), lib.mlx_vector_array_new()
+    o, values = made("adam", 0.01, 0.9, 0.999, 1e-8, False), lib.mlx_vector_array_new()
     call("optimizer_init", o, to_map(start(), tmp_path), cpu)
     call("optimizer_state_values", c.byref(values), o)
     lib.mlx_vector_array_size.restype = c.c_size_t
@@ -190,15 +204,20 @@ def refused(phrase, name, *args):
         call(name, *args)
 
 
+def refused_new(phrase, kind, *args):
+    with pytest.raises(RuntimeError, match=phrase):
+        made(kind, *args)
+
+
 def test_refusals(tmp_path):
     out = Handle()
-    refused("Nesterov momentum requires", "optimizer_sgd", c.byref(out), 0.1, 0.0, 0.0, 0.0, True)
-    refused("RMSprop alpha should be >=0, -1 was", "optimizer_rmsprop", c.byref(out), 0.1, -1.0, 1e-8)
-    refused("SGD was given NaN", "optimizer_sgd", c.byref(out), NAN, 0.0, 0.0, 0.0, False)
+    refused_new("Nesterov momentum requires", "sgd", 0.1, 0.0, 0.0, 0.0, True)
+    refused_new("RMSprop alpha should be >=0, -1 was", "rmsprop", 0.1, -1.0, 1e-8)
+    refused_new("SGD was given NaN", "sgd", NAN, 0.0, 0.0, 0.0, False)
     refused("steps must be greater than 0, but got 0", "schedule_linear", c.byref(out), 0.0, 1.0, 0)
     refused("Must provide at least 1 schedule", "schedule_join", c.byref(out), None, c.c_size_t(0), None, c.c_size_t(0))
     refused("empty optimizer given", "optimizer_set_learning_rate", Handle(), 0.1)
-    o = new("optimizer_adam", 0.1, 0.9, 0.999, 1e-8, False)
+    o = made("adam", 0.1, 0.9, 0.999, 1e-8, False)
     p = to_map({"w": mx.ones((2, 3))}, tmp_path)
     refused("gradient of 'v', but no parameter", "optimizer_update", o, p, to_map({"v": mx.ones((2, 3))}, tmp_path), cpu)
     refused(r"gradient of 'w' has shape \(3\), expected", "optimizer_update", o, p, to_map({"w": mx.ones(3)}, tmp_path), cpu)
@@ -212,7 +231,7 @@ def test_refusals(tmp_path):
 
 def test_a_choice_out_of_range_is_refused(tmp_path):
     wrong = CHOOSE(lambda name, gradient, payload: 2)
-    o = new("optimizer_multi", (Handle * 1)(new("optimizer_sgd", 0.1, 0.0, 0.0, 0.0, False)), c.c_size_t(1), wrong, None, None)
+    o = made("multi", (Handle * 1)(made("sgd", 0.1, 0.0, 0.0, 0.0, False)), c.c_size_t(1), wrong, None, None)
     p = to_map(start(), tmp_path)
     refused("optimizer 2 was chosen for 'deep.0.b', but there are 1", "optimizer_update", o, p, p, cpu)
     refused("'states.1.step' is no part of the state of 1 opt", "optimizer_set_state", o, to_map({"states.1.step": mx.array(0)}, tmp_path))

@@ -24,6 +24,7 @@
 
 #include "mlx/c/array.h"
 #include "mlx/c/closure.h"
+#include "mlx/c/distributed_group.h"
 #include "mlx/c/map.h"
 #include "mlx/c/nn_functions.h"
 #include "mlx/c/stream.h"
@@ -386,7 +387,10 @@ mlx_nn_module mlx_nn_transformer_decoder_layer_new(
     bool norm_first,
     bool causal);
 
-/** `num_layers` layers of an encoder and a layer norm. */
+/**
+ * `num_layers` layers of an encoder and a layer norm. checkpoint: what the layers compute inside is not kept for gradients but computed
+ * again, which takes less memory and more time.
+ */
 mlx_nn_module mlx_nn_transformer_encoder_new(
     int num_layers,
     int dims,
@@ -395,7 +399,8 @@ mlx_nn_module mlx_nn_transformer_encoder_new(
     double dropout,
     mlx_nn_unary activation,
     bool norm_first,
-    bool causal);
+    bool causal,
+    bool checkpoint);
 
 /** `num_layers` layers of a decoder and a layer norm. */
 mlx_nn_module mlx_nn_transformer_decoder_new(
@@ -406,7 +411,8 @@ mlx_nn_module mlx_nn_transformer_decoder_new(
     double dropout,
     mlx_nn_unary activation,
     bool norm_first,
-    bool causal);
+    bool causal,
+    bool checkpoint);
 
 /**
  * Encoder and decoder; `causal` is that of the decoder. Inputs: source, target, and masks of the source, the target and the memory,
@@ -421,7 +427,8 @@ mlx_nn_module mlx_nn_transformer_new(
     double dropout,
     mlx_nn_unary activation,
     bool norm_first,
-    bool causal);
+    bool causal,
+    bool checkpoint);
 
 /** mlx_nn_upsample by one scale, or 2 or 3 for as many spatial axes. */
 mlx_nn_module mlx_nn_upsample_new(
@@ -477,6 +484,55 @@ mlx_nn_module mlx_nn_quantized_embedding_new(
     int group_size,
     int bits,
     const char* mode);
+
+/**
+ * mlx_qqmm without a bias, which quantizes its input too. In training mode the layer has the plain "weight" and quantizes it at each
+ * call; mlx_nn_module_train with `false` makes of it the quantized "weight" and "scales", with `true` the plain one again. The mode must
+ * be one without biases: "nvfp4" in Python.
+ */
+mlx_nn_module mlx_nn_qq_linear_new(
+    int input_dims,
+    int output_dims,
+    int group_size,
+    int bits,
+    const char* mode);
+
+/**
+ * A linear layer of which each process of the group computes a part of the outputs. The empty handle is the group of all processes; so
+ * far there are groups of one, where this is mlx_nn_linear_new.
+ */
+mlx_nn_module mlx_nn_all_to_sharded_linear_new(
+    int input_dims,
+    int output_dims,
+    bool bias,
+    const mlx_distributed_group group /* may be empty */);
+
+/** A linear layer of which each process of the group has the weights for a part of the inputs; what they compute is summed. */
+mlx_nn_module mlx_nn_sharded_to_all_linear_new(
+    int input_dims,
+    int output_dims,
+    bool bias,
+    const mlx_distributed_group group /* may be empty */);
+
+/** mlx_nn_all_to_sharded_linear_new with a quantized weight, as mlx_nn_quantized_linear_new has it. */
+mlx_nn_module mlx_nn_quantized_all_to_sharded_linear_new(
+    int input_dims,
+    int output_dims,
+    bool bias,
+    int group_size,
+    int bits,
+    const char* mode,
+    const mlx_distributed_group group /* may be empty */);
+
+/** mlx_nn_sharded_to_all_linear_new with a quantized weight. */
+mlx_nn_module mlx_nn_quantized_sharded_to_all_linear_new(
+    int input_dims,
+    int output_dims,
+    bool bias,
+    int group_size,
+    int bits,
+    const char* mode,
+    const mlx_distributed_group group /* may be empty */);
 
 /** Whether the layer at a path shall be quantized. */
 typedef bool (*mlx_nn_predicate)(const char* path, const mlx_nn_module layer, void* payload);

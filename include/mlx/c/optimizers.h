@@ -29,7 +29,10 @@ typedef struct mlx_optimizer_ {
   void* ctx;
 } mlx_optimizer;
 
-/* ---- The kinds. A setting out of its range is an error. The learning rate must be a number, but Adafactor's may be NaN: none. */
+/*
+ * ---- The kinds: constructors give an empty handle after an error. A setting out of its range is one. The learning rate must be a
+ * number, but Adafactor's may be NaN: none.
+ */
 
 /** An empty handle. */
 mlx_optimizer mlx_optimizer_new(void);
@@ -38,8 +41,7 @@ mlx_optimizer mlx_optimizer_new(void);
 int mlx_optimizer_free(mlx_optimizer optimizer);
 
 /** Gradient descent with momentum. `nesterov` needs a momentum and no dampening. */
-int mlx_optimizer_sgd(
-    mlx_optimizer* res,
+mlx_optimizer mlx_optimizer_sgd_new(
     double learning_rate,
     double momentum,
     double weight_decay,
@@ -47,17 +49,16 @@ int mlx_optimizer_sgd(
     bool nesterov);
 
 /** Divides by the root of a running mean of squared gradients; alpha 0.99, eps 1e-8 in Python. */
-int mlx_optimizer_rmsprop(mlx_optimizer* res, double learning_rate, double alpha, double eps);
+mlx_optimizer mlx_optimizer_rmsprop_new(double learning_rate, double alpha, double eps);
 
 /** Divides by the root of the sum of squared gradients; eps 1e-8 in Python. */
-int mlx_optimizer_adagrad(mlx_optimizer* res, double learning_rate, double eps);
+mlx_optimizer mlx_optimizer_adagrad_new(double learning_rate, double eps);
 
 /** Scales by the ratio of the means of squared updates and gradients; rho 0.9, eps 1e-6 in Python. */
-int mlx_optimizer_adadelta(mlx_optimizer* res, double learning_rate, double rho, double eps);
+mlx_optimizer mlx_optimizer_adadelta_new(double learning_rate, double rho, double eps);
 
 /** Running means of gradients and of their squares; 0.9, 0.999, 1e-8, false in Python. */
-int mlx_optimizer_adam(
-    mlx_optimizer* res,
+mlx_optimizer mlx_optimizer_adam_new(
     double learning_rate,
     double beta_1,
     double beta_2,
@@ -65,8 +66,7 @@ int mlx_optimizer_adam(
     bool bias_correction);
 
 /** Adam with weight decay, 0.01 in Python, that does not pass through the running means. */
-int mlx_optimizer_adamw(
-    mlx_optimizer* res,
+mlx_optimizer mlx_optimizer_adamw_new(
     double learning_rate,
     double beta_1,
     double beta_2,
@@ -75,24 +75,21 @@ int mlx_optimizer_adamw(
     bool bias_correction);
 
 /** Adam with a decaying maximum in place of the mean of squares. */
-int mlx_optimizer_adamax(
-    mlx_optimizer* res,
+mlx_optimizer mlx_optimizer_adamax_new(
     double learning_rate,
     double beta_1,
     double beta_2,
     double eps);
 
 /** Steps of one size, by the sign of a running mean; 0.9, 0.99, 0 in Python. */
-int mlx_optimizer_lion(
-    mlx_optimizer* res,
+mlx_optimizer mlx_optimizer_lion_new(
     double learning_rate,
     double beta_1,
     double beta_2,
     double weight_decay);
 
 /** Momentum whose matrices are made orthogonal; 0.95, 0.01, true, 5 in Python. */
-int mlx_optimizer_muon(
-    mlx_optimizer* res,
+mlx_optimizer mlx_optimizer_muon_new(
     double learning_rate,
     double momentum,
     double weight_decay,
@@ -103,8 +100,7 @@ int mlx_optimizer_muon(
  * Keeps the mean of squared gradients of a matrix as a row and a column. A beta_1 of NaN: no running
  * mean of updates. NaN, 1e-30, 1e-3, 1, -0.8, NaN, 0, true, true, false in Python.
  */
-int mlx_optimizer_adafactor(
-    mlx_optimizer* res,
+mlx_optimizer mlx_optimizer_adafactor_new(
     double learning_rate,
     double eps_0,
     double eps_1,
@@ -121,8 +117,7 @@ int mlx_optimizer_adafactor(
  * mlx_optimizer_init: its value) which of the `optimizers_num` is for it; a number out of range is
  * an error. `dtor(payload)` is called when the optimizer goes, also when this call fails.
  */
-int mlx_optimizer_multi(
-    mlx_optimizer* res,
+mlx_optimizer mlx_optimizer_multi_new(
     const mlx_optimizer* optimizers,
     size_t optimizers_num,
     int (*choose)(const char* name, const mlx_array gradient, void* payload),

@@ -13,4 +13,4 @@ static const mx_kernel kernels[MX_OPS] = {
 #include "structured.def"
 };
 
-const mx_backend mx_cpu_backend = {.name = "cpu", .kernels = kernels, .run = mx_cpu_run, .fuses_reductions = true, .soon = mx_cpu_soon};
+const mx_backend mx_cpu_backend = {.name = "cpu", .kernels = kernels, .run = mx_cpu_run, .fuses_reductions = true, .on_threads = true, .soon = mx_cpu_soon};
