@@ -283,7 +283,7 @@ int px_updated(mlx_array *res, PyObject *array, PyObject *key, PyObject *value, 
   mlx_stream s = mlx_ext_default_stream();
   px_index x;
   px_arg v = {0};
-  int rc = px_parse_index(&x, a, key);
+  int rc = px_parse_index(&x, a, key, true);
   if (!rc) rc = PyLong_Check(value) ? px_from_object(value, (int)t, &v) : px_to_weak(value, t, &v);
   if (rc > 0) px_type_error(&sig, array, (PyObject *const[]){key, value}, 2, NULL);
   if (!rc && mlx_array_dtype(v.h) != t) {

@@ -20,6 +20,8 @@ void px_drop_index(px_index *x) {
   for (int i = 0; i < x->n; i++) px_drop(&x->at[i].array);
 }
 
+static int within_int(Py_ssize_t v) { return v > INT32_MAX ? INT32_MAX : v < -INT32_MAX ? -INT32_MAX : (int)v; }
+
 static int parse_slice(px_part *it, PyObject *o, int size) {
   static const char *const names[] = {"start", "stop", "step"};
   static PyObject *interned[3];
@@ -34,9 +36,10 @@ static int parse_slice(px_part *it, PyObject *o, int size) {
   }
   Py_ssize_t start, stop, step;
   if (PySlice_Unpack(o, &start, &stop, &step)) return PX_ERROR;
+  it->from = within_int(start);
+  it->to = within_int(stop);
   Py_ssize_t n = PySlice_AdjustIndices(size, &start, &stop, step);
-  if (step > INT32_MAX) step = INT32_MAX;
-  if (step < -INT32_MAX) step = -INT32_MAX;
+  it->by = step = within_int(step);
   if (n == 0)
     start = stop = 0, step = 1;
   else if (step < 0 && stop < 0)
@@ -63,8 +66,9 @@ static int parse_int(px_part *it, PyObject *o, int dim, int size) {
     PyErr_Format(PyExc_IndexError, "[index] index %S is out of bounds for axis %d with size %d", o, dim, size);
     return PX_ERROR;
   }
+  int from = (int)v, to = from == -1 ? INT32_MAX : from + 1;
   if (v < 0) v += size;
-  *it = (px_part){.kind = PX_INT, .dim = dim, .start = (int)v, .stop = (int)v + 1, .step = 1, .n = 1};
+  *it = (px_part){.kind = PX_INT, .dim = dim, .start = (int)v, .stop = (int)v + 1, .step = 1, .from = from, .to = to, .by = 1, .n = 1};
   return 0;
 }
 
@@ -124,7 +128,7 @@ static int too_many(int ndim) {
 
 static void push_full(px_index *x, int *dim) {
   int size = x->shape[*dim];
-  x->at[x->n++] = (px_part){.kind = PX_SLICE, .dim = (*dim)++, .stop = size, .step = 1, .n = size, .full = true};
+  x->at[x->n++] = (px_part){.kind = PX_SLICE, .dim = (*dim)++, .stop = size, .step = 1, .to = INT32_MAX, .by = 1, .n = size, .full = true};
 }
 
 static int parse_one(px_index *x, PyObject *o, int mask, int *dim) {
@@ -168,10 +172,10 @@ static void find_groups(px_index *x) {
   x->adjacent = groups <= 1;
 }
 
-int px_parse_index(px_index *x, mlx_array a, PyObject *key) {
+int px_parse_index(px_index *x, mlx_array a, PyObject *key, bool writing) {
   x->n = x->arrays = x->ints = x->nones = x->masks = 0;
   x->ndim = (int)mlx_array_ndim(a);
-  x->shape = mlx_array_shape(a);
+  x->shape = writing ? mlx_array_shape(a) : mlx_ext_shape(a);
   bool tuple = PyTuple_Check(key);
   Py_ssize_t count = tuple ? PyTuple_Size(key) : 1;
   int used = 0, ellipses = 0, dim = 0;
@@ -279,11 +283,11 @@ static int read_mask(mlx_array *res, mlx_array a, const px_index *x, const px_pa
 static int take_slices(mlx_array *res, mlx_array a, const px_index *x, mlx_stream s) {
   int start[PX_MAX_NDIM], stop[PX_MAX_NDIM], step[PX_MAX_NDIM];
   bool any = false;
-  for (int d = 0; d < x->ndim; d++) start[d] = 0, stop[d] = x->shape[d], step[d] = 1;
+  for (int d = 0; d < x->ndim; d++) start[d] = 0, stop[d] = INT32_MAX, step[d] = 1;
   for (int i = 0; i < x->n; i++) {
     const px_part *it = &x->at[i];
-    if (it->kind != PX_INT && (it->kind != PX_SLICE || it->full)) continue;
-    start[it->dim] = it->start, stop[it->dim] = it->stop, step[it->dim] = it->step;
+    if (it->kind != PX_INT && (it->kind != PX_SLICE || (it->from == 0 && it->to == INT32_MAX && it->by == 1))) continue;
+    start[it->dim] = it->from, stop[it->dim] = it->to, step[it->dim] = it->by;
     any = true;
   }
   size_t n = (size_t)x->ndim;
@@ -384,7 +388,7 @@ PyObject *px_getitem(PyObject *self, PyObject *key) {
   px_index x;
   PyObject *r = NULL;
   mlx_array a = px_handle(self);
-  int rc = px_parse_index(&x, a, key), only = rc || !x.masks ? -1 : px_only_mask(&x);
+  int rc = px_parse_index(&x, a, key, false), only = rc || !x.masks ? -1 : px_only_mask(&x);
   if (!rc && x.masks && only < 0) rc = px_expand_masks(&x, false);
   if (!rc && (r = px_new())) {
     mlx_array res = px_handle(r);

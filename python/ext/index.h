@@ -11,6 +11,7 @@ typedef struct px_part {
   px_kind kind;
   int dim;
   int start, stop, step; /* an int is start, start + 1, 1; of a negative step, stop is below -size where it ends before 0 */
+  int from, to, by;      /* an int or a slice as given, INT32_MAX and -INT32_MAX for ends: what holds for an array of any shape */
   int n;                 /* how many elements a slice takes */
   bool full;             /* a slice of everything, in order */
   px_arg array;
@@ -25,7 +26,8 @@ typedef struct px_index {
   px_part at[2 * PX_MAX_NDIM];
 } px_index;
 
-int px_parse_index(px_index *x, mlx_array a, PyObject *key);
+/* writing: the shape of a is made part of what is built. */
+int px_parse_index(px_index *x, mlx_array a, PyObject *key, bool writing);
 /* The position of the mask that is all there is of the index, besides full slices; or -1. */
 int px_only_mask(const px_index *x);
 /* Every mask becomes the index arrays of its true places, which needs its values. */

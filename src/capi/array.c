@@ -2,6 +2,7 @@
 #include "mlx/c/array.h"
 
 #include "capi/handles.h"
+#include "graph/relative.h"
 
 mlx_array mlx_array_new(void) { return (mlx_array){NULL}; }
 
@@ -131,12 +132,18 @@ size_t mlx_array_itemsize(const mlx_array arr) {
   mx_array *a = need(arr, "itemsize");
   return a ? mx_dtype_sizes[a->dtype] : 0;
 }
+/* A size that is read while a function is traced for all shapes may come back as a number: the trace is then for these shapes. */
+static mx_array *need_shape(mlx_array arr, const char *what) {
+  mx_array *a = need(arr, what);
+  if (a && MX_FOR_ANY_SHAPE(a)) mx_shape_used = true;
+  return a;
+}
 size_t mlx_array_size(const mlx_array arr) {
-  mx_array *a = need(arr, "size");
+  mx_array *a = need_shape(arr, "size");
   return a ? (size_t)a->size : 0;
 }
 size_t mlx_array_nbytes(const mlx_array arr) {
-  mx_array *a = need(arr, "nbytes");
+  mx_array *a = need_shape(arr, "nbytes");
   return a ? mx_nbytes(a) : 0;
 }
 size_t mlx_array_ndim(const mlx_array arr) {
@@ -144,11 +151,11 @@ size_t mlx_array_ndim(const mlx_array arr) {
   return a ? a->ndim : 0;
 }
 const int *mlx_array_shape(const mlx_array arr) {
-  mx_array *a = need(arr, "shape");
+  mx_array *a = need_shape(arr, "shape");
   return a ? a->shape : NULL;
 }
 const size_t *mlx_array_strides(const mlx_array arr) {
-  mx_array *a = need(arr, "strides");
+  mx_array *a = need_shape(arr, "strides");
   return a ? (const size_t *)a->strides : NULL;
 }
 mlx_dtype mlx_array_dtype(const mlx_array arr) {
@@ -157,7 +164,7 @@ mlx_dtype mlx_array_dtype(const mlx_array arr) {
 }
 
 int mlx_array_dim(const mlx_array arr, int dim) {
-  mx_array *a = need(arr, "dim");
+  mx_array *a = need_shape(arr, "dim");
   int axis;
   if (!a) return 0;
   if (mx_norm_axis("dim", dim, a->ndim, &axis)) {

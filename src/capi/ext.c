@@ -42,6 +42,11 @@ bool mlx_ext_is_traced(mlx_array h) {
   return a && a->flags & MX_PLACEHOLDER;
 }
 
+const int *mlx_ext_shape(mlx_array a) {
+  const mx_array *x = mx_array_of(a);
+  return x ? x->shape : NULL;
+}
+
 const char *mlx_ext_origin(mlx_array a) {
   mx_array *x = mx_array_of(a);
   return x ? mx_origin_of(x) : NULL;

@@ -48,6 +48,8 @@ void mlx_ext_clear(mlx_array a);
 void *mlx_ext_data(mlx_array a);
 /* Whether the array depends on an argument of a function that compile or vmap is tracing, and so has no values. */
 bool mlx_ext_is_traced(mlx_array a);
+/* mlx_array_shape for those who make no number of it that a trace could keep. */
+const int *mlx_ext_shape(mlx_array a);
 /* The file that the array was loaded from; NULL where that is unknown. Valid as long as the array. */
 const char *mlx_ext_origin(mlx_array a);
 /* Bytes of the buffer behind an evaluated array. */

@@ -1,5 +1,6 @@
 /* Functions that join, cut and repeat arrays. */
 #include "graph/build.h"
+#include "graph/relative.h"
 
 mx_array *mx_concatenate_axis(mx_scope *s, int n, mx_array *const *arrays, int axis) {
   if (n == 0) return mx_scope_fail(s, MX_EVALUE, "[concatenate] No arrays provided for concatenation.");
@@ -234,6 +235,7 @@ mx_array *mx_roll_axes(mx_scope *s, mx_array *a, const int *shift, size_t n, con
     int ax, rc = mx_norm_axis("roll", axes[i], a->ndim, &ax);
     if (rc) return mx_scope_error(s, rc);
     int dim = a->shape[ax];
+    mx_shape_used |= MX_FOR_ANY_SHAPE(a);
     if (dim == 0) continue;
     int by = shift[n == 1 ? 0 : i] % dim;
     if (by < 0) by += dim;

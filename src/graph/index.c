@@ -1,5 +1,6 @@
 /* Reading and writing at places given by arrays of integers. */
 #include "graph/build.h"
+#include "graph/relative.h"
 #include "graph/modes.h"
 
 /* The index arrays, integers, broadcast to one shape; axes normalised into ax. */
@@ -24,8 +25,9 @@ static int index_arrays(mx_scope *s, const char *tag, const mx_array *a, int n, 
   return rc;
 }
 
-mx_array *mx_gather(mx_scope *s, mx_array *a, int n, mx_array *const *indices, const int *axes, size_t naxes, const int *sizes,
-                    size_t nsizes) {
+/* whole: the sizes of other axes than those of the index are a's. */
+static mx_array *gather(mx_scope *s, mx_array *a, int n, mx_array *const *indices, const int *axes, size_t naxes, const int *sizes,
+                        size_t nsizes, bool whole) {
   if (!a) return NULL;
   mx_array *in[1 + MX_MAX_NDIM] = {a};
   int ax[MX_MAX_NDIM], rc = index_arrays(s, "gather", a, n, indices, axes, naxes, in + 1, ax);
@@ -35,8 +37,15 @@ mx_array *mx_gather(mx_scope *s, mx_array *a, int n, mx_array *const *indices, c
   int64_t p[1 + 2 * MX_MAX_NDIM];
   p[0] = n;
   for (int i = 0; i < n; i++) p[1 + i] = ax[i];
-  for (int i = 0; i < a->ndim; i++) p[1 + n + i] = sizes[i];
-  return mx_node(s, OP_gather, 1 + n, in, 1 + n + a->ndim, p);
+  for (int i = 0; i < a->ndim; i++) p[1 + n + i] = whole ? -1 : sizes[i];
+  if (!whole) return mx_node(s, OP_gather, 1 + n, in, 1 + n + a->ndim, p);
+  for (int i = 0; i < n; i++) p[1 + n + ax[i]] = 1;
+  return mx_node_relative(s, OP_gather, 1 + n, in, 1 + n + a->ndim, p);
+}
+
+mx_array *mx_gather(mx_scope *s, mx_array *a, int n, mx_array *const *indices, const int *axes, size_t naxes, const int *sizes,
+                    size_t nsizes) {
+  return gather(s, a, n, indices, axes, naxes, sizes, nsizes, false);
 }
 
 mx_array *mx_gather_single(mx_scope *s, mx_array *a, mx_array *indices, int axis, const int *sizes, size_t nsizes) {
@@ -49,7 +58,7 @@ mx_array *mx_take_axis(mx_scope *s, mx_array *a, mx_array *indices, int axis) {
   if (rc) return mx_scope_error(s, rc);
   int sizes[MX_MAX_NDIM], perm[MX_MAX_NDIM], k = 0, ni = indices->ndim;
   for (int i = 0; i < a->ndim; i++) sizes[i] = i == ax ? 1 : a->shape[i];
-  mx_array *r = mx_gather_single(s, a, indices, ax, sizes, a->ndim);
+  mx_array *r = gather(s, a, 1, &indices, &ax, 1, sizes, a->ndim, MX_FOR_ANY_SHAPE(a) || MX_FOR_ANY_SHAPE(indices));
   /* (index shape, a's shape with 1 at ax): the index shape goes where the axis was */
   r = mx_squeeze_axis(s, r, ni + ax);
   for (int i = 0; i < ax; i++) perm[k++] = ni + i;

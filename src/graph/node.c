@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "graph/graph.h"
+#include "graph/relative.h"
 
 _Thread_local bool mx_shape_used;
 _Thread_local bool mx_any_shape_wanted;
@@ -71,6 +72,25 @@ mx_array *mx_node(mx_scope *s, mx_opcode op, int nin, mx_array *const *in, int n
   if (!all_given(s, nin, in)) return NULL;
   mx_array *a = mx_is_elementwise(op) && op != OP_astype ? same_shapes(s, op, nin, in) : NULL;
   return a ? a : single(s, s->stream, op, nin, in, np, p, NULL);
+}
+
+static mx_array *relative(mx_scope *s, mx_stream stream, int op, int nin, mx_array *const *in, int np, const int64_t *raw) {
+  enum { MOST = 1 + 3 * MX_MAX_NDIM };
+  int64_t p[MOST];
+  mx_aval out;
+  int rc = np > MOST ? mx_fail(MX_EVALUE, "[%s] %d parameters are too many.", mx_ops[op].name, np) : mx_settle_parameters(op, nin, in, np, raw, p);
+  if (!rc) rc = mx_ops[op].infer(op, nin, in, np, p, 1, &out);
+  mx_array *a = rc ? NULL : mx_array_alloc(out.dtype, out.ndim, out.shape, nin, 2 * np);
+  if (!a) return mx_scope_error(s, rc ? rc : mx_error_kind());
+  a->np = (uint16_t)np;
+  fill(a, stream, op, nin, in, np, p);
+  a->flags |= MX_RELATIVE;
+  if (np) memcpy(a->p + np, raw, (size_t)np * sizeof *raw);
+  return mx_own(s, a);
+}
+
+mx_array *mx_node_relative(mx_scope *s, mx_opcode op, int nin, mx_array *const *in, int np, const int64_t *raw) {
+  return all_given(s, nin, in) ? relative(s, s->stream, op, nin, in, np, raw) : NULL;
 }
 
 mx_array *mx_pair_node(mx_stream stream, mx_opcode op, mx_array *x, mx_array *y) {
@@ -165,6 +185,7 @@ mx_array *mx_node_again(mx_scope *s, const mx_array *n, mx_array *const *in) {
   if (!all_given(s, n->nin, in)) return NULL;
   if (mx_ops[n->op].kind == MX_CONTROL && n->object) return ((mx_control *)n->object)->again((mx_control *)n->object, s, n, in);
   if (n->outs) return tuple(s, n->stream, n->op, n->nin, in, n->np, n->p, n->object, n->nout);
+  if (n->flags & MX_RELATIVE) return relative(s, n->stream, n->op, n->nin, in, n->np, n->p + n->np);
   return single(s, n->stream, n->op, n->nin, in, n->np, n->p, n->object);
 }
 

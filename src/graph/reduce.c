@@ -1,5 +1,6 @@
 /* Reductions: the nodes keep the reduced axes with size 1, a view takes them away. */
 #include "graph/build.h"
+#include "graph/relative.h"
 
 /* All axes, ascending. */
 static int every_axis(const mx_array *a, int *axes) {
@@ -64,6 +65,11 @@ static mx_array *arg_reduce(mx_scope *s, mx_opcode op, mx_array *a, int axis, bo
 static mx_array *arg_reduce_all(mx_scope *s, mx_opcode op, mx_array *a, bool keepdims) {
   if (!a) return NULL;
   mx_array *r = arg_reduce(s, op, mx_flatten(s, a, 0, -1), 0, true);
+  if (MX_FOR_ANY_SHAPE(a)) {
+    int all[MX_MAX_NDIM];
+    r = mx_squeeze_axis(s, r, 0);
+    return keepdims ? mx_expand_dims_axes(s, r, all, (size_t)every_axis(a, all)) : r;
+  }
   int ones[MX_MAX_NDIM];
   for (int i = 0; i < a->ndim; i++) ones[i] = 1;
   return mx_reshape(s, r, ones, keepdims ? a->ndim : 0);

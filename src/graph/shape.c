@@ -1,9 +1,14 @@
 /* Functions that give the same elements another shape. All but mx_contiguous build views. */
 #include "graph/build.h"
+#include "graph/relative.h"
 
 mx_array *mx_reshape(mx_scope *s, mx_array *a, const int *shape, size_t n) {
   if (!a) return NULL;
   if (n > MX_MAX_NDIM) return mx_scope_fail(s, MX_EVALUE, "[reshape] %zu dimensions are more than %d.", n, MX_MAX_NDIM);
+  if (MX_FOR_ANY_SHAPE(a)) { /* all elements in a row; other sizes may come from a shape */
+    if (n == 1 && shape[0] == -1 && a->ndim) return mx_node_relative(s, OP_reshape, 1, &a, 1, (int64_t[]){MX_AXES(0, a->ndim - 1)});
+    mx_shape_used = true;
+  }
   bool same = (int)n == a->ndim;
   int64_t p[MX_MAX_NDIM];
   for (size_t i = 0; i < n; i++) {
@@ -34,6 +39,12 @@ mx_array *mx_flatten(mx_scope *s, mx_array *a, int start_axis, int end_axis) {
   }
   if (empty) run = 0;
   if (run > MX_MAX_DIM) return mx_scope_error(s, mx_fail_dim("flatten", run));
+  if (MX_FOR_ANY_SHAPE(a)) {
+    int64_t p[MX_MAX_NDIM];
+    for (int i = 0; i < nd; i++)
+      if (i <= lo || i > hi) p[n++] = i == lo ? MX_AXES(lo, hi) : MX_AXES(i, i);
+    return mx_node_relative(s, OP_reshape, 1, &a, n, p);
+  }
   for (int i = 0; i < nd; i++) {
     if (i < lo || i > hi) shape[n++] = a->shape[i];
     else if (i == hi) shape[n++] = (int)run;
@@ -66,6 +77,15 @@ mx_array *mx_unflatten(mx_scope *s, mx_array *a, int axis, const int *shape, siz
     return mx_scope_fail(s, MX_EVALUE, "[unflatten] Cannot unflatten axis %d of size %d into shape %s.", axis, a->shape[ax],
                          mx_shape_str((int)n, shape));
   for (int i = ax + 1; i < a->ndim; i++) full[k++] = a->shape[i];
+  if (MX_FOR_ANY_SHAPE(a) && unknown >= 0) { /* sizes that are all given may come from a shape */
+    int64_t p[MX_MAX_NDIM], by = 1;
+    for (size_t i = 0; i < n; i++) by *= ax + (int)i == unknown ? 1 : shape[i];
+    for (int i = 0; i < k; i++) {
+      int axis = i < ax ? i : i - (int)n + 1;
+      p[i] = i == unknown ? MX_REST(ax, by) : i >= ax && i < ax + (int)n ? full[i] : MX_AXES(axis, axis);
+    }
+    if (by > 0) return mx_node_relative(s, OP_reshape, 1, &a, k, p);
+  }
   return mx_reshape(s, a, full, k);
 }
 
@@ -149,6 +169,7 @@ int mx_broadcast_arrays(mx_scope *s, mx_list *out, int n, mx_array *const *a) {
   for (int i = 0; i < n; i++) {
     mx_array *x = mx_broadcast_to(s, a[i], shape, nd);
     if (!x) return s->rc;
+    mx_shape_used |= MX_FOR_ANY_SHAPE(a[i]);
     if ((rc = mx_list_push(out, x))) return mx_scope_error(s, rc), rc;
   }
   return 0;
@@ -185,6 +206,7 @@ mx_array *mx_squeeze(mx_scope *s, mx_array *a) {
   int axes[MX_MAX_NDIM], n = 0;
   for (int i = 0; i < a->ndim; i++)
     if (a->shape[i] == 1) axes[n++] = i;
+  if (MX_FOR_ANY_SHAPE(a)) mx_shape_used = true;
   return mx_squeeze_axes(s, a, axes, n);
 }
 

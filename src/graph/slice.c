@@ -1,9 +1,11 @@
 /* Slices, with bounds given as numbers or as an array, and updates of slices. */
+#include <limits.h>
+
 #include "graph/build.h"
+#include "graph/relative.h"
 #include "graph/modes.h"
 
-/* Python's rules for one dimension, then within the shape: stop is -1 for a negative step that reaches the first element. */
-static int normalise(const char *tag, int dim, int start, int stop, int step, int64_t *b, int64_t *e, int *size) {
+int mx_slice_bounds(const char *tag, int dim, int start, int stop, int step, int64_t *b, int64_t *e, int *size) {
   if (step == 0) return mx_fail(MX_EVALUE, "[%s] The step of a slice must not be 0.", tag);
   int64_t lo = step > 0 ? 0 : -1, hi = step > 0 ? dim : (int64_t)dim - 1;
   int64_t from = start < 0 ? (int64_t)start + dim : start, to = stop < 0 ? (int64_t)stop + dim : stop;
@@ -33,11 +35,25 @@ static int slice_params(const char *tag, const mx_array *a, const int *start, si
         nstart, nstop, nstrides);
   for (int i = 0; i < nd && !rc; i++) {
     int step = nstrides ? strides[i] : 1;
-    rc = normalise(tag, a->shape[i], start[i], stop[i], step, &p[i], &p[nd + i], &size[i]);
+    rc = mx_slice_bounds(tag, a->shape[i], start[i], stop[i], step, &p[i], &p[nd + i], &size[i]);
     if (!rc && size[i] == 0) step = 1;
     p[2 * nd + i] = step;
   }
   return rc;
+}
+
+/* With the bounds as they were given. */
+static mx_array *slice_any(mx_scope *s, mx_array *a, const int *start, const int *stop, const int *strides) {
+  int64_t p[3 * MX_MAX_NDIM];
+  int nd = a->ndim;
+  bool whole = true;
+  for (int i = 0; i < nd; i++) {
+    p[i] = start[i] == INT_MIN ? -INT_MAX : start[i];
+    p[nd + i] = stop[i] == INT_MIN ? -INT_MAX : stop[i];
+    p[2 * nd + i] = strides ? strides[i] : 1;
+    whole &= p[i] == 0 && p[nd + i] == INT_MAX && p[2 * nd + i] == 1;
+  }
+  return whole ? a : mx_node_relative(s, OP_slice, 1, &a, 3 * nd, p);
 }
 
 mx_array *mx_slice(mx_scope *s, mx_array *a, const int *start, size_t nstart, const int *stop, size_t nstop, const int *strides,
@@ -46,6 +62,7 @@ mx_array *mx_slice(mx_scope *s, mx_array *a, const int *start, size_t nstart, co
   int64_t p[3 * MX_MAX_NDIM];
   int size[MX_MAX_NDIM], rc = slice_params("slice", a, start, nstart, stop, nstop, strides, nstrides, p, size);
   if (rc) return mx_scope_error(s, rc);
+  if (MX_FOR_ANY_SHAPE(a)) return slice_any(s, a, start, stop, nstrides ? strides : NULL);
   bool same = true;
   for (int i = 0; i < a->ndim; i++) same = same && size[i] == a->shape[i] && p[2 * a->ndim + i] == 1;
   return same ? a : mx_node1(s, OP_slice, a, 3 * a->ndim, p);

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "graph/build.h"
+#include "graph/relative.h"
 
 static size_t all_axes(const mx_array *a, int *axes) {
   for (int i = 0; i < a->ndim; i++) axes[i] = i;
@@ -55,6 +56,7 @@ mx_array *mx_joined_last(mx_scope *s, mx_array *a, const int *ax, size_t n) {
       run *= a->shape[i];
     }
   if (run > MX_MAX_DIM) return mx_scope_fail(s, MX_EVALUE, "The axes to reduce of %s are too large together.", mx_shape_of(a));
+  if (MX_FOR_ANY_SHAPE(a) && n) return mx_flatten(s, mx_permute(s, a, perm), kept, -1);
   for (int i = 0; i < kept; i++) shape[i] = a->shape[perm[i]];
   shape[kept] = (int)run;
   return mx_reshape(s, mx_permute(s, a, perm), shape, kept + 1);
@@ -63,6 +65,10 @@ mx_array *mx_joined_last(mx_scope *s, mx_array *a, const int *ax, size_t n) {
 /* r, reduced from a over ax, with these axes back as 1s, or away. */
 static mx_array *reduced_shape(mx_scope *s, mx_array *r, const mx_array *a, const int *ax, size_t n, bool keepdims) {
   if (!r || !a) return NULL;
+  if (MX_FOR_ANY_SHAPE(a)) {
+    r = mx_squeeze_axis(s, r, -1);
+    return keepdims ? mx_expand_dims_axes(s, r, ax, n) : r;
+  }
   int shape[MX_MAX_NDIM], k = 0;
   uint32_t mask = 0;
   for (size_t i = 0; i < n; i++) mask |= 1u << ax[i];
@@ -163,6 +169,7 @@ mx_array *mx_allclose(mx_scope *s, mx_array *a, mx_array *b, double rtol, double
 
 mx_array *mx_array_equal(mx_scope *s, mx_array *a, mx_array *b, bool equal_nan) {
   if (!a || !b) return NULL;
+  mx_shape_used |= MX_FOR_ANY_SHAPE(a) || MX_FOR_ANY_SHAPE(b);
   if (!mx_same_shape(a, b)) return mx_int(s, MX_BOOL, 0);
   mx_array *same = mx_equal(s, a, b);
   if (equal_nan && mx_is_inexact(mx_promote(a->dtype, b->dtype)))

@@ -19,6 +19,7 @@ static mx_array *part(scanning *c, mx_array *a, int start, int stop, int step) {
   from[c->axis] = start;
   to[c->axis] = stop;
   by[c->axis] = step;
+  mx_shape_used = true;
   return mx_slice(&c->s, a, from, (size_t)a->ndim, to, (size_t)a->ndim, by, (size_t)a->ndim);
 }
 

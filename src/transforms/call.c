@@ -122,7 +122,7 @@ static bool shall_wait(mx_callee *c, mx_array *const *in) {
   if (!call || (atomic_load_explicit(&c->misses, memory_order_relaxed) >= MISSES && call % AGAIN)) return false;
   if (mx_watched() || atomic_load_explicit(&mx_levels_open, memory_order_relaxed)) return false;
   for (int i = 0; i < c->f->nin; i++)
-    if (in[i]->flags) return false; /* traced */
+    if (in[i]->flags & ~MX_RELATIVE) return false; /* traced */
   return settled(c);
 }
 

@@ -2,7 +2,8 @@
  *
  * The cache is one for the process, least recently used first out. Its keys are compared in full. A trace that captured values of
  * another trace (a tracer of grad, an argument of an outer compile or vmap) is good for that call only and is not kept.
- * A shapeless trace serves all shapes if nothing in it was made from a shape; else it is kept for its own shapes only. */
+ * A shapeless trace serves all shapes if nothing in it was made from a shape, but for parameters that say how they follow from one
+ * (graph/relative.h); else it is kept for its own shapes only. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -281,7 +282,12 @@ static bool any_shape(int op) {
     case OP_transpose: case OP_expand_dims: case OP_squeeze: case OP_copy: case OP_stop_gradient: case OP_contiguous: case OP_depends:
     case OP_concatenate: case OP_pad: case OP_gather_axis: case OP_scatter_axis: case OP_argmin: case OP_argmax: case OP_cumsum:
     case OP_cumprod: case OP_cummax: case OP_cummin: case OP_logcumsumexp: case OP_softmax: case OP_logsumexp: case OP_sort:
-    case OP_argsort: case OP_matmul: case OP_addmm: case OP_conv: case OP_rms_norm: case OP_layer_norm:
+    case OP_argsort: case OP_matmul: case OP_addmm: case OP_conv: case OP_rms_norm: case OP_layer_norm: case OP_scatter:
+    case OP_searchsorted: case OP_view: case OP_dynamic_slice_update: case OP_masked_scatter: case OP_gather_mm: case OP_gather_qmm:
+    case OP_quantize: case OP_dequantize: case OP_quantized_matmul: case OP_to_fp8: case OP_from_fp8: case OP_inverse: case OP_solve:
+    case OP_solve_triangular: case OP_expm: case OP_cholesky: case OP_det: case OP_slogdet: case OP_lu_factor: case OP_qr: case OP_svd:
+    case OP_svdvals: case OP_eigh: case OP_eigvalsh: case OP_eig: case OP_eigvals: case OP_random_loggamma: case OP_random_poisson:
+    case OP_loggamma_grad:
       return true;
     default: return false;
   }
@@ -293,7 +299,7 @@ const mx_array *mx_replay_shape_bound(const mx_replay *r) {
     if (a->flags & MX_TRACER) return a; /* rules of gradients use shapes freely */
     if (mx_ops[a->op].kind == MX_CONTROL) {
       if ((inner = mx_control_shape_bound(a))) return inner;
-    } else if (a->op == OP_custom ? mx_custom_is_transparent(a) : !any_shape(a->op)) return a;
+    } else if (a->op == OP_custom ? mx_custom_is_transparent(a) : !any_shape(a->op) && !(a->flags & MX_RELATIVE)) return a;
   }
   return NULL;
 }

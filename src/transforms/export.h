@@ -54,8 +54,9 @@ int mx_exports_write(const mx_exports *e, const mx_sink *sink);
 /* Trusts nothing: any bytes give traces or an error. */
 int mx_exports_read(mx_exports *e, const mx_source *source);
 
-/* Version 2 added graphs inside graphs. */
-enum { MX_EXPORT_VERSION = 2, MX_EXPORT_OLDEST = 1, MX_EXPORT_SHAPELESS = 1 };
+/* Version 2 added graphs inside graphs, version 3 parameters that follow from shapes: their number has MX_EXPORT_RELATIVE. */
+enum { MX_EXPORT_RELATIVE = 0x8000 };
+enum { MX_EXPORT_VERSION = 3, MX_EXPORT_OLDEST = 1, MX_EXPORT_SHAPELESS = 1 };
 enum { MX_EXPORT_DEEPEST = 64 }; /* graphs inside graphs */
 enum { MX_EXPORT_BACK = 1, MX_EXPORT_FORWARD = 2 }; /* which rules a custom function has */
 static const char mx_export_made[] = "primitive:"; /* before the name of a registered primitive */

@@ -326,6 +326,8 @@ static void get_custom(reading *r, int nin, mx_array **x, int nout, int np, cons
 static void get_node(reading *r, mx_array **x, int64_t *p) {
   in *i = r->i;
   int at = get_u16(i), nin = get_u16(i), nout = get_u16(i), np = get_u16(i);
+  bool relative = np & MX_EXPORT_RELATIVE;
+  np &= ~MX_EXPORT_RELATIVE;
   if (at >= r->nops) bad(i, "an unknown operation");
   if (!has(i, 4 * (uint64_t)nin + 8 * (uint64_t)np)) return;
   for (int k = 0; k < nin; k++) {
@@ -337,6 +339,12 @@ static void get_node(reading *r, mx_array **x, int64_t *p) {
   get(i, p, (size_t)np * sizeof *p);
   if (i->rc) return;
   int op = r->op[at];
+  if (relative) {
+    if (op != OP_reshape && op != OP_slice && op != OP_gather) bad(i, "parameters of a kind that the operation does not have");
+    if (!i->rc && !fits_op(op, NULL, nin, nout)) bad(i, "operands that do not fit the operation");
+    if (!i->rc) add_value(r, mx_node_relative(&r->s, (mx_opcode)op, nin, x, np, p));
+    return;
+  }
   if (mx_ops[op].kind == MX_CONTROL) {
     get_control(r, op, nin, x, nout, np, p);
     return;

@@ -210,9 +210,10 @@ static void put_nodes(out *o, const mx_replay *r, const vocabulary *v, const int
       put_node_with_graphs(o, a, number, in);
       continue;
     }
-    put_u16(o, (unsigned)(a->np - own));
+    bool relative = a->flags & MX_RELATIVE;
+    put_u16(o, (unsigned)(a->np - own) | (relative ? MX_EXPORT_RELATIVE : 0));
     for (int k = 0; k < a->nin; k++) put_u32(o, (uint32_t)number[in[k]]);
-    put(o, a->p + own, (size_t)(a->np - own) * sizeof *a->p);
+    put(o, a->p + (relative ? a->np : own), (size_t)(a->np - own) * sizeof *a->p);
   }
   put_u32(o, (size_t)r->nout);
   for (int i = 0; i < r->nout; i++) put_u32(o, (uint32_t)number[r->out[i]]);

@@ -122,6 +122,7 @@ static int one_by_one(mx_scope *s, mx_array *eye, mx_array *c, bool forward, con
   mx_list rows = {0}; /* by unit vector, then result */
   int n = eye->shape[0], rc = mx_replay_new(&r, 1, &c, out->n, out->at, MX_PLACEHOLDER, true);
   for (int i = 0; i < n && !rc; i++) {
+    mx_shape_used = true;
     mx_array *row = mx_slice(s, eye, (int[]){i, 0}, 2, (int[]){i + 1, n}, 2, (int[]){1, 1}, 2);
     row = mx_reshape(s, row, c->shape, (size_t)c->ndim);
     rc = row ? mx_replay_run(r, &row, &rows) : s->rc;

@@ -3,6 +3,7 @@
 #ifndef MX_REPLAY_H
 #define MX_REPLAY_H
 
+#include "graph/relative.h"
 #include "transforms/tape.h"
 
 typedef struct mx_replay_node {

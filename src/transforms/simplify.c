@@ -97,7 +97,9 @@ static bool equal_nodes(const mx_replay *r, int i, int j) {
   const mx_array *a = r->node[i].proto, *b = r->node[j].proto;
   return a->op == b->op && a->np == b->np && a->nin == b->nin && a->object == b->object && a->stream == b->stream && a->dtype == b->dtype &&
          mx_results(a) == mx_results(b) && memcmp(a->p, b->p, (size_t)a->np * sizeof *a->p) == 0 &&
-         memcmp(r->in + r->node[i].in, r->in + r->node[j].in, (size_t)a->nin * sizeof *r->in) == 0;
+         memcmp(r->in + r->node[i].in, r->in + r->node[j].in, (size_t)a->nin * sizeof *r->in) == 0 &&
+         (a->flags & MX_RELATIVE) == (b->flags & MX_RELATIVE) && /* equal for these shapes need not be equal for all */
+         (!(a->flags & MX_RELATIVE) || memcmp(a->p + a->np, b->p + a->np, (size_t)a->np * sizeof *a->p) == 0);
 }
 
 /* The earlier node that equals i, or i itself, which is then remembered. */

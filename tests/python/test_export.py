@@ -513,7 +513,7 @@ def test_changed_bytes_are_errors_or_functions(valid, tmp_path):
 
 def test_other_versions_and_other_files(valid, tmp_path):
     path = tmp_path / "f"
-    for data, message in [(b"PK\x03\x04" + bytes(100), "does not begin as one"), (valid[:8] + b"\x03" + valid[9:], "has version 3"),
+    for data, message in [(b"PK\x03\x04" + bytes(100), "does not begin as one"), (valid[:8] + b"\x04" + valid[9:], "has version 4"),
                           (valid.replace(b"softmax", b"soft4ax"), "does not know"), (valid.replace(b"p: precise", b"p: presise"), "another version")]:
         path.write_bytes(data)
         with pytest.raises(RuntimeError, match=message):
