@@ -172,33 +172,15 @@ int infer_lstm(int op, int nin, mx_array *const *in, int np, const int64_t *p, i
   return rc;
 }
 
-/* A batch of weights: one after the other. */
-static int each(mx_scope *s, const mx_array *n, mx_array *const *in, const int *ax, int size, mx_array **res) {
-  mx_list made[3] = {{0}};
-  int rc = s->rc;
-  for (int b = 0; b < size && !rc; b++) {
-    mx_array *one[6], *got[3];
-    for (int i = 0; i < n->nin && !s->rc; i++)
-      one[i] = ax[i] < 0 ? in[i] : mx_squeeze_axis(s, mx_slice_axis(s, in[i], ax[i], b, b + 1), ax[i]);
-    rc = s->rc ? s->rc : mx_node_multi(s, n->op, n->nin, one, 0, NULL, NULL, 3, got);
-    for (int k = 0; k < 3 && !rc; k++) rc = mx_list_push(&made[k], got[k]);
-  }
-  for (int k = 0; k < 3; k++) {
-    if (!rc) res[k] = mx_stack_axis(s, made[k].n, made[k].at, 0);
-    mx_list_clear(&made[k]);
-  }
-  return rc ? rc : s->rc;
-}
-
 /* The added axis joins the rows. */
 int vmap_lstm(mx_scope *s, const mx_array *n, mx_array *const *in, const int *ax, mx_array **res, int *res_ax) {
   int weight = n->op == OP_lstm ? WEIGHT : ITS_WEIGHT, size = mx_batch_size(n, in, ax), rows = n->in[0]->shape[0];
   mx_array *flat[6];
   for (int k = 0; k < 3; k++) res_ax[k] = 0;
-  if (ax[weight] >= 0 && size) return each(s, n, in, ax, size, res);
+  if (ax[weight] >= 0) return vmap_each(s, n, in, ax, res, res_ax);
   if ((int64_t)size * rows > MX_MAX_DIM) return mx_fail_dim(mx_ops[n->op].name, (int64_t)size * rows);
   for (int i = 0; i < n->nin && !s->rc; i++) {
-    if (i == weight) flat[i] = ax[i] < 0 ? in[i] : mx_zeros_like(s, n->in[i]);
+    if (i == weight) flat[i] = in[i];
     else if ((flat[i] = mx_full_front(s, in[i], ax[i], size))) flat[i] = mx_flatten(s, flat[i], 0, 1);
   }
   if (s->rc || mx_node_multi(s, n->op, n->nin, flat, 0, NULL, NULL, 3, res)) return s->rc;

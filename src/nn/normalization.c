@@ -79,6 +79,20 @@ static mx_array *moved(mx_scope *s, mx_array *old, mx_array *fresh, double momen
   return old ? mx_add(s, mx_times(s, old, 1 - momentum), mx_times(s, fresh, momentum)) : fresh;
 }
 
+/* As one node, where there is a kernel: true. */
+static bool in_one(mx_scope *s, mx_array *res[3], mx_array *x, mx_array *weight, mx_array *bias, double eps) {
+  if (x->dtype != MX_F32 || !x->size) return false;
+  int c = x->shape[x->ndim - 1];
+  mx_array *row = x; /* of as many channels, whatever shape a trace is called with later */
+  for (int i = 1; row && i < x->ndim; i++) row = mx_squeeze_axis(s, mx_slice_axis(s, row, 0, 0, 1), 0);
+  mx_array *in[3] = {x, weight ? weight : mx_ones_like(s, row), bias ? bias : mx_zeros_like(s, row)};
+  if (s->rc) return false;
+  for (int i = 1; i < 3; i++)
+    if (in[i]->dtype != MX_F32 || in[i]->ndim != 1 || in[i]->shape[0] != c) return false;
+  mx_node_multi(s, OP_batch_norm, 3, in, 1, (int64_t[]){mx_bits(eps)}, NULL, 3, res);
+  return true;
+}
+
 int mx_nn_batch_norm_train(mx_scope *s, mx_array *res[3], mx_array *x, mx_array *weight, mx_array *bias, mx_array *running_mean,
                            mx_array *running_var, double momentum, double eps) {
   int axes[4];
@@ -87,12 +101,16 @@ int mx_nn_batch_norm_train(mx_scope *s, mx_array *res[3], mx_array *x, mx_array 
   int channels = x->shape[x->ndim - 1];
   if (x->size == channels)
     return mx_scope_fail(s, MX_EVALUE, "BatchNorm training requires more than one value per channel."), s->rc;
-  mx_array *mean = mx_mean_axes(s, x, axes, n, false), *var = mx_var_axes(s, x, axes, n, false, 0);
-  res[0] = mx_nn_affine(s, standard(s, x, mean, var, eps), weight, bias);
+  mx_array *made[3] = {NULL};
+  if (!in_one(s, made, x, weight, bias, eps)) {
+    made[1] = mx_mean_axes(s, x, axes, n, false), made[2] = mx_var_axes(s, x, axes, n, false, 0);
+    made[0] = mx_nn_affine(s, standard(s, x, made[1], made[2], eps), weight, bias);
+  }
+  res[0] = made[0];
   /* the estimate for the whole, as it will stand for other batches */
   int64_t count = channels ? x->size / channels : 0;
   mx_shape_used = true;
-  res[1] = moved(s, running_mean, mean, momentum);
-  res[2] = moved(s, running_var, mx_times(s, var, (double)count / (double)(count > 1 ? count - 1 : 1)), momentum);
+  res[1] = moved(s, running_mean, made[1], momentum);
+  res[2] = moved(s, running_var, mx_times(s, made[2], (double)count / (double)(count > 1 ? count - 1 : 1)), momentum);
   return s->rc;
 }

@@ -316,6 +316,7 @@ WITHOUT_CASE = {
     "primitive": "test_custom_primitive.py",
     **{op: "not in float64: test_attention.py" for op in ("attention", "attention_vjp")},
     **{op: "not in float64: test_recurrent.py" for op in ("lstm", "lstm_vjp")},
+    **{op: "not in float64: test_batch_norm.py" for op in ("batch_norm", "batch_norm_vjp")},
     **{op: "test_linalg.py" for op in (
         "inverse", "solve", "solve_triangular", "cholesky", "det", "slogdet", "lu_factor", "qr", "svd", "svdvals", "eigh", "eigvalsh",
         "eig", "eigvals", "lstsq", "expm")},
@@ -333,6 +334,10 @@ def on_cpu(name, how=None):
         y = x @ x.T + 4 * like_eye(x) if name != "qr" else x      # positive definite, and far from singular
         return getattr(mx.linalg, name)(y, **(how or {}), stream=mx.cpu)
     return f
+
+
+def batch_normalised(x):
+    return nn.BatchNorm(x.shape[1], affine=False, track_running_stats=False)(x)
 
 
 def lstm_over(x):
@@ -354,6 +359,7 @@ OTHERS = {
     "rope": lambda x: mx.fast.rope(x[None], 2, traditional=False, base=100.0, scale=1.0, offset=3),
     "attention": lambda x: mx.fast.scaled_dot_product_attention(x[None, None], x[None, None], x[None, None], scale=0.5, mask="causal"),
     "attention_vjp": mx.grad(lambda x: mx.fast.scaled_dot_product_attention(x[None, None], x[None, None], x[None, None], scale=0.5).sum()),
+    "batch_norm": lambda x: batch_normalised(x), "batch_norm_vjp": mx.grad(lambda x: (batch_normalised(x) * x.T).sum()),
     "lstm": lambda x: lstm_over(x), "lstm_vjp": mx.grad(lambda x: lstm_over(x).square().sum()),
     "to_fp8": mx.to_fp8, "quantize": lambda x: mx.quantize(mx.tile(x, (1, 16)), group_size=32, bits=4),
     "random_loggamma": lambda x: mx.random.gamma(x * x + 1, key=mx.random.key(1)),

@@ -59,6 +59,8 @@ OTHERS = {
     "attention": (lambda q, k, v: mx.fast.scaled_dot_product_attention(q, k, v, scale=0.5), [(1, 2, 3, 4), (1, 1, 5, 4), (1, 1, 5, 4)]),
     "attention_vjp": (lambda q, k, v: mx.vjp(lambda x: mx.fast.scaled_dot_product_attention(x, k, v, scale=0.5), [q], [q])[1][0],
                       [(1, 2, 3, 4), (1, 1, 5, 4), (1, 1, 5, 4)]),
+    "batch_norm": (nn.BatchNorm(3, track_running_stats=False), [MATRIX]),
+    "batch_norm_vjp": (lambda x: mx.grad(lambda y: (nn.BatchNorm(3, track_running_stats=False)(y) * x).sum())(x), [MATRIX]),
     "lstm": (lstm, [(2, 3, 2), (8, 2), (8, 2)]),
     "lstm_vjp": (lambda x, w, v: mx.vjp(lambda x: lstm(x, w, v), [x], [x])[1][0], [(2, 3, 2), (8, 2), (8, 2)]),
     "random_loggamma": (lambda x: x + mx.random.gamma(2.0, shape=(3,), key=mx.random.key(1)).astype(x.dtype), [VECTOR]),

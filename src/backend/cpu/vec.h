@@ -53,6 +53,15 @@ typedef struct mx_index_axis {
 /* o[i] = (or +=) the places of n indices; true: one is bad (of u64 those above 2^63 may pass) */
 typedef bool (*mx_index_fn)(const void *data, int64_t stride, int64_t n, const mx_index_axis *axis, bool add, int64_t *o);
 
+/* Columns of rows `ld` apart (batch_norm.c). per: numbers of each column, the first one its mean. */
+enum { MX_COLUMNS = 64 };
+typedef struct mx_columns {
+  int64_t rows, n, ld;      /* n of them, at most MX_COLUMNS */
+  const float *x, *g;       /* g may be NULL for column_line */
+  float *o, *sums[2];
+  const float *per[4];
+} mx_columns;
+
 typedef struct mx_vec {
   const mx_vec_quant *quant;
   const mx_index_fn *places; /* by dtype */
@@ -69,6 +78,9 @@ typedef struct mx_vec {
   /* A step of an LSTM, back: z, the gates i, f, g, o of n units each, become their cotangents, dc, the cell's, that of the cell before. y:
    * tanh of the cell */
   void (*lstm_back)(int64_t n, float *z, const float *before, const float *y, const float *dh, float *dc);
+  void (*column_moments)(const mx_columns *c); /* sums: the means, and the sums of squares of what is left of x */
+  void (*column_sums)(const mx_columns *c);    /* sums: of g, and of g times x less its mean */
+  void (*column_line)(const mx_columns *c);    /* o = (x - per[0]) per[1] + per[2] + g per[3] */
   const struct mx_arg *args; /* by compute type (args.h) */
   /* Threefry-2x32 of the n counters (c0 + i, c1 + i) into lo[i] and hi[i] */
   void (*threefry)(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, int64_t n, uint32_t *lo, uint32_t *hi);

@@ -170,3 +170,25 @@ int vmap_none(mx_scope *s, const mx_array *n, mx_array *const *in, const int *ax
   *res_ax = -1;
   return s->rc;
 }
+
+/* For ops whose batch has no form of its own: one after the other. */
+int vmap_each(mx_scope *s, const mx_array *n, mx_array *const *in, const int *ax, mx_array **res, int *res_ax) {
+  enum { MOST = 8 };
+  mx_list made[MOST] = {{0}};
+  int size = mx_batch_size(n, in, ax), nout = n->outs ? n->nout : 1, rc = s->rc;
+  for (int b = 0; b < size && !rc; b++) {
+    mx_array *one[MOST], *got[MOST];
+    for (int i = 0; i < n->nin && !s->rc; i++)
+      one[i] = ax[i] < 0 ? in[i] : mx_squeeze_axis(s, mx_slice_axis(s, in[i], ax[i], b, b + 1), ax[i]);
+    rc = s->rc ? s->rc : mx_node_multi(s, n->op, n->nin, one, n->np, n->p, NULL, nout, got);
+    for (int k = 0; k < nout && !rc; k++) rc = mx_list_push(&made[k], got[k]);
+  }
+  for (int k = 0; k < nout; k++) {
+    int shape[MX_MAX_NDIM + 1] = {0}; /* of none */
+    if (n->outs[k].ndim) memcpy(shape + 1, n->outs[k].shape, (size_t)n->outs[k].ndim * sizeof *shape);
+    if (!rc) res[k] = size ? mx_stack_axis(s, made[k].n, made[k].at, 0) : mx_zeros(s, shape, (size_t)n->outs[k].ndim + 1, n->outs[k].dtype);
+    res_ax[k] = 0;
+    mx_list_clear(&made[k]);
+  }
+  return rc ? rc : s->rc;
+}

@@ -59,6 +59,72 @@ static void lstm_back(int64_t n, float *z, const float *before, const float *y, 
   }
 }
 
+/* Whole blocks of columns stay in registers. */
+typedef float piece __attribute__((vector_size(64), aligned(4), may_alias));
+enum { PIECES = MX_COLUMNS * 4 / 64 };
+#define AT(x, k) (((const piece *)(x))[k])
+
+static void column_moments(const mx_columns *c) {
+  float *mean = c->sums[0], *s = c->sums[1];
+  if (c->n == MX_COLUMNS) {
+    piece m[PIECES], sum[PIECES];
+    UNROLL for (int k = 0; k < PIECES; k++) m[k] = sum[k] = (piece){0};
+    for (int64_t i = 0; i < c->rows; i++) UNROLL for (int k = 0; k < PIECES; k++) m[k] += AT(c->x + i * c->ld, k);
+    UNROLL for (int k = 0; k < PIECES; k++) m[k] /= (float)c->rows;
+    for (int64_t i = 0; i < c->rows; i++)
+      UNROLL for (int k = 0; k < PIECES; k++) {
+        piece d = AT(c->x + i * c->ld, k) - m[k];
+        sum[k] += d * d;
+      }
+    memcpy(mean, m, sizeof m);
+    memcpy(s, sum, sizeof sum);
+    return;
+  }
+  for (int64_t k = 0; k < c->n; k++) mean[k] = s[k] = 0;
+  for (int64_t i = 0; i < c->rows; i++) MX_INDEPENDENT for (int64_t k = 0; k < c->n; k++) mean[k] += c->x[i * c->ld + k];
+  for (int64_t k = 0; k < c->n; k++) mean[k] /= (float)c->rows;
+  for (int64_t i = 0; i < c->rows; i++)
+    MX_INDEPENDENT for (int64_t k = 0; k < c->n; k++) s[k] += (c->x[i * c->ld + k] - mean[k]) * (c->x[i * c->ld + k] - mean[k]);
+}
+
+static void column_sums(const mx_columns *c) {
+  const float *mean = c->per[0];
+  float *s = c->sums[0], *t = c->sums[1];
+  if (c->n == MX_COLUMNS) {
+    piece m[PIECES], a[PIECES], b[PIECES];
+    UNROLL for (int k = 0; k < PIECES; k++) m[k] = AT(mean, k), a[k] = b[k] = (piece){0};
+    for (int64_t i = 0; i < c->rows; i++)
+      UNROLL for (int k = 0; k < PIECES; k++) {
+        piece g = AT(c->g + i * c->ld, k);
+        a[k] += g;
+        b[k] += g * (AT(c->x + i * c->ld, k) - m[k]);
+      }
+    memcpy(s, a, sizeof a);
+    memcpy(t, b, sizeof b);
+    return;
+  }
+  for (int64_t k = 0; k < c->n; k++) s[k] = t[k] = 0;
+  for (int64_t i = 0; i < c->rows; i++)
+    MX_INDEPENDENT for (int64_t k = 0; k < c->n; k++) {
+      float g = c->g[i * c->ld + k];
+      s[k] += g;
+      t[k] += g * (c->x[i * c->ld + k] - mean[k]);
+    }
+}
+
+static void column_line(const mx_columns *c) {
+  const float *mean = c->per[0], *slope = c->per[1], *shift = c->per[2], *scale = c->per[3];
+  for (int64_t i = 0; i < c->rows; i++) {
+    const float *x = c->x + i * c->ld, *g = c->g ? c->g + i * c->ld : NULL;
+    float *o = c->o + i * c->ld;
+    if (g) {
+      MX_INDEPENDENT for (int64_t k = 0; k < c->n; k++) o[k] = (x[k] - mean[k]) * slope[k] + shift[k] + g[k] * scale[k];
+    } else {
+      MX_INDEPENDENT for (int64_t k = 0; k < c->n; k++) o[k] = (x[k] - mean[k]) * slope[k] + shift[k];
+    }
+  }
+}
+
 static float logsumexp(int64_t n, const float *x) {
   float lane[LANES] = {0}, m = max_of(n, x), s = 0;
   int64_t i = 0;
@@ -140,7 +206,8 @@ extern const mx_index_fn CAT(mx_index_fns, MX_ISA)[];
 extern const mx_vec CAT(mx_vec, MX_ISA);
 #define GEMM_OF(t) CAT(mx_gemm_##t, MX_ISA)
 const mx_vec CAT(mx_vec, MX_ISA) = {
-    &CAT(mx_vec_quant, MX_ISA), CAT(mx_index_fns, MX_ISA), softmax, logsumexp, max_of, exp_sum, softmax_vjp, norm, lstm_back, CAT(mx_args, MX_ISA), threefry, GEMM_OF(f32), GEMM_OF(f64),
+    &CAT(mx_vec_quant, MX_ISA), CAT(mx_index_fns, MX_ISA), softmax, logsumexp, max_of, exp_sum, softmax_vjp, norm, lstm_back,
+    column_moments, column_sums, column_line, CAT(mx_args, MX_ISA), threefry, GEMM_OF(f32), GEMM_OF(f64),
     CAT(mx_strip_f32, MX_ISA), CAT(mx_strip_f64, MX_ISA), &CAT(mx_panel, MX_ISA),
     &CAT(mx_packer_f32, MX_ISA), &CAT(mx_packer_f16, MX_ISA), &CAT(mx_packer_bf16, MX_ISA), CAT(mx_packer_pairs, MX_ISA),
     &CAT(mx_few_rows, MX_ISA), GEMM_OF(f16), GEMM_OF(bf16), GEMM_OF(u8), GEMM_OF(u16),
