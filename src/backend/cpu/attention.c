@@ -72,14 +72,14 @@ typedef struct job {
   mx_attention a;
   const mx_view *out, *logs;
   bool joined;
-  int64_t stripes, stripe, tiles, splits; /* of a batch, rows of one, tiles of one, pieces of the keys */
+  int64_t stripes, stripe, rows, tiles, splits; /* of a batch, rows of one, of a tile, tiles of a stripe, pieces of the keys */
   float *pieces;                          /* splits > 1: rows of E numbers, the maximum and the sum */
 } job;
 
 static tile tile_of(const job *j, int64_t i) {
-  int64_t split = i % j->splits, at = i / j->splits, first = at % j->tiles * ROWS;
+  int64_t split = i % j->splits, at = i / j->splits, first = at % j->tiles * j->rows;
   at /= j->tiles;
-  tile t = {.b = at / j->stripes, .first = first, .n = j->stripe - first < ROWS ? j->stripe - first : ROWS, .from = split * SPLIT, .to = j->a.keys};
+  tile t = {.b = at / j->stripes, .first = first, .n = j->stripe - first < j->rows ? j->stripe - first : j->rows, .from = split * SPLIT, .to = j->a.keys};
   t.kv = j->joined ? at % j->stripes : at % j->stripes / j->a.group;
   t.h = j->joined ? t.kv * j->a.group : at % j->stripes;
   if (j->splits > 1 && t.to > t.from + SPLIT) t.to = t.from + SPLIT;
@@ -214,7 +214,8 @@ int mx_cpu_attention(const mx_call *c) {
   if (!a->batch || !a->heads || !a->rows) return 0;
   j.joined = a->rows < 16 && a->group > 1;
   j.stripes = j.joined ? a->kv_heads : a->heads, j.stripe = j.joined ? a->group * a->rows : a->rows;
-  j.tiles = (j.stripe + ROWS - 1) / ROWS;
+  j.rows = mx_attention_rows(a);
+  j.tiles = (j.stripe + j.rows - 1) / j.rows;
   j.splits = j.stripe <= 16 ? (a->keys + SPLIT - 1) / SPLIT : 1;
   int64_t n = a->batch * j.stripes * j.tiles;
   if (j.splits > 1 && !(j.pieces = mx_scratch((size_t)(n * j.splits * ROWS * (a->value_width + 2)) * sizeof(float)))) return mx_fail_memory();

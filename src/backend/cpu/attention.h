@@ -19,6 +19,8 @@ typedef struct mx_attention {
 void mx_attention_init(mx_attention *a, const mx_call *c);
 /* Keys that row t sees. */
 static inline int64_t mx_attention_sees(const mx_attention *a, int64_t t) { return a->causal ? a->keys - a->rows + t + 1 : a->keys; }
+/* Rows of a tile: fewer where that leaves out much of what no row sees. */
+static inline int64_t mx_attention_rows(const mx_attention *a) { return a->causal && a->rows <= 256 ? MX_ATTENTION_ROWS / 2 : MX_ATTENTION_ROWS; }
 /* Rows [first, first + n) of head h of x (B, N, T, X) as floats in o (n, X). */
 void mx_attention_load(const mx_view *x, int64_t b, int64_t h, int64_t first, int64_t n, float *o);
 /* The same of one head of keys or values as a matrix: x's own memory where it is f32, else converted into o. */

@@ -42,59 +42,61 @@ static float number(const mx_view *x, int64_t b, int64_t h, int64_t t) {
   return *(const float *)mx_at(x, b * x->strides[0] + h * x->strides[1] + t * x->strides[2]);
 }
 
-/* From the scores of rows [first, first + n) of head h to weights. */
-static void weigh(const job *j, const task *w, int64_t h, int64_t first, int64_t n) {
+/* From the scores of rows [first, first + n) of head h on the first `count` keys of the block to weights. */
+static void weigh(const job *j, const task *w, int64_t h, int64_t first, int64_t n, int64_t count) {
   const mx_attention *a = &j->a;
   for (int64_t i = 0; i < n; i++) {
     float *x = w->weights + i * KEYS;
     int64_t seen = mx_attention_sees(a, first + i) - w->key;
-    seen = seen > w->count ? w->count : seen < 0 ? 0 : seen;
+    seen = seen > count ? count : seen < 0 ? 0 : seen;
     mx_attention_mask(a, w->b, h, first + i, w->key, seen, x, w->row);
     float log_sum = number(j->logs, w->b, h, first + i);
     if (mx_attention_lost(a, log_sum))
       for (int64_t c = 0; c < seen; c++) x[c] = 1 / (float)a->keys;
     else mx_vec_now()->exp_sum(seen, x, log_sum, x);
-    memset(x + seen, 0, (size_t)(w->count - seen) * sizeof *x);
+    memset(x + seen, 0, (size_t)(count - seen) * sizeof *x);
   }
 }
 
 /* Gradients of the scores, in x, from those of the weights there. */
-static void through_softmax(const job *j, const task *w, int64_t h, int64_t first, int64_t n) {
+static void through_softmax(const job *j, const task *w, int64_t h, int64_t first, int64_t n, int64_t count) {
   const mx_attention *a = &j->a;
   for (int64_t i = 0; i < n; i++) {
     float *x = w->x + i * KEYS;
-    if (mx_attention_lost(a, number(j->logs, w->b, h, first + i))) memset(x, 0, (size_t)w->count * sizeof *x); /* constant weights */
-    else mx_vec_now()->softmax_vjp(w->count, w->weights + i * KEYS, x, number(j->sums, w->b, h, first + i), (float)a->scale, x);
+    if (mx_attention_lost(a, number(j->logs, w->b, h, first + i))) memset(x, 0, (size_t)count * sizeof *x); /* constant weights */
+    else mx_vec_now()->softmax_vjp(count, w->weights + i * KEYS, x, number(j->sums, w->b, h, first + i), (float)a->scale, x);
   }
 }
 
-/* Rows [first, first + n) of head h against the block of keys. fresh: the first to add to its gradients. */
+/* Rows [first, first + n) of head h against those of the block of keys that one of them sees. fresh: the first to add to its gradients,
+ * which sees all of it. */
 static int tile(const job *j, const task *w, matrix k, matrix v, int64_t h, int64_t first, int64_t n, bool fresh) {
   const mx_attention *a = &j->a;
-  int64_t d = a->width, e = a->value_width, c = w->count;
+  int64_t d = a->width, e = a->value_width, sees = mx_attention_sees(a, first + n - 1) - w->key, c = sees < w->count ? sees : w->count;
   matrix q = block(a->q, w->b, h, first, n, w->q), g = block(j->g, w->b, h, first, n, w->g);
   mx_matrix rows = {w->weights, 1, KEYS}, x = {w->x, KEYS, 1}, down = {w->x, 1, KEYS};
   float *dq = w->dq + ((h - w->kv * a->group) * a->rows + first) * d;
   int rc = mx_gemm(MX_F32, n, c, d, a->scale, plain(q), flipped(k), 0, w->weights, KEYS);
   if (rc) return rc;
-  weigh(j, w, h, first, n);
+  weigh(j, w, h, first, n, c);
   if ((rc = mx_gemm(MX_F32, c, e, n, 1, rows, plain(g), fresh ? 0 : 1, w->dv + w->key * e, e))) return rc;
   if ((rc = mx_gemm(MX_F32, n, c, e, 1, plain(g), flipped(v), 0, w->x, KEYS))) return rc;
-  through_softmax(j, w, h, first, n);
+  through_softmax(j, w, h, first, n, c);
   if ((rc = mx_gemm(MX_F32, n, d, c, 1, x, plain(k), w->key ? 1 : 0, dq, d))) return rc;
   return mx_gemm(MX_F32, c, d, n, 1, down, plain(q), fresh ? 0 : 1, w->dk + w->key * d, d);
 }
 
 static int keys_of(const job *j, task *w) {
   const mx_attention *a = &j->a;
+  const int64_t rows = mx_attention_rows(a);
   for (w->key = 0; w->key < a->keys; w->key += KEYS) {
     w->count = a->keys - w->key < KEYS ? a->keys - w->key : KEYS;
     matrix k = block(a->k, w->b, w->kv, w->key, w->count, w->k), v = block(a->v, w->b, w->kv, w->key, w->count, w->v);
     bool fresh = true;
     for (int64_t h = w->kv * a->group; h < (w->kv + 1) * a->group; h++)
-      for (int64_t first = 0; first < a->rows; first += ROWS) {
-        int64_t n = a->rows - first < ROWS ? a->rows - first : ROWS;
-        if (mx_attention_sees(a, first + n - 1) <= w->key) continue;
+      for (int64_t first = (a->rows - 1) / rows * rows; first >= 0; first -= rows) { /* the last ones see most */
+        int64_t n = a->rows - first < rows ? a->rows - first : rows;
+        if (mx_attention_sees(a, first + n - 1) <= w->key) break;
         int rc = tile(j, w, k, v, h, first, n, fresh);
         if (rc) return rc;
         fresh = false;
