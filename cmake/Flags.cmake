@@ -21,7 +21,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$" AND CMAKE_SIZEOF_VOID
 endif()
 
 # Where the time goes elsewhere: into LAPACK, files, single elements, or whoever is called.
-set(CMLX_SMALL "^src/(capi|io|nn|optim|dist)/|^src/transforms/(export|scan|while|cond|body|associative|jacobian|custom|checkpoint)|^src/runtime/profile|^src/backend/cpu/lapack.c|capi_ops.c$")
+set(CMLX_SMALL "^src/(capi|io|nn|optim|dist)/|^src/transforms/(export|scan|while|cond|body|associative|jacobian|custom|checkpoint)|^src/runtime/profile|^src/backend/cpu/(lapack|lstm|batch_norm).c|capi_ops.c$")
 set(CMLX_SMALL_FLAGS $<$<CONFIG:Release>:-Os>)
 
 set(CMLX_SANITIZE_FLAGS "")
