@@ -116,9 +116,9 @@ static void our_own_product_matches_plain_sums(void **state) {
 }
 
 /* For each instruction set that there is. */
-#define EACH_ISA                                                                        \
-  for (const char *const *isa_ = (const char *const[]){"base", "avx2", "avx512", NULL}; \
-       *isa_ || (mx_isa_use(best_isa), 0); isa_++)                                      \
+#define EACH_ISA                                                                                       \
+  for (const char *const *isa_ = (const char *const[]){"base", "avx2", "avx512", "avx512_bf16", NULL}; \
+       *isa_ || (mx_isa_use(best_isa), 0); isa_++)                                                     \
     if (!mx_isa_use(*isa_))
 static const char *best_isa;
 

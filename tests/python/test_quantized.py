@@ -464,7 +464,7 @@ def run(**env):
     return done.stdout
 
 
-@pytest.mark.parametrize("isa", ["scalar", "avx2", "avx512"])
+@pytest.mark.parametrize("isa", ["scalar", "avx2", "avx512", "avx512_bf16"])
 def test_instruction_sets(isa):
     run(MLX_CPU_ISA=isa)
 

@@ -5,6 +5,8 @@
 #ifndef MX_CPU_ISA_H
 #define MX_CPU_ISA_H
 
+#include <stdbool.h>
+
 #include "core/dtype.h"
 #include "core/opcode.h"
 
@@ -54,6 +56,7 @@ typedef struct mx_streamer {
 
 typedef struct mx_isa {
   const char *name;
+  bool dot_bf16;                             /* vdpbf16ps may be used: its sums of products have bits of their own */
   const mx_loop *loops[MX_N_TAGS];           /* [OP_elementwise_end] of each compute type */
   const mx_loop *right, *left;               /* f32: the second (first) operand is one number for all elements; of binary ops alone */
   const mx_loop *pairs;                      /* f32: (a op b) op c; index: first multiplies 8, second multiplies 4, b (c) a number 2 (1) */

@@ -11,7 +11,7 @@ extern const mx_vec mx_vec_avx512;
 #endif
 
 const mx_vec *mx_vec_now(void) {
-  const char *name = mx_isa_now->name; /* base, avx2 or avx512 */
+  const char *name = mx_isa_now->name; /* base, avx2, avx512 or avx512_bf16 */
   (void)name;
 #ifdef MX_HAVE_ISA_avx512
   if (name[3] == '5') return &mx_vec_avx512;

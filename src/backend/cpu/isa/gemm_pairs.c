@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "backend/cpu/isa.h"
 #include "backend/cpu/isa/common.h"
 
 #if defined(__AVX512BW__)
@@ -103,7 +104,7 @@ static const mx_packer kernel = {MR, NR, DEPTH, 2, LD * 4, (NR * KC_pairs + MR *
 const mx_packer *CAT(mx_packer_pairs, MX_ISA)(void);
 const mx_packer *CAT(mx_packer_pairs, MX_ISA)(void) {
   __builtin_cpu_init();
-  return __builtin_cpu_is("amd") && __builtin_cpu_supports("avx512bf16") ? &kernel : NULL;
+  return __builtin_cpu_is("amd") && mx_isa_now->dot_bf16 ? &kernel : NULL;
 }
 #else
 const mx_packer *CAT(mx_packer_pairs, MX_ISA)(void);

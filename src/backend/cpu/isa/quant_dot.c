@@ -1,6 +1,7 @@
 /* Products of a few rows of x with quantized rows: each weight is read once and multiplied as it is unpacked. */
 #include <string.h>
 
+#include "backend/cpu/isa.h"
 #include "backend/cpu/isa/common.h"
 #include "backend/cpu/isa/quant.h"
 #include "backend/cpu/rows.h"
@@ -69,7 +70,7 @@ static void each_row(const mx_quant_x *x, const mx_quant_w *w, dot_row f, float 
 }
 
 static void dot_any(const mx_quant_x *x, const uint8_t *codes, const float *scales, const float *biases, float *row, float *y) {
-  for (int64_t i = 0; i < x->k * x->bits / 8; i += 64) __builtin_prefetch(codes + 4096 + i);
+  for (int64_t i = 0; i < x->k * x->bits / 8; i += 64) __builtin_prefetch(codes + 12288 + i);
   CAT(mx_vec_quant, MX_ISA).unpack[x->mode](x->bits, x->k, codes, row);
   switch (x->group) {
     case 16: dot_unpacked(x, 16, scales, biases, row, y); break;

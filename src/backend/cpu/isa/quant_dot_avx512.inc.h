@@ -1,5 +1,5 @@
-/* Rows of nibbles and bytes. Where the machine multiplies pairs of bfloat16: codes are exact as bfloat16, and x is cut into one (bfloat16), two
- * (float16) or three (float) of them, exactly; so the products are exact and the sums those of floats. Else floats times floats. */
+/* Rows of nibbles and bytes. Under avx512_bf16: codes are exact as bfloat16, and x is cut into one (bfloat16), two
+ * (float16) or three (float) of them, exactly; so the products are exact and the sums those of floats. Under avx512 floats times floats. */
 #include <immintrin.h>
 
 static inline __m512 nibble_values(const mx_quant_x *x) {
@@ -19,9 +19,8 @@ static inline void fetch(const void *from, int64_t bytes) {
 /* Sixteen words of codes at a time: shifted by 4 j, the two halves of a word have nibbles j and j + 4 in front. So x is kept as pairs, filled
  * up with zeros: of a word's eight nibbles (j, j + 4), of its four bytes (h, h + 2), whose low and high nibbles j = 2 h, 2 h + 1 both
  * multiply it. */
-#define HAS_PAIRS() __builtin_cpu_supports("avx512bf16")
 #define PAIRS_TARGET target("avx512bf16")
-static inline bool as_pairs(const mx_quant_x *x) { return (x->bits == 4 || (x->bits == 8 && x->mode == MX_AFFINE)) && HAS_PAIRS(); }
+static inline bool as_pairs(const mx_quant_x *x) { return (x->bits == 4 || (x->bits == 8 && x->mode == MX_AFFINE)) && mx_isa_now->dot_bf16; }
 static inline int block_of(const mx_quant_x *x) { return 512 / x->bits; }
 
 static void order_pairs(const mx_quant_x *x, const float *row, uint16_t *o) {
@@ -204,7 +203,7 @@ static inline __attribute__((always_inline)) void dot_nibbles(const mx_quant_x *
     __m512i w = whole ? _mm512_loadu_si512(codes + c / 2) : _mm512_maskz_loadu_epi32(first(left / 8), codes + c / 2);
     __m512 s = _mm512_maskz_loadu_ps(first(whole ? per : left / x->group), scales + g), t[MX_QUANT_ROWS];
     s = _mm512_permutexvar_ps(group_of, s);
-    _mm_prefetch((const char *)codes + c / 2 + 4096, _MM_HINT_T0);
+    _mm_prefetch((const char *)codes + c / 2 + AHEAD, _MM_HINT_T0);
     const float *xb = (const float *)x->x + c;
     UNROLL for (int j = 0; j < 8; j++) {
       __m512 v = _mm512_permutexvar_ps(_mm512_srli_epi32(w, (unsigned)(4 * j)), values);
@@ -233,7 +232,7 @@ static inline __attribute__((always_inline)) void dot_bytes(const mx_quant_x *x,
       __m512 v = small ? fp8_16(b) : _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(b));
       UNROLL for (int m = 0; m < rows; m++) t[m] = _mm512_fmadd_ps(v, _mm512_loadu_ps((const float *)x->x + m * x->ld + c), t[m]);
     }
-    _mm_prefetch((const char *)codes + c + 4096, _MM_HINT_T0);
+    _mm_prefetch((const char *)codes + c + AHEAD, _MM_HINT_T0);
     UNROLL for (int m = 0; m < rows; m++) acc[m] = _mm512_fmadd_ps(t[m], s, acc[m]);
   }
   UNROLL for (int m = 0; m < rows; m++) {
