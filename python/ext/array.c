@@ -524,10 +524,21 @@ static PyObject *m_setstate(PyObject *self, PyObject *state) {
   Py_RETURN_NONE;
 }
 
+/* x.reshape(2, 3), the form that models use most: no tuple is needed. */
+static bool plain_ints(PyObject *const *args, Py_ssize_t n, PyObject *kw, px_ints *ints) {
+  if (kw || n < 1 || n > PX_MAX_NDIM) return false;
+  for (Py_ssize_t i = 0; i < n; i++)
+    if (!PyLong_Check(args[i]) || px_to_int(args[i], &ints->v[i])) return false;
+  ints->single = false;
+  ints->n = (int)n;
+  return true;
+}
+
 /* Positional integers, or one sequence: x.reshape(2, 3) and x.reshape((2, 3)). */
 static int int_args(const px_sig *sig, PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kw, px_ints *ints,
                     px_stream *s) {
   PyObject *v[2];
+  if (plain_ints(args, n, kw, ints)) return px_default_stream(s);
   if (px_bind(sig, NULL, args, n, kw, v)) return PX_ERROR;
   PyObject *one = n == 1 ? PyTuple_GetItem(v[0], 0) : NULL;
   int rc;
