@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <math.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "core/alloc.h"
@@ -155,6 +156,35 @@ static void a_failing_allocation_is_an_error(void **state) {
   assert_int_equal(mx_error_kind(), MX_EMEMORY);
 }
 
+static void *release_all(void *list) {
+  mx_list_clear(list);
+  return NULL;
+}
+
+/* One thread makes and another frees, as with async_eval: memory goes round between them. */
+static void blocks_come_back_from_the_thread_that_frees_them(void **state) {
+  (void)state;
+  if (!MX_KEEP_FREED) skip();
+  enum { MADE = 2048, AGAIN = 1024 };
+  mx_list all = {0}, again = {0};
+  pthread_t other;
+  for (int i = 0; i < MADE; i++) {
+    mx_array *a = mx_array_int(MX_I32, i);
+    assert_int_equal(mx_list_push(&all, a), 0);
+    mx_release(a);
+  }
+  assert_int_equal(pthread_create(&other, NULL, release_all, &all), 0);
+  assert_int_equal(pthread_join(other, NULL), 0);
+  again.at = mx_malloc(AGAIN * sizeof *again.at);
+  again.cap = AGAIN;
+  mx_alloc_fail_after(0);
+  for (mx_array *a; again.n < AGAIN && (a = mx_array_int(MX_I32, again.n));) again.at[again.n++] = a;
+  mx_alloc_fail_after(-1);
+  assert_int_equal(again.n, AGAIN);
+  for (int i = 0; i < AGAIN; i++) assert_int_equal(mx_item_i64(again.at[i]), i);
+  mx_list_clear(&again);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(promotion_follows_the_table), cmocka_unit_test(halves_survive_a_round_trip),
@@ -162,7 +192,7 @@ int main(void) {
       cmocka_unit_test(the_cache_keeps_its_limit), cmocka_unit_test(more_than_the_memory_limit_is_an_error),
       cmocka_unit_test(foreign_memory_is_given_back_once), cmocka_unit_test(contiguity_ignores_dimensions_of_one),
       cmocka_unit_test(impossible_shapes_are_refused), cmocka_unit_test(numbers_are_converted),
-      cmocka_unit_test(a_failing_allocation_is_an_error),
+      cmocka_unit_test(a_failing_allocation_is_an_error), cmocka_unit_test(blocks_come_back_from_the_thread_that_frees_them),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
