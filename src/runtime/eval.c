@@ -290,15 +290,83 @@ static int collect(walk *k, mx_array *root) {
   return rc;
 }
 
+/* ---- the order of several roots: those with the shortest way from a leaf first. The way to the gradient of the first layer's weight leads
+ * through all layers: were it computed first, all that the other gradients need would be kept meanwhile. ---- */
+
+enum { SEVERAL = 3 };
+typedef struct ranked {
+  mx_array *root;
+  uint32_t length; /* of the longest way from a leaf */
+  int at;
+} ranked;
+
+static int visit(mx_array *a) {
+  int rc = stack.n == stack.cap ? grow_stack() : 0;
+  if (rc) return rc;
+  a->walk_mark = mark;
+  a->walk_index = 0;
+  stack.f[stack.n++] = (frame){a, 0};
+  return 0;
+}
+
+/* walk_index of all unscheduled nodes below a root becomes the length of the longest way to them. */
+static int measure(mx_array *root) {
+  stack.n = 0;
+  int rc = visit(root);
+  while (!rc && stack.n) {
+    frame *f = &stack.f[stack.n - 1];
+    mx_array *a = f->a, *deeper = NULL;
+    for (; f->next < a->nin; f->next++) {
+      mx_array *x = a->in[f->next];
+      if (status_of(x) != MX_UNSCHEDULED) continue;
+      if (x->walk_mark != mark) {
+        deeper = x; /* and come back to it */
+        break;
+      }
+      if (a->walk_index <= x->walk_index) a->walk_index = x->walk_index + 1;
+    }
+    if (deeper) rc = visit(deeper);
+    else stack.n--;
+  }
+  return rc;
+}
+
+static int by_length(const void *a, const void *b) {
+  const ranked *p = a, *q = b;
+  return p->length != q->length ? (p->length > q->length) - (p->length < q->length) : (p->at > q->at) - (p->at < q->at);
+}
+
+/* to[n] = roots in that order. */
+static int rank(int n, mx_array *const *roots, ranked *to) {
+  int rc = 0;
+  mark++;
+  for (int r = 0; r < n && !rc; r++) {
+    to[r] = (ranked){roots[r], 0, r};
+    if (!roots[r] || status_of(roots[r]) != MX_UNSCHEDULED) continue;
+    if (roots[r]->walk_mark != mark) rc = measure(roots[r]);
+    to[r].length = roots[r]->walk_index;
+  }
+  qsort(to, (size_t)n, sizeof *to, by_length);
+  return rc;
+}
+
 static int plan_all(mx_work *w, int n, mx_array *const *roots, mx_list *opened) {
   if (mark > UINT32_MAX - (1u << 20)) mark = 0; /* no walk comes past the end to 0, which fresh arrays have */
+  ranked *ranks = NULL;
+  int rc = 0;
+  if (n >= SEVERAL) {
+    if (!(ranks = mx_malloc((size_t)n * sizeof *ranks))) return mx_fail_memory();
+    rc = rank(n, roots, ranks);
+  }
   mark++;
   count_results(n, roots);
   walk k = {.w = w, .piece = &w->first, .first = ++mark, .opened = opened};
   mx_key_begin(&key, mx_watched() & MX_WATCH_NAN);
-  int rc = 0;
-  for (int r = 0; r < n && !rc; r++)
-    if (roots[r] && to_enter(&k, roots[r])) rc = collect(&k, roots[r]);
+  for (int r = 0; r < n && !rc; r++) {
+    mx_array *root = ranks ? ranks[r].root : roots[r];
+    if (root && to_enter(&k, root)) rc = collect(&k, root);
+  }
+  mx_free(ranks);
   if (!rc && key.nnode) rc = end_piece(&k);
   mx_array **at = w->node; /* the list may have moved */
   for (mx_planned *q = &w->first; q && !rc; at += q->part.nnode, q = q->next) q->part.node = at;

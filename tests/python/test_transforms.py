@@ -271,6 +271,29 @@ def test_checkpoint_asks_no_gradient_of_frozen_weights_that_are_arguments_of_a_c
     assert mx.compile(mx.vmap(step, in_axes=([None] * 3, 0)))(list(w), mx.ones((3, 1, 64))).tolist() == mapped.tolist()
 
 
+def test_checkpoint_keeps_no_more_than_the_inputs_of_its_layers_while_all_gradients_are_computed():
+    layers, x = [mx.full((64, 64), 0.01 * i) for i in range(12)], mx.ones((1024, 64))
+
+    def peak(layer):
+        def loss(ws):
+            y = x
+            for w in ws:
+                y = layer(y, w)
+            return mx.sum(mx.square(y))
+
+        mx.eval(layers, x)
+        mx.reset_peak_memory()
+        before = mx.get_active_memory()
+        mx.eval(mx.value_and_grad(loss)(layers))  # the gradient of the first layer is the first to be asked for
+        return (mx.get_peak_memory() - before) / x.nbytes
+
+    def layer(y, w):
+        return mx.tanh(mx.sin(mx.tanh(y @ w) @ w) @ w)
+
+    assert peak(mx.checkpoint(layer)) < len(layers) + 8
+    assert peak(layer) > 3 * len(layers)
+
+
 def test_checkpoint_reaches_what_it_captured():
     w = mx.array(3.0)
     assert mx.grad(lambda w: mx.checkpoint(lambda x: mx.sin(x) * w)(mx.array(2.0)))(w).item() == pytest.approx(math.sin(2), rel=1e-6)
