@@ -14,7 +14,7 @@ from typing import Callable, Optional, Union
 import mlx.core as mx
 from mlx.nn.layers.base import Module
 from mlx.nn.layers.linear import Linear
-from mlx.nn.layers.quantized import QuantizedLinear
+from mlx.nn.layers.quantized import QuantizedLinear, quantized_product
 from mlx.utils import tree_flatten, tree_map_with_path, tree_unflatten
 
 
@@ -125,19 +125,6 @@ def shard_linear(
 def _check_divisible(what, dims, n):
     if dims % n != 0:
         raise ValueError(f"The {what} of size {dims} cannot be sharded across {n} devices.")
-
-
-def _quantized_product(layer, x):
-    return mx.quantized_matmul(
-        x,
-        layer["weight"],
-        scales=layer["scales"],
-        biases=layer.get("biases"),
-        transpose=True,
-        group_size=layer.group_size,
-        bits=layer.bits,
-        mode=layer.mode,
-    )
 
 
 class AllToShardedLinear(Module):
@@ -279,7 +266,7 @@ class QuantizedAllToShardedLinear(_QuantizedSharded):
         return self._describe(out * self.group.size(), words * 32 // self.bits)
 
     def __call__(self, x: mx.array) -> mx.array:
-        x = _quantized_product(self, sum_gradients(self.group)(x))
+        x = quantized_product(self, sum_gradients(self.group)(x))
         return x + self["bias"] if "bias" in self else x
 
     @classmethod
@@ -325,7 +312,7 @@ class QuantizedShardedToAllLinear(_QuantizedSharded):
         return self._describe(out, words * 32 // self.bits * self.group.size())
 
     def __call__(self, x: mx.array) -> mx.array:
-        x = mx.distributed.all_sum(_quantized_product(self, x), group=self.group)
+        x = mx.distributed.all_sum(quantized_product(self, x), group=self.group)
         return x + self["bias"] if "bias" in self else x
 
     @classmethod

@@ -24,6 +24,20 @@ def _set_quantized(layer, weight):
     layer.biases = biases[0] if biases else None
 
 
+def quantized_product(layer, x):
+    """``x`` times the transposed quantized weight of ``layer``."""
+    return mx.quantized_matmul(
+        x,
+        layer["weight"],
+        scales=layer["scales"],
+        biases=layer.get("biases"),
+        transpose=True,
+        group_size=layer.group_size,
+        bits=layer.bits,
+        mode=layer.mode,
+    )
+
+
 def quantize(
     model: Module,
     group_size: int = None,
@@ -83,16 +97,7 @@ class QuantizedEmbedding(Module):
 
     def as_linear(self, x) -> mx.array:
         """The table as a linear layer, for models whose last layer shares it."""
-        return mx.quantized_matmul(
-            x,
-            self["weight"],
-            scales=self["scales"],
-            biases=self.get("biases"),
-            transpose=True,
-            group_size=self.group_size,
-            bits=self.bits,
-            mode=self.mode,
-        )
+        return quantized_product(self, x)
 
     def _extra_repr(self) -> str:
         return f"{self.num_embeddings}, {self.dims}, group_size={self.group_size}, bits={self.bits}, mode={self.mode}"
@@ -134,16 +139,7 @@ class QuantizedLinear(Module):
         )
 
     def __call__(self, x: mx.array) -> mx.array:
-        x = mx.quantized_matmul(
-            x,
-            self["weight"],
-            scales=self["scales"],
-            biases=self.get("biases"),
-            transpose=True,
-            group_size=self.group_size,
-            bits=self.bits,
-            mode=self.mode,
-        )
+        x = quantized_product(self, x)
         return x + self["bias"] if "bias" in self else x
 
     @classmethod
