@@ -12,6 +12,7 @@ typedef struct gather_job {
   mx_places places;
   mx_block block;
   mx_combine assign;
+  int64_t fetch;                       /* bytes of each place to ask for beforehand */
 } gather_job;
 
 static void gather_range(void *ctx, int64_t begin, int64_t end) {
@@ -22,11 +23,13 @@ static void gather_range(void *ctx, int64_t begin, int64_t end) {
     int64_t n = end - first < MX_PLACES_CHUNK ? end - first : MX_PLACES_CHUNK;
     if (!mx_places_fill(&j->places, first, first + n, offsets)) return;
     if (size == 1) {
+      for (int64_t i = 0; i < n && j->fetch; i++) __builtin_prefetch(mx_at(j->x, offsets[i]));
       mx_take_at(mx_dtype_sizes[j->x->dtype], n, mx_at(j->out, first), 1, j->x->data, offsets);
       continue;
     }
     for (int64_t i = 0; i < n && size; i++) {
       mx_cursor at;
+      if (i + MX_FETCH_AHEAD < n) mx_fetch(mx_at(j->x, offsets[i + MX_FETCH_AHEAD]), j->fetch);
       mx_walk_seek(&b->walk, &at, 0);
       for (int64_t r = 0; r < b->walk.n; r++, mx_walk_next(&b->walk, &at))
         j->assign(b->n, mx_at(j->out, (first + i) * size + at.off[1]), b->stride[1], mx_at(j->x, offsets[i] + at.off[0]), b->stride[0]);
@@ -43,6 +46,7 @@ int mx_cpu_gather(const mx_call *c) {
   for (int d = 0; d < nd; d++) items *= size[d] = (int32_t)c->p[1 + k + d];
   if ((rc = mx_places_init(&j.places, "gather", x, k, c->p + 1, c->in + 1, size))) return rc;
   mx_block_init(&j.block, nd, size, x->strides, out->strides + out->ndim - nd);
+  if (x->size * mx_dtype_sizes[x->dtype] >= MX_FAR) j.fetch = (j.block.stride[0] == 1 ? j.block.n : 1) * mx_dtype_sizes[x->dtype];
   if (!items) j.block.n = j.block.walk.n = 0; /* nothing is read, but indices are checked */
   if (j.places.n) mx_parallel(j.places.n, (1 << 14) / (items + 1) + 1, gather_range, &j);
   return mx_places_end(&j.places);

@@ -30,4 +30,12 @@ int64_t mx_index_places(const mx_view *v, int64_t at, int64_t stride, int64_t n,
 /* o[i * so] = x[at[i]], items of `item` bytes. */
 void mx_take_at(int item, int64_t n, void *o, int64_t so, const void *x, const int64_t *at);
 
+/* Asks for what will be read or written soon: the first `bytes` from p on, four lines at most. */
+static inline void mx_fetch(const char *p, int64_t bytes) {
+  for (int64_t k = 0; k < bytes && k < 256; k += 64) __builtin_prefetch(p + k);
+}
+
+/* From this size on, items at random places of an array are asked for before they are read: most are not in the caches. */
+enum { MX_FAR = 8 << 20, MX_FETCH_AHEAD = 8 };
+
 #endif

@@ -11,7 +11,7 @@
 #include "core/error.h"
 #include "core/parallel.h"
 
-enum { MANY = 1 << 15, WIDE = 256, FEW = 64, CACHED = 16 << 20 };
+enum { MANY = 1 << 15, WIDE = 256, FEW = 64, CACHED = 16 << 20, LONG = 256 };
 
 void mx_scatter_rows(const mx_scatter *j, int64_t to, int64_t from, int64_t begin, int64_t end) {
   const mx_block *b = &j->block;
@@ -33,7 +33,10 @@ static void scatter_columns(void *ctx, int64_t begin, int64_t end) {
       j->fn_at(last - first, j->out->data, to, mx_at(j->updates, first * j->step), j->step);
       continue;
     }
-    for (int64_t i = first; i < last && begin < end; i++) mx_scatter_block(j, to[i - first], mx_scatter_source(j, i), begin, end);
+    for (int64_t i = first; i < last && begin < end; i++) {
+      if (i + MX_FETCH_AHEAD < last) mx_fetch(mx_at(j->out, to[i + MX_FETCH_AHEAD - first] + begin * j->block.stride[0]), (end - begin) * j->item);
+      mx_scatter_block(j, to[i - first], mx_scatter_source(j, i), begin, end);
+    }
   }
 }
 
@@ -87,8 +90,10 @@ int mx_cpu_scatter(const mx_call *c) {
   if ((rc = find_sources(&j, lead, &sources))) goto done;
   bool free_order = updates->size >= MANY && apart(&j, k, axes, size), copy = j.x->data != out->data && out->size;
   bool columns = free_order && j.block.n >= WIDE && j.block.walk.n == 1 && j.places.n < FEW;
-  /* one thread writes anywhere in what a cache holds as fast as in a bin */
-  bool bins = free_order && !columns && (mx_num_threads() > 1 || out->size * j.item > CACHED);
+  /* one thread writes anywhere in what a cache holds as fast as in a bin; and reading long updates in order is worth more than a few threads
+   * that read them by bins, since it is memory that they wait for */
+  bool ordered = j.mode != MX_ASSIGN && j.block.n * j.item >= LONG && j.block.walk.n == 1 && mx_num_threads() < 4;
+  bool bins = free_order && !columns && !ordered && (mx_num_threads() > 1 || out->size * j.item > CACHED);
   bool same = bins && j.tile && !memcmp(j.x->strides, out->strides, (size_t)nd * sizeof *out->strides);
   if (copy && !same && (rc = mx_copy_view(j.x, out))) goto done;
   if (bins) rc = mx_scatter_bins(&j, copy && same);

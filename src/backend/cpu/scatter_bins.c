@@ -10,7 +10,7 @@
 #include "core/error.h"
 #include "core/parallel.h"
 
-enum { PIECE = 1 << 14, ROUND = 1 << 18, LEAST = 16, MOST = 1024, BYTES = 256 << 10, BITS = 1 << 18, AHEAD = 8, LINES = 4 };
+enum { PIECE = 1 << 14, ROUND = 1 << 18, LEAST = 16, MOST = 1024, BYTES = 256 << 10, BITS = 1 << 18 };
 
 /* Chunks of records; a bin's are linked, the first of bin k is chunk k. */
 typedef struct piece {
@@ -101,14 +101,12 @@ typedef MX_DEALT(uint32_t) dealt_block;
 static inline int64_t source(const bins *b, const dealt_block *r) { return mx_scatter_source(b->j, b->first + r->value); }
 
 static inline void fetch(const bins *b, const dealt_block *r) {
-  const char *p = mx_at(b->j->updates, source(b, r));
-  int64_t bytes = b->j->block.n * b->j->item;
-  for (int64_t k = 0; k < bytes && k < 64 * LINES; k += 64) __builtin_prefetch(p + k);
+  mx_fetch(mx_at(b->j->updates, source(b, r)), b->j->block.n * b->j->item);
 }
 
 static void apply_blocks(const bins *b, int64_t base, int64_t n, const dealt_block *r) {
   for (int64_t i = 0; i < n; i++) {
-    if (i + AHEAD < n) fetch(b, r + i + AHEAD);
+    if (i + MX_FETCH_AHEAD < n) fetch(b, r + i + MX_FETCH_AHEAD);
     mx_scatter_block(b->j, base + r[i].at, source(b, r + i), 0, b->j->block.n);
   }
 }
