@@ -15,12 +15,12 @@ import venv
 
 HERE = pathlib.Path(__file__).resolve().parent
 OPPONENTS = {
-    "numpy": ["numpy>=2,<3"],
+    "numpy": ["numpy>=2,<3", "safetensors>=0.5,<1"],
     "llama": ["--no-binary", "llama-cpp-python", "llama-cpp-python>=0.3,<0.4", "gguf>=0.17,<1", "numpy>=2,<3"],
     "jax": ["jax[cpu]>=0.5,<1"],
     # the demo's own imports too
     "mlx": ["mlx[cpu]==0.32.4", "mlx-lm==0.32.2", "numpy>=2,<3", "scikit-learn", "matplotlib"],
-    "torch": ["torch>=2.6,<3", "numpy>=2,<3", *shlex.split(os.environ.get("TORCH_OPTIONS", ""))],
+    "torch": ["torch>=2.6,<3", "numpy>=2,<3", "safetensors>=0.5,<1", *shlex.split(os.environ.get("TORCH_OPTIONS", ""))],
 }
 # What a build from source is told.
 SETTINGS = {"llama": {"CMAKE_ARGS": "-DGGML_NATIVE=ON -DLLAVA_BUILD=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF "

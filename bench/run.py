@@ -15,7 +15,7 @@ import machine
 
 ALL = ["elementwise", "small_ops", "heavy", "sets", "train_digits", "train_text", "train_steps", "trainers", "optimizers", "import_time", "start",
        "build", "sort", "gather", "scan", "reduce", "norms", "copies", "draws", "conv", "products", "attention", "quant", "fft", "linalg",
-       "llm", "compile", "memory"]
+       "llm", "compile", "files", "memory"]
 RESULTS = pathlib.Path(__file__).with_name("RESULTS.md")
 said = []
 

@@ -179,7 +179,7 @@ static void start(const dot_job *j, int64_t m, int64_t n, int64_t k, int32_t *c,
   const mx_matrix *a = j->a, *b = j->b;
   const uint8_t *pa = a->data, *pb = b->data;
   const int32_t less = j->b_signed ? 0 : 128;
-  for (int64_t i = 0; i < m; i++) memset(c + i * ldc, 0, (size_t)n * sizeof *c);
+  for (int64_t i = 0; i < (j->quad ? 1 : m); i++) memset(c + i * ldc, 0, (size_t)n * sizeof *c);
   if (!j->quad) return;
   if (j->a_signed && b->cs == 1)
     for (int64_t p = 0; p < k; p++) add_bytes(n, c, -128, pb + p * b->rs, 1, j->b_signed, less);
