@@ -138,12 +138,38 @@ static void pack_lines(bool quad, int64_t n, int64_t k, const uint8_t *x, int64_
   }
 }
 
+#if defined(__AVX512BW__)
+/* The words of four rows of NR bytes. */
+static inline void unpack_quads(const uint8_t *x, int64_t along, __m256i flip, int32_t *restrict o) {
+  __m256i r[4], t[4], w[4];
+  UNROLL for (int i = 0; i < 4; i++) r[i] = _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)(x + i * along)), flip);
+  UNROLL for (int i = 0; i < 2; i++) {
+    t[2 * i] = _mm256_unpacklo_epi8(r[2 * i], r[2 * i + 1]);
+    t[2 * i + 1] = _mm256_unpackhi_epi8(r[2 * i], r[2 * i + 1]);
+  }
+  UNROLL for (int i = 0; i < 2; i++) {
+    w[2 * i] = _mm256_unpacklo_epi16(t[i], t[2 + i]);
+    w[2 * i + 1] = _mm256_unpackhi_epi16(t[i], t[2 + i]);
+  }
+  UNROLL for (int i = 0; i < 4; i++) {
+    _mm_storeu_si128((__m128i *)(o + 4 * i), _mm256_castsi256_si128(w[i]));
+    _mm_storeu_si128((__m128i *)(o + 16 + 4 * i), _mm256_extracti128_si256(w[i], 1));
+  }
+}
+#endif
+
 /* A panel of NR lines next to each other in memory. */
 static void pack_panel(bool quad, int64_t k, const uint8_t *x, int64_t along, bool is_signed, uint8_t flip, int32_t *restrict o) {
   const int64_t per = quad ? 4 : 2;
   for (int64_t p = 0; p + per <= k; p += per, o += NR, x += per * along) {
     const uint8_t *x1 = x + along, *x2 = x1 + along, *x3 = x2 + along;
     const uint32_t f = flip * 0x01010101u;
+#if defined(__AVX512BW__)
+    if (quad) {
+      unpack_quads(x, along, _mm256_set1_epi8((char)flip), o);
+      continue;
+    }
+#endif
     if (quad)
       for (int j = 0; j < NR; j++) o[j] = (int32_t)((x[j] | (uint32_t)x1[j] << 8 | (uint32_t)x2[j] << 16 | (uint32_t)x3[j] << 24) ^ f);
     else if (is_signed)
@@ -155,15 +181,6 @@ static void pack_panel(bool quad, int64_t k, const uint8_t *x, int64_t along, bo
     for (int j = 0; j < NR; j++) o[j] = word(quad, x + j, along, k % per, is_signed, flip);
 }
 
-/* c[q] += factor * x[q] */
-static void add_bytes(int64_t n, int32_t *restrict c, int32_t factor, const uint8_t *x, int64_t stride, bool is_signed, int32_t less) {
-  if (stride == 1 && is_signed)
-    for (int64_t q = 0; q < n; q++) c[q] += factor * ((int8_t)x[q] - less);
-  else if (stride == 1)
-    for (int64_t q = 0; q < n; q++) c[q] += factor * (x[q] - less);
-  else
-    for (int64_t q = 0; q < n; q++) c[q] += factor * ((is_signed ? (int8_t)x[q * stride] : x[q * stride]) - less);
-}
 static int32_t sum_bytes(int64_t n, const uint8_t *x, int64_t stride, bool is_signed) {
   int32_t sum = 0;
   if (stride == 1 && is_signed)
@@ -173,40 +190,56 @@ static int32_t sum_bytes(int64_t n, const uint8_t *x, int64_t stride, bool is_si
   return sum;
 }
 
-/* c = what vpdpbusd leaves out. With a = a' - 128 s and b = b' + 128 u, a' and b' being what is multiplied (s, u: whether a is signed and
- * b unsigned), a b = a' b' + 128 u a - 128 s b': summed over k. */
-static void start(const dot_job *j, int64_t m, int64_t n, int64_t k, int32_t *c, int64_t ldc) {
-  const mx_matrix *a = j->a, *b = j->b;
-  const uint8_t *pa = a->data, *pb = b->data;
-  const int32_t less = j->b_signed ? 0 : 128;
-  for (int64_t i = 0; i < (j->quad ? 1 : m); i++) memset(c + i * ldc, 0, (size_t)n * sizeof *c);
-  if (!j->quad) return;
-  if (j->a_signed && b->cs == 1)
-    for (int64_t p = 0; p < k; p++) add_bytes(n, c, -128, pb + p * b->rs, 1, j->b_signed, less);
-  else if (j->a_signed)
-    for (int64_t q = 0; q < n; q++) c[q] = (int32_t)(-128 * ((int64_t)sum_bytes(k, pb + q * b->cs, b->rs, j->b_signed) - less * k));
-  for (int64_t i = m - 1; i >= 0; i--) { /* the first row, which all take, last */
-    int32_t sum = j->b_signed ? 0 : 128 * sum_bytes(k, pa + i * a->rs, a->cs, j->a_signed);
-    for (int64_t q = 0; q < n; q++) c[i * ldc + q] = c[q] + sum;
+/* What vpdpbusd leaves out. With a = a' - 128 s and b = b' + 128 u, a' and b' being what is multiplied (s, u: whether a is signed and b
+ * unsigned), a b = a' b' + 128 u a - 128 s b': summed over k, something for each row and something for each column. */
+typedef struct rest {
+  int32_t rows[MC], columns[NC];
+} rest;
+
+/* columns[q] of the panels of nj columns. */
+static void column_rest(const dot_job *j, int64_t nj, int64_t steps, const int32_t *panels, rest *r) {
+  int32_t ones[STEPS];
+  memset(ones, 1, sizeof ones);
+  memset(r->columns, 0, sizeof r->columns);
+  for (int64_t q = 0; j->quad && j->a_signed && q < nj; q += NR) {
+    int32_t *sums = r->columns + q;
+    quads[0](steps, ones, steps, panels + q * steps, sums, NR);
+    for (int i = 0; i < NR; i++) sums[i] *= -128;
   }
 }
 
-/* Rows of a (ni, steps) by the panels of b (nj columns), added to c. */
-static void panels(const micro_fn *micros, int64_t ni, int64_t nj, int64_t steps, const int32_t *a, const int32_t *b, int32_t *c,
-                   int64_t ldc) {
+static void row_rest(const dot_job *j, int64_t ni, int64_t k, const uint8_t *x, rest *r) {
+  memset(r->rows, 0, sizeof r->rows);
+  for (int64_t i = 0; j->quad && !j->b_signed && i < ni; i++) r->rows[i] = 128 * sum_bytes(k, x + i * j->a->rs, j->a->cs, j->a_signed);
+}
+
+/* c = or += (add) the rest. */
+static void put_rest(int64_t m, int64_t n, const int32_t *rows, const int32_t *columns, int32_t *c, int64_t ldc, bool add) {
+  for (int64_t i = 0; i < m; i++, c += ldc)
+    if (add)
+      for (int64_t q = 0; q < n; q++) c[q] += rows[i] + columns[q];
+    else
+      for (int64_t q = 0; q < n; q++) c[q] = rows[i] + columns[q];
+}
+
+/* c = or += (add) rows of a (ni, steps) by the panels of b (nj columns), and the rest. */
+static void panels(const dot_job *job, int64_t ni, int64_t nj, int64_t steps, const int32_t *a, const int32_t *b, const rest *r, int32_t *c,
+                   int64_t ldc, bool add) {
+  const micro_fn *micros = job->quad ? quads : pairs;
   for (int64_t j = 0; j < nj; j += NR, b += NR * steps) {
     int64_t width = nj - j < NR ? nj - j : NR;
     for (int64_t i = 0; i < ni;) {
       int which = (int)(sizeof pairs / sizeof *pairs) - 1;
       while (i + heights[which] > ni) which--;
       int32_t *o = c + i * ldc + j, edge[MR * NR];
+      if (job->quad || !add) put_rest(heights[which], width, r->rows + i, r->columns + j, o, ldc, add);
       if (width == NR) {
         micros[which](steps, a + i * steps, steps, b, o, ldc);
       } else {
         memset(edge, 0, sizeof edge);
         micros[which](steps, a + i * steps, steps, b, edge, NR);
-        for (int r = 0; r < heights[which]; r++)
-          for (int64_t q = 0; q < width; q++) o[r * ldc + q] += edge[r * NR + q];
+        for (int h = 0; h < heights[which]; h++)
+          for (int64_t q = 0; q < width; q++) o[h * ldc + q] += edge[h * NR + q];
       }
       i += heights[which];
     }
@@ -218,7 +251,8 @@ static int product(const dot_job *j, int64_t m, int64_t n, int64_t k, int32_t *c
   const mx_matrix *a = j->a, *b = j->b;
   int64_t nc = n < NC ? (n + NR - 1) / NR * NR : NC, mc = m < MC ? m : MC;
   int64_t most = k < kc ? (k + per - 1) / per : STEPS;
-  start(j, m, n, k, c, ldc);
+  rest r;
+  for (int64_t i = 0; !k && i < m; i++) memset(c + i * ldc, 0, (size_t)n * sizeof *c);
   int32_t *panel_b = mx_scratch((size_t)((nc + mc) * most + 1) * sizeof *panel_b), *panel_a = panel_b + nc * most;
   if (!panel_b) return MX_EMEMORY;
   for (int64_t j0 = 0; j0 < n; j0 += NC) {
@@ -234,11 +268,13 @@ static int product(const dot_job *j, int64_t m, int64_t n, int64_t k, int32_t *c
         if (width == NR && b->cs == 1) pack_panel(j->quad, np, x, b->rs, j->b_signed, flip, o);
         else pack_lines(j->quad, width, np, x, b->cs, b->rs, j->b_signed, flip, o, 1, NR);
       }
+      column_rest(j, nj, steps, panel_b, &r);
       for (int64_t i0 = 0; i0 < m; i0 += MC) {
         int64_t ni = m - i0 < MC ? m - i0 : MC;
-        pack_lines(j->quad, ni, np, (const uint8_t *)a->data + i0 * a->rs + p0 * a->cs, a->rs, a->cs, j->a_signed, j->a_signed ? 0x80 : 0,
-                   panel_a, steps, 1);
-        panels(j->quad ? quads : pairs, ni, nj, steps, panel_a, panel_b, c + i0 * ldc + j0, ldc);
+        const uint8_t *x = (const uint8_t *)a->data + i0 * a->rs + p0 * a->cs;
+        pack_lines(j->quad, ni, np, x, a->rs, a->cs, j->a_signed, j->a_signed ? 0x80 : 0, panel_a, steps, 1);
+        row_rest(j, ni, np, x, &r);
+        panels(j, ni, nj, steps, panel_a, panel_b, &r, c + i0 * ldc + j0, ldc, p0 > 0);
       }
     }
   }
