@@ -353,3 +353,30 @@ def test_a_few_indices_a_line_along_the_last_axis(shape, count):
     i[-1, ..., -1] = shape[-1]
     with pytest.raises(IndexError, match=f"index {shape[-1]} is out of bounds"):
         mx.eval(mx.take_along_axis(mx.array(x), mx.array(i), -1))
+
+
+def test_items_of_what_no_cache_holds():
+    rng = np.random.default_rng(0)
+    for shape, count in [((1 << 21,), 100_003), ((40_000, 70), 5_001)]:
+        x, i = rng.standard_normal(shape, dtype="float32"), rng.integers(-shape[0], shape[0], count)
+        given = mx.array(x)
+        np.testing.assert_array_equal(np.array(given[mx.array(i)]), x[i])
+        np.testing.assert_array_equal(np.array(mx.take(given[::-1], mx.array(i), 0)), x[::-1][i])
+        i[-2:] = shape[0], shape[0] + 1
+        with pytest.raises(IndexError, match=f"index {shape[0]} is out of bounds"):
+            mx.eval(given[mx.array(i)])
+
+
+@pytest.mark.parametrize("name, add", [("add", np.add), ("maximum", np.maximum), ("multiply", np.multiply)])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_long_rows_that_meet_are_all_taken_in(name, add, axis):
+    rng = np.random.default_rng(0)
+    x, i = rng.integers(-4, 4, (300, 130)).astype("float32"), rng.integers(-100, 100, 700)
+    u = rng.integers(1, 3, (700, 130)).astype("float32")
+    expected = x.copy()
+    with np.errstate(over="ignore"):
+        add.at(expected, i, u)
+    rows = mx.array(x) if axis == 0 else mx.array(np.ascontiguousarray(x.T))
+    where, given = (mx.array(i), mx.array(u)) if axis == 0 else ((slice(None), mx.array(i)), mx.array(np.ascontiguousarray(u.T)))
+    got = np.array(getattr(rows.at[where], name)(given))
+    np.testing.assert_array_equal(got if axis == 0 else got.T, expected)

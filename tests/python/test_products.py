@@ -54,6 +54,13 @@ def test_bytes_have_exact_sums_in_int32(types):
             assert np.array_equal(np.array(got), a.astype("int32") @ b.astype("int32")), (shape_a, shape_b, ta, tb)
 
 
+@pytest.mark.parametrize("types", list(itertools.product(["int8", "uint8"], repeat=2)), ids="-".join)
+def test_bytes_in_several_blocks_have_the_sums_of_all(types):
+    a, b = draw((25, 2101), types[0]), draw((2101, 1030), types[1], 1)
+    got = mx.matmul(mx.array(a), mx.array(b), preferred_dtype=mx.int32)
+    assert np.array_equal(np.array(got), a.astype("int32") @ b.astype("int32"))
+
+
 def test_largest_bytes_do_not_saturate():
     for value, dtype in [(255, mx.uint8), (-128, mx.int8), (127, mx.int8)]:
         x = mx.full((33, 5001), value, dtype)
