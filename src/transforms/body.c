@@ -49,7 +49,7 @@ int mx_body_new(mx_body **res, int nsrc, mx_array *const *src, int nout, mx_arra
   if (!rc) rc = mx_replay_simplify(b->f);
   if (!rc) {
     b->nin = nsrc + lifted->n - first;
-    rc = remember(b, nsrc, src, lifted->at + first, out);
+    rc = remember(b, nsrc, src, first ? lifted->at + first : lifted->at, out); /* a list of nothing has no address to count from */
   }
   if (rc) mx_body_release(b);
   else *res = b;
