@@ -133,9 +133,9 @@ int main(int argc, char **argv) {
   TRY(mlx_nn_module_count(&size, NULL, NULL, net));
   printf("%d images to train on, %d to test on; %zu parameters\n", n, kept, size);
 
+  double rate = atof(option(argc, argv, "learning-rate", "3e-3"));
   mlx_optimizer optimizer = mlx_optimizer_adam_new(rate, 0.9, 0.999, 1e-8, false);
   mlx_closure schedule = mlx_closure_new(), f = mlx_closure_new_func_payload(loss, &net, NULL);
-  double rate = atof(option(argc, argv, "learning-rate", "3e-3"));
   TRY(mlx_schedule_cosine_decay(&schedule, rate, (double)epochs * (n / batch), 0));
   TRY(!optimizer.ctx || mlx_optimizer_set_schedule(optimizer, schedule));
 
