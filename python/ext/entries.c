@@ -61,10 +61,16 @@ static PyObject *get_attribute(PyObject *self, PyObject *name) {
   return plain < 0 ? NULL : PyObject_GenericGetAttr(self, name);
 }
 
+/* For subclasses whose own __getattr__ ends in super().__getattr__(key). */
+static PyObject *missing(PyObject *self, PyObject *key) { return get_attribute(self, key); }
+
 int px_init_entries(PyObject *m) {
+  static PyMethodDef methods[] = {
+      {"__getattr__", missing, METH_O, "__getattr__($self, key)\n--\n\nThe entry of this name, or an attribute."}, {0}};
   PyType_Slot slots[] = {{Py_tp_doc, (void *)"A dict whose entries are attributes, too."},
                          {Py_tp_base, &PyDict_Type},
                          {Py_tp_getattro, (void *)get_attribute},
+                         {Py_tp_methods, methods},
                          /* dict's own: a class in Python would reach them through methods */
                          {Py_mp_subscript, PyType_GetSlot(&PyDict_Type, Py_mp_subscript)},
                          {Py_sq_contains, PyType_GetSlot(&PyDict_Type, Py_sq_contains)},

@@ -111,6 +111,18 @@ def test_a_subclass_may_look_further_and_index():
         m.wait
 
 
+def test_a_subclass_may_ask_the_base_for_what_it_does_not_know():
+    class Half(nn.Module):
+        def __getattr__(self, key):
+            return super().__getattr__(key) if key != "half" else 0.5
+
+    m = Half()
+    m.weight = mx.ones(2)
+    assert m.half == 0.5 and m.weight is nn.Module.__getattr__(m, "weight") is m["weight"]
+    with pytest.raises(AttributeError, match="no attribute 'wait'"):
+        m.wait
+
+
 def test_an_unknown_attribute_is_an_attribute_error():
     with pytest.raises(AttributeError, match="'Model' object has no attribute 'foo'"):
         Model().foo
