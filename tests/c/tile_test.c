@@ -73,7 +73,8 @@ static int pick_reg(const int *type, int n, int dtype) {
   return -1;
 }
 
-static bool sums_and_products; /* of float alone: neighbours become one step */
+static bool neighbours; /* of float alone, each often of the one before: two become one step */
+static const int joined[][2] = {{OP_add, OP_multiply}, {OP_multiply, OP_add}, {OP_subtract, OP_exp}, {OP_sqrt, OP_add}, {OP_divide, OP_subtract}};
 
 static void random_program(mx_program *g, int *type) {
   memset(g, 0, sizeof *g);
@@ -82,15 +83,24 @@ static void random_program(mx_program *g, int *type) {
   for (int i = 0; i < g->n_in; i++) {
     type[i] = dtypes[test_random() % (i ? sizeof dtypes / sizeof *dtypes : 3)];
     if (i && test_random() % 2) type[i] = type[0];
-    if (sums_and_products) type[i] = MX_F32;
-    g->in[i] = (mx_port){(uint8_t)type[i], (uint8_t)i, test_random() % 5 == 0, 0, 0};
+    if (neighbours) type[i] = MX_F32;
+    g->in[i] = (mx_port){(uint8_t)type[i], (uint8_t)i, test_random() % (neighbours ? 2 : 5) == 0, 0, 0};
   }
   for (int i = g->n_in; i < g->n_reg; i++) type[i] = -1;
   int want = (int)(test_random() % 9);
   for (int tries = 0; g->n_ins < want && tries < 400; tries++) {
     int op = 1 + (int)(test_random() % (OP_elementwise_end - 1)), a = (int)(test_random() % g->n_reg), b = a, c = a;
+    bool second = false;
     if (type[a] < 0) continue;
-    if (sums_and_products) op = test_random() % 2 ? OP_add : OP_multiply;
+    if (neighbours) {
+      const mx_instr *before = g->n_ins ? &g->ins[g->n_ins - 1] : NULL;
+      int pair = (int)(test_random() % 5);
+      for (int k = 0; k < 5 && before; k++)
+        if (joined[k][0] == before->op) pair = k;
+      second = before && before->op == joined[pair][0] && test_random() % 4;
+      op = joined[pair][second];
+      if (second) a = before->dst;
+    }
     int dtype = type[a], to;
     if (op == OP_select) {
       if (dtype != MX_BOOL) continue;
@@ -101,6 +111,7 @@ static void random_program(mx_program *g, int *type) {
       to = dtype;
     } else {
       b = pick_reg(type, g->n_reg, dtype);
+      if (second && op != OP_exp && test_random() % 2) c = a, a = b, b = c;
       to = op == OP_astype ? dtypes[test_random() % (sizeof dtypes / sizeof *dtypes)] : out_of(op, dtype);
     }
     if (!legal(op, dtype)) continue;
@@ -194,15 +205,15 @@ static void programs_equal_their_instructions_one_element_at_a_time(void **state
   (void)state;
   for (int k = 0; k < ISAS; k++) {
     if (mx_isa_use(isas[k])) continue;
-    for (int round = 0; round < 350; round++) {
+    for (int round = 0; round < 700; round++) {
       mx_program g;
       int type[MX_PROGRAM_REGS];
       random_program(&g, type);
       int s = round % SHAPES;
       check_program(&g, shapes[s].nd, shapes[s].shape, round % 3 == 0);
-      sums_and_products = round % 2;
+      neighbours = round % 2;
     }
-    sums_and_products = false;
+    neighbours = false;
   }
 }
 

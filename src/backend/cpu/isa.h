@@ -54,12 +54,16 @@ typedef struct mx_streamer {
   void (*fence)(void);                                                          /* after the last of a thread's streams */
 } mx_streamer;
 
+/* Two operations in one loop: exp(a - b), sqrt(a) + b, c - a / b; b is one number but for the last. */
+enum { MX_JOIN_SUB_EXP, MX_JOIN_SQRT_ADD, MX_JOIN_DIV_SUB };
+
 typedef struct mx_isa {
   const char *name;
   bool dot_bf16;                             /* vdpbf16ps may be used: its sums of products have bits of their own */
   const mx_loop *loops[MX_N_TAGS];           /* [OP_elementwise_end] of each compute type */
   const mx_loop *right, *left;               /* f32: the second (first) operand is one number for all elements; of binary ops alone */
   const mx_loop *pairs;                      /* f32: (a op b) op c; index: first multiplies 8, second multiplies 4, b (c) a number 2 (1) */
+  const mx_loop *joins;                      /* f32: two others, by MX_JOIN_* */
   const mx_loop (*casts)[MX_N_TAGS];         /* [from][to] */
   const mx_reducer *reducers[MX_N_TAGS];     /* [OP_reduce_end - OP_elementwise_end - 1] */
   const mx_halves *halves;                   /* 0: f16, 1: bf16 */

@@ -152,31 +152,56 @@ static bool dies_next(const mx_program *g, int i, const bool *is_out) {
   return !is_out[r];
 }
 
-static bool is_pairable(const mx_instr *x) {
-  return (x->op == OP_add || x->op == OP_multiply) && x->dtype == MX_F32 && x->out_dtype == MX_F32;
+static bool is_float(const mx_instr *x) { return x->dtype == MX_F32 && x->out_dtype == MX_F32; }
+static bool is_pairable(const mx_instr *x) { return x->op == OP_add || x->op == OP_multiply; }
+
+/* Two sums or products, the second of the first's result, as one step: s, which was the first's; t is the second's. */
+static void join_sums(const mx_isa *isa, mx_step *s, const mx_step *t, const mx_instr *x, const mx_instr *y, const bool *single) {
+  bool left = !single[x->b] && single[x->a]; /* a number comes second: the operations commute */
+  bool b_single = left || single[x->b], c_single = single[y->a == x->dst ? y->b : y->a];
+  if (left) {
+    mx_ref r = s->a;
+    s->a = s->b, s->b = r;
+  }
+  s->wa = 4, s->wb = b_single ? 0 : 4, s->wc = c_single ? 0 : 4;
+  s->c = y->a == x->dst ? t->b : t->a;
+  s->fn = isa->pairs[(x->op == OP_multiply) * 8 + (y->op == OP_multiply) * 4 + b_single * 2 + c_single];
 }
 
-/* Two sums or products, the second of the first's result, become one step: a tile less to write and to read. How many steps are left. */
+/* The same for others: whether there is a loop for both. */
+static bool join_others(const mx_isa *isa, mx_step *s, const mx_step *t, const mx_instr *x, const mx_instr *y, const bool *single) {
+  bool first = y->a == x->dst;
+  int other = first ? y->b : y->a;
+  if (x->op == OP_subtract && y->op == OP_exp && single[x->b]) {
+    s->fn = isa->joins[MX_JOIN_SUB_EXP];
+    s->wa = 4, s->wb = 0;
+  } else if (x->op == OP_sqrt && y->op == OP_add && other != x->dst && single[other]) {
+    s->fn = isa->joins[MX_JOIN_SQRT_ADD];
+    s->b = first ? t->b : t->a;
+    s->wa = 4, s->wb = 0;
+  } else if (x->op == OP_divide && y->op == OP_subtract && !first && !single[x->a] && !single[x->b] && !single[other]) {
+    s->fn = isa->joins[MX_JOIN_DIV_SUB];
+    s->c = t->a;
+    s->wa = s->wb = s->wc = 4;
+  } else
+    return false;
+  s->heavy = true;
+  return true;
+}
+
+/* Two steps, the second of the first's result, become one: a tile less to write and to read. How many steps are left. */
 static int join_pairs(const mx_isa *isa, mx_step *steps, const mx_program *g, const bool *single, const bool *is_out) {
   int to = 0;
-  for (int i = 0; i < g->n_ins; i++) {
+  for (int i = 0; i < g->n_ins; i++, to++) {
     const mx_instr *x = &g->ins[i], *y = x + 1;
-    mx_step s = steps[i];
-    if (i + 1 < g->n_ins && is_pairable(x) && is_pairable(y) && (y->a == x->dst) != (y->b == x->dst) && dies_next(g, i, is_out)) {
-      const mx_step *t = &steps[i + 1];
-      bool left = !single[x->b] && single[x->a]; /* a number comes second: the operations commute */
-      bool b_single = left || single[x->b], c_single = single[y->a == x->dst ? y->b : y->a];
-      if (left) {
-        mx_ref r = s.a;
-        s.a = s.b, s.b = r;
-      }
-      s.wa = 4, s.wb = b_single ? 0 : 4, s.wc = c_single ? 0 : 4;
-      s.c = y->a == x->dst ? t->b : t->a;
-      s.d = t->d;
-      s.fn = isa->pairs[(x->op == OP_multiply) * 8 + (y->op == OP_multiply) * 4 + b_single * 2 + c_single];
-      i++;
-    }
-    steps[to++] = s;
+    mx_step *s = &steps[to];
+    *s = steps[i];
+    if (i + 1 == g->n_ins || !is_float(x) || !is_float(y)) continue;
+    bool reads_a = y->a == x->dst, reads_b = operands_of(y->op) > 1 && y->b == x->dst;
+    if (reads_a == reads_b || !dies_next(g, i, is_out)) continue;
+    if (is_pairable(x) && is_pairable(y)) join_sums(isa, s, &steps[i + 1], x, y, single);
+    else if (!join_others(isa, s, &steps[i + 1], x, y, single)) continue;
+    s->d = steps[++i].d;
   }
   return to;
 }
