@@ -29,6 +29,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 THREADS = 2                    # of every contestant; run.py sets it
 SECONDS, FEWEST = 1.0, 3       # a contestant that has worked that long at one thing needs no more rounds than these
+PAUSE = 0.02                   # before a turn: threads of the one before spin for a while
 
 
 def python_of(environment):
@@ -70,6 +71,7 @@ class Contestant:
         return json.loads(line)
 
     def run(self, what="go"):
+        time.sleep(PAUSE)
         self.process.stdin.write(what + "\n")
         self.process.stdin.flush()
         self.times.append(self.answer())
