@@ -10,26 +10,19 @@
 static int bin_start(int i, int n, int m) { return (int)((int64_t)i * n / m); }
 static int bin_stop(int i, int n, int m) { return (int)(((int64_t)(i + 1) * n + m - 1) / m); }
 
-/* For bins that overlap or differ in size: the places (m * k) of their elements, the first again where one has fewer than k, and the
- * share of each in the mean. */
+/* For bins that overlap or differ in size: the places (m * k) of their elements, the first again where one has fewer than k, and for a
+ * mean the share of each. */
 static bool bins(mx_scope *s, int n, int m, int k, mx_array **places, mx_array **shares) {
-  int32_t *at = mx_malloc((size_t)m * (size_t)k * sizeof *at);
-  float *share = mx_malloc((size_t)m * (size_t)k * sizeof *share);
-  if (at && share) {
-    for (int i = 0; i < m; i++) {
-      int start = bin_start(i, n, m), size = bin_stop(i, n, m) - start;
-      for (int j = 0; j < k; j++) {
-        at[i * k + j] = start + (j < size ? j : 0);
-        share[i * k + j] = j < size ? 1.0f / (float)size : 0;
-      }
-    }
-    *places = mx_own(s, mx_array_from_data(MX_I32, 1, (int32_t[]){m * k}, at));
-    *shares = mx_own(s, mx_array_from_data(MX_F32, 2, (int32_t[]){m, k}, share));
-  } else
-    mx_scope_error(s, mx_fail_memory());
-  mx_free(at);
-  mx_free(share);
-  return !s->rc;
+  if (!(*places = mx_own(s, mx_array_empty(MX_I32, 1, (int32_t[]){m * k})))) return false;
+  if (shares && !(*shares = mx_own(s, mx_array_empty(MX_F32, 2, (int32_t[]){m, k})))) return false;
+  int32_t *at = (*places)->data;
+  float *share = shares ? (*shares)->data : NULL;
+  for (int i = 0; i < m; i++) {
+    int start = bin_start(i, n, m), size = bin_stop(i, n, m) - start;
+    for (int j = 0; j < k; j++) at[i * k + j] = start + (j < size ? j : 0);
+    for (int j = 0; j < k && share; j++) share[i * k + j] = j < size ? 1.0f / (float)size : 0;
+  }
+  return true;
 }
 
 /* The axis pooled to m bins. */
@@ -45,7 +38,7 @@ static mx_array *adapt(mx_scope *s, mx_array *x, int axis, int m, bool mean) {
     }
     if ((int64_t)m * k > MX_MAX_DIM || x->ndim == MX_MAX_NDIM)
       return mx_scope_fail(s, MX_EVALUE, "[adaptive_pool] %d bins of %d places are too many.", m, k);
-    if (!bins(s, n, m, k, &places, &shares) || !(x = mx_take_axis(s, x, places, axis))) return NULL;
+    if (!bins(s, n, m, k, &places, mean ? &shares : NULL) || !(x = mx_take_axis(s, x, places, axis))) return NULL;
   }
   for (int i = 0; i <= x->ndim; i++) shape[i] = i == axis ? m : i == axis + 1 ? k : x->shape[i > axis ? i - 1 : i];
   x = mx_reshape(s, x, shape, (size_t)x->ndim + 1);

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 /* Chooses arguments and takes results. */
 typedef struct chooser {
@@ -258,11 +259,23 @@ static void no_transform_does_worse_than_an_error(void **state) {
   assert_true(done > 1000);
 }
 
+/* Of the calls before: what an operation needs besides its arrays counts, too, or is small. */
+static void the_memory_limit_was_kept(void **state) {
+  (void)state;
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+  skip(); /* most of it is theirs */
+#endif
+  struct rusage used;
+  assert_int_equal(getrusage(RUSAGE_SELF, &used), 0);
+  assert_in_range(used.ru_maxrss, 1, 3 << 19); /* in KB: half as much again as the limit */
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(empty_handles_are_refused_by_name, NULL, tell),
       cmocka_unit_test_setup_teardown(no_arguments_do_worse_than_an_error, NULL, tell),
       cmocka_unit_test_setup_teardown(no_transform_does_worse_than_an_error, NULL, tell),
+      cmocka_unit_test(the_memory_limit_was_kept),
   };
   return cmocka_run_group_tests(tests, begin, end);
 }
