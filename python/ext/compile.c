@@ -224,7 +224,7 @@ static int check_structure(const px_key *was, traced_call *c) {
 static int note_results(traced_call *c, lending *l, PyObject *value, const px_key *before, mlx_vector_array *res) {
   px_list out = {0};
   PyObject *tmpl = px_template(value), *places = NULL;
-  int rc = !tmpl || px_tree_arrays(value, &out, false) || check_structure(before, c) ? PX_ERROR : 0;
+  int rc = !tmpl || px_tree_arrays(value, &out, false) || (c->objects && check_structure(before, c)) ? PX_ERROR : 0;
   size_t n = out.n;
   if (!rc) rc = (places = px_changed_arguments(&l->args, &out)) ? 0 : PX_ERROR;
   if (!rc) PX_REPLACE(c->result, Py_BuildValue("(OnOO)", tmpl, (Py_ssize_t)n, places, l->kept));
@@ -240,7 +240,7 @@ static int trace_with_state(traced_call *c, mlx_vector_array *res, mlx_vector_ar
   px_key before = {.bare = true};
   bool lends = c->objects || c->self->part[INPUTS];
   start_tracing(lends);
-  int rc = start_lending(&l, c, in) || describe(&before, c, NULL) ? PX_ERROR : 0;
+  int rc = start_lending(&l, c, in) || (c->objects && describe(&before, c, NULL)) ? PX_ERROR : 0;
   PyObject *args = rc ? NULL : px_traced_arguments(c->args, &l.args), *kwargs = args && c->kwargs ? px_traced_arguments(c->kwargs, &l.args) : NULL;
   PyObject *value = args && (kwargs || !c->kwargs) ? px_call_user(c->self->fun, Py_NewRef(args), kwargs) : NULL;
   rc = value ? note_results(c, &l, value, &before, res) : PX_ERROR;

@@ -186,6 +186,17 @@ def test_only_arrays_may_change(batch, change):
     assert mx.allclose(mse(model, *batch), mse(model, *batch)) and len(model.layers) == 3
 
 
+def test_a_plain_container_is_the_callers_own():
+    """The function gets a new one, so what it does to the caller's from outside is none of compile's business."""
+    held = {"x": mx.array(1.0)}
+
+    @mx.compile
+    def f(d):
+        held["seen"] = 1
+        return d["x"] + 1
+    assert f(held).item() == 2 and held["seen"] == 1
+
+
 @pytest.fixture
 def hurried():
     """Threads take turns after each instruction."""
