@@ -1,8 +1,10 @@
 /* The pool: workers that spin a little, then sleep on a futex.
  *
  * One job runs at a time; its chunks are taken by compare-and-swap on `ticket` (epoch << 32 | next chunk), so that a worker that
- * wakes late takes nothing from a later job. The caller takes chunks too and leaves when all are done. A call made while the
- * pool is busy, or from inside a job, runs its chunks in order on its own thread: same ranges, same bits.
+ * wakes late takes nothing from a later job. The ticket gets a job's epoch before the job's function, context and sizes are written
+ * (CLOSED: nothing to take yet), so that a worker that has read any of these finds the epoch changed, too, and leaves. The caller
+ * takes chunks too and leaves when all are done. A call made while the pool is busy, or from inside a job, runs its chunks in order
+ * on its own thread: same ranges, same bits.
  *
  * A thread that is woken often lands on the CPU of the one that wakes it, and waits there behind it for milliseconds. So before sleepers
  * are woken, the caller's CPU is taken from the set that they may run on; once awake they take the whole set back. */
@@ -24,6 +26,7 @@
 #include "core/parallel.h"
 
 enum { MAX_THREADS = 256, SPINS = 4000, KEPT_OFF = 8 /* more workers find idle CPUs by themselves */ };
+#define CLOSED UINT32_MAX
 
 typedef void (*range_fn)(void *, int64_t, int64_t);
 
@@ -65,10 +68,10 @@ static void sleep_on(_Atomic uint32_t *word, uint32_t seen) { syscall(SYS_futex,
 static void wake_all(_Atomic uint32_t *word) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0); }
 
 static void take_chunks(uint32_t epoch) {
-  range_fn fn = atomic_load_explicit(&pool.fn, memory_order_relaxed);
-  void *ctx = atomic_load_explicit(&pool.ctx, memory_order_relaxed);
-  int64_t n = atomic_load_explicit(&pool.n, memory_order_relaxed), grain = atomic_load_explicit(&pool.grain, memory_order_relaxed);
-  uint32_t chunks = atomic_load_explicit(&pool.chunks, memory_order_relaxed);
+  range_fn fn = atomic_load_explicit(&pool.fn, memory_order_acquire);
+  void *ctx = atomic_load_explicit(&pool.ctx, memory_order_acquire);
+  int64_t n = atomic_load_explicit(&pool.n, memory_order_acquire), grain = atomic_load_explicit(&pool.grain, memory_order_acquire);
+  uint32_t chunks = atomic_load_explicit(&pool.chunks, memory_order_acquire);
   uint64_t t = atomic_load_explicit(&pool.ticket, memory_order_acquire);
   for (;;) {
     uint32_t c = (uint32_t)t;
@@ -219,13 +222,14 @@ void mx_parallel(int64_t n, int64_t grain, range_fn fn, void *ctx) {
     run_alone(n, grain, fn, ctx);
     return;
   }
-  atomic_store_explicit(&pool.fn, fn, memory_order_relaxed);
-  atomic_store_explicit(&pool.ctx, ctx, memory_order_relaxed);
-  atomic_store_explicit(&pool.n, n, memory_order_relaxed);
-  atomic_store_explicit(&pool.grain, grain, memory_order_relaxed);
-  atomic_store_explicit(&pool.chunks, (uint32_t)chunks, memory_order_relaxed);
-  atomic_store_explicit(&pool.done, 0, memory_order_relaxed);
   uint32_t epoch = (uint32_t)(atomic_load_explicit(&pool.ticket, memory_order_relaxed) >> 32) + 1;
+  atomic_store_explicit(&pool.ticket, (uint64_t)epoch << 32 | CLOSED, memory_order_relaxed);
+  atomic_store_explicit(&pool.fn, fn, memory_order_release);
+  atomic_store_explicit(&pool.ctx, ctx, memory_order_release);
+  atomic_store_explicit(&pool.n, n, memory_order_release);
+  atomic_store_explicit(&pool.grain, grain, memory_order_release);
+  atomic_store_explicit(&pool.chunks, (uint32_t)chunks, memory_order_release);
+  atomic_store_explicit(&pool.done, 0, memory_order_release);
   uint32_t helpers = (uint32_t)pool.threads - 1 - (background && !atomic_load(&waiting));
   int cpu = sched_getcpu();
   atomic_store_explicit(&pool.cpu, cpu, memory_order_relaxed);

@@ -277,6 +277,38 @@ static void parallel_covers_every_item_once(void **state) {
   assert_int_equal(sum, 10 * 45);
 }
 
+enum { MOST_RANGES = 7, JOBS = 300000 };
+typedef struct job {
+  _Atomic int taken[MOST_RANGES];
+} job;
+static void take(void *ctx, int64_t begin, int64_t end) {
+  for (int64_t i = begin; i < end; i++) atomic_fetch_add(&((job *)ctx)->taken[i], 1);
+}
+static void *keep_busy(void *stop) {
+  while (!atomic_load((_Atomic bool *)stop)) {}
+  return NULL;
+}
+
+/* Threads that lose their CPU at any point of taking a range: a late one must not take a range of the next job by the sizes of this one. */
+static void jobs_of_changing_sizes_take_no_range_of_each_other(void **state) {
+  (void)state;
+  _Atomic bool stop = false;
+  pthread_t busy[THREADS];
+  for (int i = 0; i < THREADS; i++) pthread_create(&busy[i], NULL, keep_busy, &stop);
+  static job jobs[2];
+  int wrong = 0;
+  for (int k = 0; k < JOBS && !wrong; k++) {
+    job *j = &jobs[k & 1];
+    int n = k & 1 ? MOST_RANGES : 2;
+    memset(j, 0, sizeof *j);
+    mx_parallel(n, 1, take, j);
+    for (int i = 0; i < MOST_RANGES; i++) wrong += j->taken[i] != (i < n);
+  }
+  atomic_store(&stop, true);
+  for (int i = 0; i < THREADS; i++) pthread_join(busy[i], NULL);
+  assert_int_equal(wrong, 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(held_intermediates_do_not_change_the_numbers),
@@ -291,6 +323,7 @@ int main(void) {
       cmocka_unit_test(a_result_may_be_dropped_while_it_waits_to_be_computed),
       cmocka_unit_test(threads_share_a_graph),
       cmocka_unit_test(parallel_covers_every_item_once),
+      cmocka_unit_test(jobs_of_changing_sizes_take_no_range_of_each_other),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -71,7 +71,10 @@ from mlx_lm.models.cache import RotatingKVCache
 from mlx_lm.utils import load_model
 model, _ = load_model(write_model(pathlib.Path(sys.argv[2]) / 'llama', 'llama', FAMILIES['llama']))
 cache = [RotatingKVCache(64, keep=4) for _ in model.layers]
-used = [mx.get_active_memory() for _ in generate_step(mx.arange(8), model, max_tokens=2000, prompt_cache=cache)]
+def in_use():
+    mx.synchronize()    # the next token is being computed while this one is looked at
+    return mx.get_active_memory()
+used = [in_use() for _ in generate_step(mx.arange(8), model, max_tokens=2000, prompt_cache=cache)]
 print(len(used), max(used[200:1000]), max(used[1000:]))
 """
 
