@@ -38,11 +38,15 @@ def versions(environment):
     return ", ".join(said.splitlines()) or "unknown"
 
 
+def commit():
+    said = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=harness.HERE).stdout.strip()
+    return said or "unknown"
+
+
 def description():
     """Lines of Markdown."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=harness.HERE).stdout.strip()
     rows = [("processor", f"{model()}, {len(os.sched_getaffinity(0))} processors"), ("caches", caches()), ("memory", f"{memory:.0f} GiB"),
-            ("system", f"{platform.system()} {platform.release()}, Python {platform.python_version()}"), ("commit", commit or "unknown")]
+            ("system", f"{platform.system()} {platform.release()}, Python {platform.python_version()}")]
     rows += [(who, versions(who)) for who in ["cmlx", "numpy", "torch", "jax", "mlx", "llama"]]
     return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {what} |" for name, what in rows)

@@ -1,4 +1,4 @@
-"""Prints what cmlx claims about speed and size, measured now; all of it also goes to RESULTS.md.
+"""Prints what cmlx claims about speed and size, measured now; each subject's tables also go to its section of RESULTS.md.
 
     bench/run.py [benchmark ...] [--only TEXT] [--rounds N] [--threads N ...] [--json FILE]
 """
@@ -17,7 +17,7 @@ ALL = ["elementwise", "small_ops", "heavy", "sets", "train_digits", "train_text"
        "build", "sort", "gather", "scan", "reduce", "norms", "copies", "draws", "conv", "products", "attention", "quant", "fft", "linalg",
        "llm", "compile", "files", "memory"]
 RESULTS = pathlib.Path(__file__).with_name("RESULTS.md")
-said = []
+said = []                      # of one subject
 
 
 def say(line):
@@ -86,18 +86,27 @@ def subject(name, args, results):
         say_claims(name, bench, times, args.only)
 
 
-def write_results(threads):
+def sections():
+    """subject -> its section of RESULTS.md as it stands."""
+    text = RESULTS.read_text() if RESULTS.exists() else ""
+    parts = [part.partition("\n") for part in text.split("\n## ")[1:]]
+    return {name: body.strip() for name, _, body in parts}
+
+
+def write_results(measured):
+    """The sections of `measured`, subject -> lines, as they are now; those of other subjects stay."""
+    all_of = sections()
+    for name, lines in measured.items():
+        all_of[name] = f"{datetime.date.today()}, commit {machine.commit()}\n\n```\n" + "\n".join(lines).strip() + "\n```"
     RESULTS.write_text(f"""# Results
 
-Written by `make bench` on {datetime.date.today()}, on a machine that may have done other things besides. Times are the least of several rounds,
+Written by `make bench` and `bench/run.py SUBJECT`, on a machine that may have done other things besides. Times are the least of several rounds,
 in turns; a ratio is cmlx's time by the other's, so that below 1 cmlx is faster; `median` is the ratio of the medians, `allowed` what is claimed.
-Subjects were measured with {" and with ".join(str(n) for n in threads)} threads, those that tell nothing new with one, or whose claims
-are about {threads[-1]}, with {threads[-1]} alone.
+Subjects were measured with one thread and with {harness.THREADS}, those that tell nothing new with one, or whose claims are about {harness.THREADS}, with {harness.THREADS} alone.
 
 {machine.description()}
 
-```
-""" + "\n".join(said).strip() + "\n```\n")
+""" + "\n\n".join(f"## {name}\n{all_of[name]}" for name in ALL if name in all_of) + "\n")
 
 
 def main():
@@ -105,20 +114,22 @@ def main():
     parser.add_argument("names", nargs="*", help=f"some of {', '.join(ALL)}; none: all")
     parser.add_argument("--only", default="", help="races and contestants whose name contains this")
     parser.add_argument("--rounds", type=int, help="so many for everybody (as it is, fewer for what is slow)")
-    parser.add_argument("--threads", type=int, nargs="+", help="counts of threads to measure with (all subjects: 1 and 2; some: 2)")
+    parser.add_argument("--threads", type=int, nargs="+", help="counts of threads to measure with (as it is: 1 and 2)")
     parser.add_argument("--json", type=pathlib.Path)
     args = parser.parse_args()
-    threads, results = args.threads or ([harness.THREADS] if args.names else [1, harness.THREADS]), {}
+    threads, results, measured = args.threads or [1, harness.THREADS], {}, {}
     for name in args.names or ALL:
         bench = importlib.import_module(name)
+        said.clear()
         alone = (getattr(bench, "ONE_COUNT", False) or hasattr(bench, "measure")) and not args.threads
         for count in threads[-1:] if alone else threads:
             harness.THREADS = count
             subject(name, args, results.setdefault(f"{count} threads", {}))
+        measured[name] = list(said)
+        if not (args.only or args.rounds or args.threads):
+            write_results(measured)
     if args.json:
         args.json.write_text(json.dumps(results, indent=1))
-    if not (args.names or args.only or args.rounds or args.threads):
-        write_results(threads)
 
 
 if __name__ == "__main__":
