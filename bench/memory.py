@@ -38,9 +38,12 @@ def grown(who, model, how="eager"):
     """MB, or None where `who` is not there."""
     if not harness.python_of(who).exists():
         return None
-    answer = subprocess.run([harness.python_of(who), __file__, who, model, how], text=True, cwd=harness.HERE, env=harness.settings(who),
-                            capture_output=True)
-    return float(answer.stdout) if answer.returncode == 0 else None
+    answer = subprocess.run([harness.python_of(who), harness.HERE / "memory.py", who, model, how], text=True, cwd=harness.HERE,
+                            env=harness.settings(who), capture_output=True)
+    if answer.returncode:
+        print(f"  {model}, {who}: {(answer.stderr.strip() or 'no word').splitlines()[-1]}", file=sys.stderr)
+        return None
+    return float(answer.stdout)
 
 
 def measure():
