@@ -84,6 +84,60 @@ def test_product_is_that_of_the_numbers(mode, group, bits, transpose):
             close(got, np.array(x, np.float64) @ w, scale=(np.abs(np.array(x)) @ np.abs(w)).max())
 
 
+def words_and_numbers(mode, group, bits, rows, wide, seed=0):
+    """Any codes but NaN, under scales of one: packed arrays, and what they stand for."""
+    words = np.random.default_rng(seed).integers(0, 2**32, (rows, wide * bits // 32), dtype=np.uint32)
+    if mode == "mxfp8":
+        codes = words.view(np.uint8)
+        codes[codes & 0x7F == 0x7F] = 0x3C
+    if mode == "affine":
+        stream = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little").reshape(rows, wide, bits)
+        numbers = (stream << np.arange(bits)).sum(-1).astype(np.float32)
+        return (mx.array(words), mx.ones((rows, wide // group)), mx.zeros((rows, wide // group))), numbers
+    one = 0x38 if mode == "nvfp4" else 127
+    parts = (mx.array(words), mx.full((rows, wide // group), one, mx.uint8), None)
+    return parts, np.array(mx.dequantize(*parts, group_size=group, bits=bits, mode=mode, dtype=mx.float32))
+
+
+@kinds
+@pytest.mark.parametrize("transpose", [True, False])
+def test_every_place_is_multiplied_by_its_own_number(mode, group, bits, transpose):
+    like = dict(group_size=group, bits=bits, mode=mode, transpose=transpose)
+    wide, n = (384, 12) if transpose else (640, 24)
+    parts, numbers = words_and_numbers(mode, group, bits, n, wide)
+    if transpose:
+        numbers = numbers.T
+    one = np.eye(len(numbers), dtype=np.float32)
+    for dtype in (mx.float32, mx.bfloat16):
+        for i in range(0, len(one), 6):
+            got = mx.quantized_matmul(mx.array(one[i : i + 6]).astype(dtype), *parts, **like)
+            want = mx.array(numbers[i : i + 6]).astype(got.dtype)
+            assert mx.array_equal(got, want), (dtype, i)
+
+
+@kinds
+def test_long_rows(mode, group, bits):
+    for transpose, shape in ((True, (18, 5120)), (False, (37, 5120)), (False, (300, 1024 + 128))):
+        parts, numbers = packed(shape, mode, group, bits)
+        w = numbers.T if transpose else numbers
+        for rows in (1, 2, 3, 4, 7):
+            x = normal((rows, len(w)), 2)
+            got = mx.quantized_matmul(x, *parts, transpose=transpose, group_size=group, bits=bits, mode=mode)
+            close(got, np.array(x, np.float64) @ w, scale=(np.abs(np.array(x)) @ np.abs(w)).max())
+
+
+@pytest.mark.parametrize("transpose", [True, False])
+def test_a_code_that_is_nan_spoils_its_own_results_alone(transpose):
+    (q, s, _), _ = words_and_numbers("mxfp8", 32, 8, 10, 96)
+    codes = np.array(q).view(np.uint8)
+    codes[3, 5], codes[7, 90] = 0x7F, 0xFF
+    for rows in (1, 2, 5, 30):
+        got = np.array(mx.quantized_matmul(mx.ones((rows, 96 if transpose else 10)), mx.array(codes.view(np.uint32)), s, mode="mxfp8",
+                                           transpose=transpose))
+        assert np.isnan(got).all(0).nonzero()[0].tolist() == ([3, 7] if transpose else [5, 90])
+        assert np.isnan(got).any(0).sum() == 2
+
+
 @kinds
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("transpose", [True, False])

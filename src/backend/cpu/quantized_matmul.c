@@ -82,7 +82,7 @@ static void dot_rows(const product *p, const segment *s, int64_t r0, int64_t n, 
 }
 
 /* Columns [n0, n0 + n) of rows of x times a matrix that is not transposed: its rows are added up. */
-static void sum_rows(const product *p, const segment *s, int64_t n0, int64_t n, float *block) {
+static void sum_rows_unpacked(const product *p, const segment *s, int64_t n0, int64_t n, float *block) {
   enum { DEEP = 16 };
   int64_t bytes = mx_quant_words(&p->m.q, p->m.wide) * 4;
   const char *from = (const char *)p->m.words->data + s->at.words * 4 + n0 * p->m.q.bits / 8;
@@ -95,6 +95,24 @@ static void sum_rows(const product *p, const segment *s, int64_t n0, int64_t n, 
     for (int64_t i = 0; i < s->rows; i++)
       mx_vec_now()->quant->add_rows(k, n, (const float *)p->x + (s->row + i) * p->k + k0, block, (float *)p->y + (s->row + i) * p->n + n0);
   }
+}
+
+static void sum_rows(const product *p, const segment *s, int64_t n0, int64_t n, float *scratch) {
+  const mx_qmat *m = &p->m;
+  if (!mx_vec_now()->quant->sum) {
+    sum_rows_unpacked(p, s, n0, n, scratch);
+    return;
+  }
+  int g = m->q.group;
+  mx_quant_x x = {.mode = m->q.mode, .bits = m->q.bits, .group = g, .m = (int)s->rows, .k = p->k, .groups = n / g, .ld = p->k, .ldy = p->n};
+  mx_quant_w w = {.n = n, .bytes = mx_quant_words(&m->q, m->wide) * 4, .step = m->groups, .scratch = scratch};
+  x.x = (const float *)p->x + s->row * p->k;
+  w.codes = (const uint8_t *)m->words->data + s->at.words * 4 + n0 * m->q.bits / 8;
+  w.scale_type = m->scales->dtype;
+  w.bias_type = m->biases ? m->biases->dtype : MX_F32;
+  w.scales = element(m->scales, s->at.scales + n0 / g);
+  w.biases = element(m->biases, s->at.biases + n0 / g);
+  mx_vec_now()->quant->sum(&x, &w, (float *)p->y + s->row * p->n + n0);
 }
 
 typedef struct order_job {

@@ -21,7 +21,7 @@ typedef struct mx_quant_x {
   const float *sums;
 } mx_quant_x;
 
-/* n quantized rows: their codes are `bytes` apart, scales and biases (NULL: none) `step` elements. scratch: room for k + 2 groups floats. */
+/* n quantized rows: their codes are `bytes` apart, scales and biases (NULL: none) `step` elements. scratch: of dot, room for k + 2 groups floats. */
 typedef struct mx_quant_w {
   int64_t n, bytes, step;
   const uint8_t *codes;
@@ -41,6 +41,9 @@ typedef struct mx_vec_quant {
   void (*order)(const mx_quant_x *x, const float *row, void *o);
   /* y[r], y[ldy + r], ...: the products of the rows of x with row r of w */
   void (*dot)(const mx_quant_x *x, const mx_quant_w *w, float *y);
+  /* Matrices that are not transposed: y, of w->n columns, = the rows of x, k floats each (m of any number), times k rows of codes of n
+   * numbers. scratch: room for 6 m (n + 256) floats. NULL: by unpack and add_rows */
+  void (*sum)(const mx_quant_x *x, const mx_quant_w *w, float *y);
   /* y += the sum of the n-wide rows of v (count, n), each times its x[i] */
   void (*add_rows)(int64_t count, int64_t n, const float *x, const float *v, float *y);
 } mx_vec_quant;

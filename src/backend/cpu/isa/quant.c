@@ -100,16 +100,9 @@ static void unpack_fp4(int bits, int64_t n, const uint8_t *p, float *o) {
   }
 }
 
-/* The bits of an e4m3 float in the places of a half are that float times 2^-8. */
 static void unpack_fp8(int bits, int64_t n, const uint8_t *p, float *o) {
-  const __m128i low7 = _mm_set1_epi16(0x7f);
   (void)bits;
-  for (int64_t i = 0; i < n; i += 8) {
-    __m128i h = _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)(p + i))), low = _mm_and_si128(h, low7);
-    __m128i nan = _mm_and_si128(_mm_cmpeq_epi16(low, low7), _mm_set1_epi16(0x7e00));
-    h = _mm_or_si128(_mm_slli_epi16(_mm_andnot_si128(low7, h), 8), _mm_or_si128(_mm_slli_epi16(low, 7), nan));
-    _mm256_storeu_ps(o + i, _mm256_mul_ps(_mm256_cvtph_ps(h), _mm256_set1_ps(256)));
-  }
+  for (int64_t i = 0; i < n; i += 8) _mm256_storeu_ps(o + i, fp8_8(p + i));
 }
 
 #else
@@ -162,5 +155,10 @@ static void add_rows(int64_t count, int64_t n, const float *x, const float *rest
     for (int64_t i = 0; i < n; i++) y[i] += x[r] * v[i];
 }
 
+#if defined(__AVX512F__)
+#define SUM CAT(mx_quant_sum, MX_ISA)
+#else
+#define SUM NULL
+#endif
 const mx_vec_quant CAT(mx_vec_quant, MX_ISA) = {{unpack_affine, unpack_fp4, unpack_fp8, unpack_fp4}, scale_groups, CAT(mx_quant_lay, MX_ISA),
-                                                CAT(mx_quant_order, MX_ISA), CAT(mx_quant_dot, MX_ISA), add_rows};
+                                                CAT(mx_quant_order, MX_ISA), CAT(mx_quant_dot, MX_ISA), SUM, add_rows};

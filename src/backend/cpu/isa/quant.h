@@ -24,6 +24,17 @@ static inline __m512 fp8_16(__m128i b) {
   h = _mm256_or_si256(sign, _mm256_mask_mov_epi16(_mm256_slli_epi16(low, 7), nan, _mm256_set1_epi16(0x7e00)));
   return _mm512_mul_ps(_mm512_cvtph_ps(h), _mm512_set1_ps(256));
 }
+
+void CAT(mx_quant_sum, MX_ISA)(const mx_quant_x *x, const mx_quant_w *w, float *y);
+#elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
+#include <immintrin.h>
+static inline __m256 fp8_8(const uint8_t *p) {
+  const __m128i low7 = _mm_set1_epi16(0x7f);
+  __m128i h = _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)p)), low = _mm_and_si128(h, low7);
+  __m128i nan = _mm_and_si128(_mm_cmpeq_epi16(low, low7), _mm_set1_epi16(0x7e00));
+  h = _mm_or_si128(_mm_slli_epi16(_mm_andnot_si128(low7, h), 8), _mm_or_si128(_mm_slli_epi16(low, 7), nan));
+  return _mm256_mul_ps(_mm256_cvtph_ps(h), _mm256_set1_ps(256));
+}
 #endif
 
 #endif

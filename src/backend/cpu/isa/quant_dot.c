@@ -7,6 +7,20 @@
 #include "backend/cpu/rows.h"
 #include "core/half.h"
 
+#define BY_ROWS(f, ...)                  \
+  switch (x->m) {                        \
+    case 1: f(x, 1, __VA_ARGS__); break; \
+    case 2: f(x, 2, __VA_ARGS__); break; \
+    case 3: f(x, 3, __VA_ARGS__); break; \
+    default: f(x, 4, __VA_ARGS__);       \
+  }
+
+#if defined(__AVX512F__)
+#include "backend/cpu/isa/quant_codes_avx512.inc.h"
+#include "backend/cpu/isa/quant_dot_avx512.inc.h"
+#include "backend/cpu/isa/quant_sum_avx512.inc.h"
+#else
+
 /* ---- any mode: the row is unpacked, then multiplied group by group in lanes ---- */
 
 enum { LANES = 16 };
@@ -59,17 +73,18 @@ static const float *row_scales(const mx_quant_x *x, mx_dtype t, const void *from
   return o;
 }
 
-typedef void (*dot_row)(const mx_quant_x *x, const uint8_t *codes, const float *scales, const float *biases, float *row, float *y);
+typedef void (*dot_row)(const mx_quant_x *x, const void *how, const uint8_t *codes, const float *scales, const float *biases, float *row, float *y);
 
-/* Row by row, with scales as floats. */
-static void each_row(const mx_quant_x *x, const mx_quant_w *w, dot_row f, float *y) {
+/* Row by row, with scales as floats. how: for f alone. */
+static void each_row(const mx_quant_x *x, const mx_quant_w *w, dot_row f, const void *how, float *y) {
   float *row = w->scratch, *s = row + x->k, *b = s + x->groups;
   for (int64_t r = 0; r < w->n; r++)
-    f(x, w->codes + r * w->bytes, row_scales(x, w->scale_type, w->scales, r * w->step, s),
+    f(x, how, w->codes + r * w->bytes, row_scales(x, w->scale_type, w->scales, r * w->step, s),
       w->biases ? row_scales(x, w->bias_type, w->biases, r * w->step, b) : NULL, row, y + r);
 }
 
-static void dot_any(const mx_quant_x *x, const uint8_t *codes, const float *scales, const float *biases, float *row, float *y) {
+static void dot_any(const mx_quant_x *x, const void *how, const uint8_t *codes, const float *scales, const float *biases, float *row, float *y) {
+  (void)how;
   for (int64_t i = 0; i < x->k * x->bits / 8; i += 64) __builtin_prefetch(codes + 12288 + i);
   CAT(mx_vec_quant, MX_ISA).unpack[x->mode](x->bits, x->k, codes, row);
   switch (x->group) {
@@ -80,20 +95,11 @@ static void dot_any(const mx_quant_x *x, const uint8_t *codes, const float *scal
   }
 }
 
-#define BY_ROWS(f, ...)                  \
-  switch (x->m) {                        \
-    case 1: f(x, 1, __VA_ARGS__); break; \
-    case 2: f(x, 2, __VA_ARGS__); break; \
-    case 3: f(x, 3, __VA_ARGS__); break; \
-    default: f(x, 4, __VA_ARGS__);       \
-  }
-
-#if defined(__AVX512F__)
-#include "backend/cpu/isa/quant_dot_avx512.inc.h"
-#elif defined(__AVX2__) && defined(__FMA__)
+#if defined(__AVX2__) && defined(__FMA__)
 #include "backend/cpu/isa/quant_dot_avx2.inc.h"
 #else
 void CAT(mx_quant_lay, MX_ISA)(mx_quant_x *x) { x->ld = x->k, x->item = 4; }
 void CAT(mx_quant_order, MX_ISA)(const mx_quant_x *x, const float *row, void *o) { memcpy(o, row, (size_t)x->k * sizeof *row); }
-void CAT(mx_quant_dot, MX_ISA)(const mx_quant_x *x, const mx_quant_w *w, float *y) { each_row(x, w, dot_any, y); }
+void CAT(mx_quant_dot, MX_ISA)(const mx_quant_x *x, const mx_quant_w *w, float *y) { each_row(x, w, dot_any, NULL, y); }
+#endif
 #endif
