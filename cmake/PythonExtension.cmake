@@ -28,12 +28,12 @@ set(package_dir ${CMAKE_CURRENT_BINARY_DIR}/pkg/mlx)
 set_target_properties(cmlx_core PROPERTIES PREFIX "" OUTPUT_NAME core SUFFIX .abi3.so
   LIBRARY_OUTPUT_DIRECTORY ${package_dir}
   BUILD_RPATH "\$ORIGIN/lib" BUILD_WITH_INSTALL_RPATH ON INSTALL_RPATH "\$ORIGIN/lib")
-target_compile_options(cmlx_core PRIVATE ${CMLX_WARNINGS} ${CMLX_SANITIZE_FLAGS} -fno-strict-aliasing)
+target_compile_options(cmlx_core PRIVATE ${CMLX_WARNINGS} ${CMLX_SANITIZE_FLAGS} -fno-strict-aliasing -fno-plt)
 target_compile_definitions(cmlx_core PRIVATE Py_LIMITED_API=0x030B0000 _GNU_SOURCE
   CMLX_VERSION="${PROJECT_VERSION}" CMLX_MLX_VERSION="${CMLX_MLX_VERSION}")
 target_include_directories(cmlx_core PRIVATE python/ext include src ops ${CMLX_GENERATED_DIR})
 target_include_directories(cmlx_core SYSTEM PRIVATE ${Python_INCLUDE_DIRS})
-target_link_libraries(cmlx_core PRIVATE cmlx)
+target_link_libraries(cmlx_core PRIVATE cmlx ${CMAKE_DL_LIBS})
 target_link_options(cmlx_core PRIVATE ${CMLX_SANITIZE_FLAGS} -Wl,--gc-sections $<$<CONFIG:Release>:-s>)
 if(TARGET cmlx_opgen)
   add_dependencies(cmlx_core cmlx_opgen)

@@ -195,8 +195,6 @@ def wrapper(f, pairs):
     checks, args = pass_on(f, rest)
     begin = f'mx_capi_begin(&call, "{f.tag}", {stream})' if stream else f'mx_capi_begin_no_stream(&call, "{f.tag}")'
     body = ["  mx_capi call;", f"  {begin};"] + checks
-    if f.internal in pairs:
-        body.insert(0, f"  if (mx_capi_pair(res, OP_{f.internal.removeprefix('mx_')}, {rest[0].name}, {rest[1].name}, {stream})) return 0;")
     call = f"{f.internal}({', '.join(['&call.scope'] + args)})"
     if not results:                                          # acts on state: no node is built
         body += [f"  return mx_capi_end_plain(&call, call.scope.rc ? call.scope.rc : {call.replace('&call.scope, ', '')});"]
@@ -211,7 +209,13 @@ def wrapper(f, pairs):
         body += [f"  mx_array *out[{len(results)}] = {{NULL}};", f"  int rc = call.scope.rc ? call.scope.rc : {call};",
                  f"  return mx_capi_end_many(&call, rc, {len(results)}, "
                  f"(mlx_array *[]){{{', '.join(p.name for p in results)}}}, out);"]
-    return "\n".join([f.prototype(" {")] + body + ["}"])
+    text = "\n".join([f.prototype(" {")] + body + ["}"])
+    if f.internal not in pairs:
+        return text
+    given = ", ".join(p.name for p in f.params)
+    other = f"{f.name}_any"
+    return (f"static {text.replace(f' {f.name}(', f' {other}(', 1)}\n\n{f.prototype(' {')}\n"
+            f"  return mx_capi_pair({given}, OP_{f.internal.removeprefix('mx_')}, {other});\n}}")
 
 
 def wrappers(ops):

@@ -10,18 +10,13 @@ PyObject *px_axis_error;
 /* ---- life ---- */
 
 enum { FREE_MAX = 512 };
-static PyObject *free_list[FREE_MAX];
+static PyObject *free_list[FREE_MAX]; /* as they are given out: with one reference, an empty box, and their reference to the class */
 static int free_count;
 
 PyObject *px_new(void) {
-  px_array *a;
-  if (free_count) {
-    a = (px_array *)free_list[--free_count];
-    PyObject_Init((PyObject *)a, px_array_type);
-  } else {
-    a = PyObject_New(px_array, px_array_type);
-    if (!a) return NULL;
-  }
+  if (free_count) return free_list[--free_count];
+  px_array *a = PyObject_New(px_array, px_array_type);
+  if (!a) return NULL;
   a->slot = NULL;
   a->weak = NULL;
   return (PyObject *)a;
@@ -32,10 +27,12 @@ static void dealloc(PyObject *self) {
   PyTypeObject *t = Py_TYPE(self);
   if (a->weak) PyObject_ClearWeakRefs(self);
   if (a->slot) mlx_ext_clear(px_handle(self));
-  if (t == px_array_type && free_count < FREE_MAX)
+  if (t == px_array_type && free_count < FREE_MAX) {
+    Py_SET_REFCNT(self, 1);
     free_list[free_count++] = self;
-  else
-    ((freefunc)PyType_GetSlot(t, Py_tp_free))(self);
+    return;
+  }
+  ((freefunc)PyType_GetSlot(t, Py_tp_free))(self);
   Py_DECREF(t);
 }
 

@@ -22,20 +22,60 @@ void px_drop_index(px_index *x) {
 
 static int within_int(Py_ssize_t v) { return v > INT32_MAX ? INT32_MAX : v < -INT32_MAX ? -INT32_MAX : (int)v; }
 
-static int parse_slice(px_part *it, PyObject *o, int size) {
+/* What a slice holds, borrowed. The limited API has it as attributes, a call each, so the object is read as all versions of CPython lay it out;
+ * whether this one does is looked at once. */
+typedef struct slice_object {
+  PyObject_HEAD PyObject *bounds[3];
+} slice_object;
+
+static bool lies_open(void) {
+  static int known; /* 1: it does, -1: it does not */
+  if (known) return known > 0;
+  PyObject *slice = PySlice_New((PyObject *)&PyLong_Type, (PyObject *)&PyFloat_Type, (PyObject *)&PyBool_Type);
+  PyObject *size = slice ? PyObject_GetAttrString((PyObject *)&PySlice_Type, "__basicsize__") : NULL;
+  PyObject **at = slice ? ((slice_object *)slice)->bounds : NULL;
+  bool open = size && PyLong_AsLong(size) == (long)sizeof(slice_object) && at[0] == (PyObject *)&PyLong_Type &&
+              at[1] == (PyObject *)&PyFloat_Type && at[2] == (PyObject *)&PyBool_Type;
+  Py_XDECREF(slice);
+  Py_XDECREF(size);
+  PyErr_Clear();
+  known = open ? 1 : -1;
+  return open;
+}
+
+/* Bounds that are ints or None, and a step that is none or neither 0 nor large; 1: it is not so simple. */
+static int plain_bounds(PyObject *o, Py_ssize_t *v) {
+  if (!lies_open()) return 1;
+  PyObject *const *bounds = ((slice_object *)o)->bounds;
+  for (int i = 2; i >= 0; i--) {
+    int overflow = 0;
+    long long given = 1;
+    if (bounds[i] == Py_None && i < 2) given = (i == 1) == (v[2] > 0) ? PY_SSIZE_T_MAX : i == 1 ? PY_SSIZE_T_MIN : 0;
+    else if (PyLong_CheckExact(bounds[i])) given = PyLong_AsLongLongAndOverflow(bounds[i], &overflow);
+    else if (bounds[i] != Py_None) return 1;
+    v[i] = (Py_ssize_t)given;
+    if (overflow || v[i] != given || (i == 2 && (given == 0 || given != within_int(v[i])))) return 1;
+  }
+  return 0;
+}
+
+static int any_bounds(PyObject *o, Py_ssize_t *v) {
   static const char *const names[] = {"start", "stop", "step"};
-  static PyObject *interned[3];
   for (int i = 0; i < 3; i++) {
-    if (!interned[i] && !(interned[i] = PyUnicode_InternFromString(names[i]))) return PX_ERROR;
-    PyObject *v = PyObject_GetAttr(o, interned[i]);
-    bool ok = v && (v == Py_None || (PyIndex_Check(v) && !px_is_array(v)));
-    Py_XDECREF(v);
+    PyObject *bound = PyObject_GetAttrString(o, names[i]);
+    bool ok = bound && (bound == Py_None || (PyIndex_Check(bound) && !px_is_array(bound)));
+    Py_XDECREF(bound);
     if (ok) continue;
     PyErr_SetString(PyExc_ValueError, "Slice indices must be integers or None.");
     return PX_ERROR;
   }
-  Py_ssize_t start, stop, step;
-  if (PySlice_Unpack(o, &start, &stop, &step)) return PX_ERROR;
+  return PySlice_Unpack(o, &v[0], &v[1], &v[2]) ? PX_ERROR : 0;
+}
+
+static int parse_slice(px_part *it, PyObject *o, int size) {
+  Py_ssize_t v[3];
+  if (plain_bounds(o, v) && any_bounds(o, v)) return PX_ERROR;
+  Py_ssize_t start = v[0], stop = v[1], step = v[2];
   it->from = within_int(start);
   it->to = within_int(stop);
   Py_ssize_t n = PySlice_AdjustIndices(size, &start, &stop, step);
@@ -54,7 +94,7 @@ static int parse_slice(px_part *it, PyObject *o, int size) {
 }
 
 static int parse_int(px_part *it, PyObject *o, int dim, int size) {
-  PyObject *i = PyNumber_Index(o);
+  PyObject *i = PyLong_CheckExact(o) ? Py_NewRef(o) : PyNumber_Index(o);
   int overflow = 0;
   long long v = i ? PyLong_AsLongLongAndOverflow(i, &overflow) : 0;
   Py_XDECREF(i);

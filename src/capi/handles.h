@@ -71,14 +71,10 @@ const mx_list *mx_capi_vector(mx_capi *c, mlx_vector_array h, const char *name);
 /* Errors for a pointer that must not be NULL and for a number that is no dtype. */
 void mx_capi_need(mx_capi *c, bool present, const char *name);
 void mx_capi_dtype(mx_capi *c, mlx_dtype t, const char *name);
-/* The short way of an element-wise op with two operands, when they are there and nothing has to be brought in line; false: take the other. */
-static inline bool mx_capi_pair(mlx_array *res, mx_opcode op, mlx_array a, mlx_array b, mlx_stream s) {
-  mx_array *x = mx_array_of(a), *y = mx_array_of(b);
-  if (!x || !y || !s.ctx || !res || !res->ctx) return false;
-  mx_array *r = mx_pair_node(*(mx_stream *)s.ctx, op, x, y);
-  if (r) mx_set(res->ctx, r);
-  return r;
-}
+/* An element-wise op with two operands: the short way when they are there and nothing has to be brought in line, else the other, a wrapper of the
+ * usual kind. */
+typedef int mx_capi_binary(mlx_array *res, mlx_array a, mlx_array b, mlx_stream s);
+int mx_capi_pair(mlx_array *res, mlx_array a, mlx_array b, mlx_stream s, mx_opcode op, mx_capi_binary *other);
 /* The result goes to res, or the error to the handler; the scope ends. rc is what the graph function gave. 0 or 1. */
 int mx_capi_end_at(const char *file, int line, mx_capi *c, mlx_array *res, mx_array *r);
 int mx_capi_end_many_at(const char *file, int line, mx_capi *c, int rc, int n, mlx_array *const *res,

@@ -30,7 +30,7 @@ typedef struct block_lists {
   bool registered;
 } block_lists;
 static _Thread_local block_lists of_thread;
-static block_lists alone; /* while the process has one thread: a thread's own variables take a call to find */
+static block_lists alone = {.registered = true}; /* while the process has one thread: a thread's own variables take a call to find */
 static pthread_key_t blocks_key;
 static pthread_once_t blocks_once = PTHREAD_ONCE_INIT;
 
@@ -92,7 +92,7 @@ static bool refill(block_lists *mine, size_t class) {
   l->first = l->full ? l->full : chain_take(class);
   l->full = NULL;
   l->count = l->first ? CHAIN : 0;
-  if (l->first && !mine->registered && mine != &alone) blocks_register(mine);
+  if (l->first && !mine->registered) blocks_register(mine);
   return l->first;
 }
 
@@ -109,48 +109,61 @@ static void *block_new(size_t bytes, uint16_t *class) {
   return b;
 }
 
-static void block_free(block_lists *mine, void *p, uint16_t class) {
+static void full_chain(block_list *l, uint16_t class) {
+  if (l->full) chain_give(l->full, class);
+  l->full = l->first;
+  l->first = NULL;
+  l->count = 0;
+}
+
+static inline void block_free(block_lists *mine, void *p, uint16_t class) {
   if (!class || !MX_KEEP_FREED) {
     mx_free(p);
     return;
   }
-  if (!mine->registered && mine != &alone) blocks_register(mine);
+  if (!mine->registered) blocks_register(mine);
   block_list *l = &mine->of[class];
-  if (l->count == CHAIN) {
-    if (l->full) chain_give(l->full, class);
-    l->full = l->first;
-    l->first = NULL;
-    l->count = 0;
-  }
+  if (__builtin_expect(l->count == CHAIN, 0)) full_chain(l, class);
   free_block *b = p;
   b->next = l->first;
   l->first = b;
   l->count++;
 }
 
-/* A block with all but shape, strides and size filled in; few inputs and dimensions have their place in the header. */
-static mx_array *header_new(mx_dtype t, int ndim, int nin, int np) {
-  size_t far_in = nin > 2 ? (size_t)nin : 0, far_dims = ndim > 1 ? (size_t)ndim : 0;
-  uint16_t class;
-  mx_array *a = block_new(sizeof(mx_array) + 8 * (far_dims + far_in + (size_t)np) + ((far_dims * sizeof(int32_t) + 7) & ~(size_t)7), &class);
-  if (!a) {
-    mx_fail_memory();
-    return NULL;
-  }
+/* What a node of two inputs is told besides. */
+typedef struct pair {
+  uint16_t op;
+  mx_stream stream;
+  uint8_t flags;
+  mx_array *x, *y;
+} pair;
+
+static inline size_t far_dims_of(int ndim) { return ndim > 1 ? (size_t)ndim : 0; }
+
+/* The size of a block with a header and what has no place in it; few inputs and dimensions have. */
+static inline size_t block_bytes(int ndim, int nin, int np) {
+  size_t dims = far_dims_of(ndim), in = nin > 2 ? (size_t)nin : 0;
+  return sizeof(mx_array) + 8 * (dims + in + (size_t)np) + ((dims * sizeof(int32_t) + 7) & ~(size_t)7);
+}
+
+/* All but shape, strides and size. */
+static inline __attribute__((always_inline)) void header_fill(mx_array *a, uint16_t class, mx_dtype t, int ndim, int nin, int np, pair of) {
+  size_t far_in = nin > 2 ? (size_t)nin : 0, far_dims = far_dims_of(ndim);
   int64_t *tail = (int64_t *)(a + 1);
   /* field by field: clearing the whole block first costs more than all of these together */
   atomic_init(&a->refs, 1);
   a->dtype = (uint8_t)t;
   a->ndim = (uint8_t)ndim;
-  a->flags = 0;
+  a->flags = of.flags;
   atomic_init(&a->status, MX_UNSCHEDULED);
-  a->op = 0;
-  a->stream = 0;
+  a->op = of.op;
+  a->stream = of.stream;
   a->nin = (uint16_t)nin;
   a->np = (uint16_t)np;
   a->walk_mark = 0;
   a->walk_index = 0;
-  a->own_in[0] = a->own_in[1] = NULL;
+  a->own_in[0] = of.x;
+  a->own_in[1] = of.y;
   a->nout = 1;
   a->block = class;
   a->data = NULL;
@@ -162,6 +175,13 @@ static mx_array *header_new(mx_dtype t, int ndim, int nin, int np) {
   a->in = far_in ? (mx_array **)(tail + np + far_dims) : a->own_in;
   for (size_t i = 0; i < far_in; i++) a->in[i] = NULL;
   a->shape = far_dims ? (int32_t *)(tail + (size_t)np + far_dims + far_in) : &a->own_dim;
+}
+
+static mx_array *header_new(mx_dtype t, int ndim, int nin, int np) {
+  uint16_t class;
+  mx_array *a = block_new(block_bytes(ndim, nin, np), &class);
+  if (a) header_fill(a, class, t, ndim, nin, np, (pair){0});
+  else mx_fail_memory();
   return a;
 }
 
@@ -191,9 +211,8 @@ mx_array *mx_array_alloc(mx_dtype t, int ndim, const int32_t *shape, int nin, in
   return a;
 }
 
-mx_array *mx_array_alloc_like(mx_dtype t, const mx_array *x, int nin) {
-  mx_array *a = header_new(t, x->ndim, nin, 0);
-  if (!a) return NULL;
+/* The shape of x, rows without gaps. */
+static inline void fill_like(mx_array *a, const mx_array *x) {
   int64_t step = 1;
   for (int i = x->ndim - 1; i >= 0; i--) {
     a->shape[i] = x->shape[i];
@@ -201,6 +220,42 @@ mx_array *mx_array_alloc_like(mx_dtype t, const mx_array *x, int nin) {
     step = (int64_t)((uint64_t)step * (uint64_t)x->shape[i]); /* huge ones beside an empty one */
   }
   a->size = x->size;
+}
+
+mx_array *mx_array_alloc_like(mx_dtype t, const mx_array *x, int nin) {
+  mx_array *a = header_new(t, x->ndim, nin, 0);
+  if (a) fill_like(a, x);
+  return a;
+}
+
+static __attribute__((noinline)) mx_array *pair_slowly(mx_dtype t, const mx_array *like, uint16_t op, mx_stream stream, mx_array *x, mx_array *y) {
+  uint16_t class;
+  mx_array *a = block_new(block_bytes(like->ndim, 2, 0), &class);
+  if (!a) return NULL;
+  header_fill(a, class, t, like->ndim, 2, 0, (pair){op, stream, (x->flags | y->flags) & (MX_TRACER | MX_PLACEHOLDER), x, y});
+  fill_like(a, like);
+  mx_retain(x);
+  mx_retain(y);
+  return a;
+}
+
+/* The case that costs least to run calls nothing. */
+mx_array *mx_array_pair(mx_dtype t, const mx_array *like, uint16_t op, mx_stream stream, mx_array *x, mx_array *y) {
+  enum { CLASS = (sizeof(mx_array) + STEP - 1) / STEP };
+  block_list *l = &alone.of[CLASS];
+  free_block *b = l->first;
+  if (!MX_ONE_THREAD || !b || like->ndim > 1) return pair_slowly(t, like, op, stream, x, y);
+  l->first = b->next;
+  l->count--;
+  uint8_t flags = (x->flags | y->flags) & (MX_TRACER | MX_PLACEHOLDER);
+  mx_array *a = (mx_array *)b;
+  header_fill(a, CLASS, t, 1, 2, 0, (pair){op, stream, flags, x, y});
+  a->ndim = like->ndim;
+  a->own_dim = like->own_dim;
+  a->own_stride = 1;
+  a->size = like->size;
+  mx_retain(x);
+  mx_retain(y);
   return a;
 }
 
@@ -234,24 +289,30 @@ void mx_call_forget(mx_array *call, int64_t i) {
   pthread_mutex_unlock(&calls_lock);
 }
 
+/* What few nodes have besides inputs. */
+static void free_rest(mx_array *n) {
+  mx_buffer_release(n->buf);
+  if (n->outs) free_outs(n);
+  if (n->object) mx_object_release(n->object);
+  if (atomic_load_explicit(&n->status, memory_order_relaxed) == MX_FAILED) mx_free(n->event);
+}
+
 void mx_array_destroy(mx_array *a) {
   block_lists *mine = my_blocks();
   a->walk_next = NULL;
   for (mx_array *todo = a; todo;) {
-    mx_array *n = todo;
+    mx_array *n = todo, **in = n->in, **end = in + n->nin;
     todo = n->walk_next;
-    if (n->op == OP_pick && n->nin && n->in[0]->op == OP_compiled) mx_call_forget(n->in[0], n->p[0]);
-    for (int i = 0; i < n->nin; i++) {
-      mx_array *x = n->in[i];
+    if (n->op == OP_pick && in < end && in[0]->op == OP_compiled) mx_call_forget(in[0], n->p[0]);
+    for (; in < end; in++) {
+      mx_array *x = *in;
       if (x && mx_ref_drop(&x->refs)) {
         x->walk_next = todo;
         todo = x;
       }
     }
-    mx_buffer_release(n->buf);
-    if (n->outs) free_outs(n);
-    if (n->object) mx_object_release(n->object);
-    if (atomic_load_explicit(&n->status, memory_order_relaxed) == MX_FAILED) mx_free(n->event);
+    bool plain = !n->buf && !n->outs && !n->object && atomic_load_explicit(&n->status, memory_order_relaxed) != MX_FAILED;
+    if (!plain) free_rest(n);
     block_free(mine, n, n->block);
   }
 }

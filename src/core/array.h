@@ -121,6 +121,8 @@ static inline void mx_set(mx_array **slot, mx_array *a) {
 mx_array *mx_array_alloc(mx_dtype t, int ndim, const int32_t *shape, int nin, int np);
 /* The same with x's shape and no parameters. */
 mx_array *mx_array_alloc_like(mx_dtype t, const mx_array *x, int nin);
+/* A node of op over x and y (retained), with the shape of `like` and the flags that it inherits. NULL, and no error: no memory. */
+mx_array *mx_array_pair(mx_dtype t, const mx_array *like, uint16_t op, mx_stream stream, mx_array *x, mx_array *y);
 
 /* Available arrays. The data is copied. */
 mx_array *mx_array_scalar(mx_dtype t, const void *value);

@@ -2,6 +2,8 @@
 #include "core/stream.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 
 #include "core/error.h"
 
@@ -12,6 +14,7 @@ static mx_device devices[MAX_STREAMS] = {{MX_CPU, 0}};
 static int count = 1;
 static _Thread_local mx_stream thread_stream; /* the default CPU stream of this thread */
 static _Thread_local mx_device thread_device = {MX_CPU, 0};
+static _Atomic bool chosen; /* some thread has chosen its default stream: until then nobody looks for its own, which takes a call */
 
 mx_device mx_default_device(void) { return thread_device; }
 int mx_device_count(mx_device_type t) { return t == MX_CPU ? 1 : 0; }
@@ -28,18 +31,22 @@ int mx_set_default_device(mx_device d) {
   return rc;
 }
 
-mx_stream mx_default_stream(void) { return thread_stream; }
-const mx_stream *mx_default_stream_place(void) { return &thread_stream; }
+const mx_stream *mx_default_stream_place(void) {
+  static const mx_stream first;
+  return atomic_load_explicit(&chosen, memory_order_relaxed) ? &thread_stream : &first;
+}
+mx_stream mx_default_stream(void) { return *mx_default_stream_place(); }
 
 int mx_default_stream_of(mx_stream *s, mx_device d) {
   int rc = check_device("default_stream", d);
-  if (!rc) *s = thread_stream;
+  if (!rc) *s = mx_default_stream();
   return rc;
 }
 
 int mx_set_default_stream(mx_stream s) {
   if (s < 0 || s >= mx_stream_count()) return mx_fail(MX_EVALUE, "[set_default_stream] There is no stream %d.", s);
   thread_stream = s;
+  atomic_store_explicit(&chosen, true, memory_order_relaxed);
   return 0;
 }
 

@@ -53,9 +53,6 @@ typedef struct mx_aval {
 
 /* A node of op with the given inputs and parameters; infer checks them and gives the shape. */
 mx_array *mx_node(mx_scope *s, mx_opcode op, int nin, mx_array *const *in, int np, const int64_t *p);
-/* An element-wise node over two operands of one dtype and one shape (or a single element), without a scope and without a check left out:
- * a reference for the caller, or NULL when mx_node has to look at it. */
-mx_array *mx_pair_node(mx_stream stream, mx_opcode op, mx_array *x, mx_array *y);
 /* The same for several results: fills res[nout] with pick nodes (owned by the scope). object is retained. */
 int mx_node_multi(mx_scope *s, mx_opcode op, int nin, mx_array *const *in, int np, const int64_t *p, mx_object *object, int nout,
                   mx_array **res);
@@ -130,6 +127,14 @@ const char *mx_label(const mx_array *node, char room[MX_LABEL_ROOM]);
 /* The dtype of an element-wise op's result when its (last) operand has dtype t. */
 static inline mx_dtype mx_result_dtype(int op, mx_dtype t) {
   return mx_ops[op].result == MX_RESULT_BOOL ? MX_BOOL : mx_ops[op].result == MX_RESULT_REAL && t == MX_C64 ? MX_F32 : t;
+}
+
+/* An element-wise node over two operands that need not be brought in line, of one dtype and one shape (or a single element), without a scope and
+ * without a check left out: mx_pair_shape gives the operand whose shape it has, or NULL when mx_node has to look at it. */
+static inline const mx_array *mx_pair_shape(mx_opcode op, const mx_array *x, const mx_array *y) {
+  const mx_array *shaped = y->ndim > x->ndim ? y : x, *other = shaped == x ? y : x;
+  if (x->dtype != y->dtype || !(mx_ops[op].dtypes & MX_BIT(x->dtype)) || (other->ndim && !mx_same_shape(x, y))) return NULL;
+  return shaped;
 }
 
 /* ---- evaluation: declared here, defined by runtime/ ---- */

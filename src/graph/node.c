@@ -93,15 +93,6 @@ mx_array *mx_node_relative(mx_scope *s, mx_opcode op, int nin, mx_array *const *
   return all_given(s, nin, in) ? relative(s, s->stream, op, nin, in, np, raw) : NULL;
 }
 
-mx_array *mx_pair_node(mx_stream stream, mx_opcode op, mx_array *x, mx_array *y) {
-  const mx_array *shaped = y->ndim > x->ndim ? y : x, *other = shaped == x ? y : x;
-  if (x->dtype != y->dtype || !(mx_ops[op].dtypes & MX_BIT(x->dtype)) || (other->ndim && !mx_same_shape(x, y))) return NULL;
-  mx_array *a = mx_array_alloc_like(mx_result_dtype(op, x->dtype), shaped, 2);
-  if (a) fill(a, stream, op, 2, (mx_array *[]){x, y}, 0, NULL);
-  else mx_error_clear(); /* the long way tells */
-  return a;
-}
-
 /* The results of a tuple: one block for the records, strides and shapes. */
 static mx_result *results_block(int nout, size_t dims) {
   mx_result *r = mx_calloc(1, (size_t)nout * sizeof *r + dims * (sizeof(int64_t) + sizeof(int32_t)));

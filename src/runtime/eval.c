@@ -228,18 +228,16 @@ int mx_open_call(mx_array *a) {
   return rc;
 }
 
-static int enter(const walk *k, mx_array *a) {
+/* Before its inputs are looked at: a call may put others there. */
+static inline int enter(const walk *k, mx_array *a) {
   if (a->flags & MX_PLACEHOLDER) return refuse_placeholder();
-  int rc = stack.n == stack.cap ? grow_stack() : 0;
   mx_array *call = a->op == OP_pick ? call_of(a) : NULL;
-  if (!rc && call && !stays_closed(k, call)) rc = open_call(call, k->opened);
-  if (rc) return rc;
-  a->walk_mark = mark;
-  stack.f[stack.n++] = (frame){a, 0};
-  return 0;
+  int rc = call && !stays_closed(k, call) ? open_call(call, k->opened) : 0;
+  if (!rc) a->walk_mark = mark;
+  return rc;
 }
 
-static bool to_enter(const walk *k, const mx_array *x) { return x->walk_mark - k->first > mark - k->first && status_of(x) == MX_UNSCHEDULED; }
+static inline bool to_enter(const walk *k, const mx_array *x) { return x->walk_mark - k->first > mark - k->first && status_of(x) == MX_UNSCHEDULED; }
 
 static int end_piece(walk *k) {
   mx_piece *p = &k->piece->part;
@@ -258,34 +256,38 @@ static int next_piece(walk *k) {
   k->piece->next = q;
   k->piece = q;
   k->start = k->w->nnode;
-  mark++;
-  mx_key_begin(&key, key.alone);
+  mx_key_begin(&key, key.alone, &q->part, ++mark);
   return 0;
 }
 
 /* All inputs of a have been left, or are leaves. */
-static int leave(walk *k, mx_array *a) {
+static inline int leave(walk *k, mx_array *a) {
   int rc = key.nnode == MX_PIECE ? next_piece(k) : 0;
   if (!rc) rc = mx_piece_push(&k->w->node, &k->w->nnode, &k->w->node_cap, k->w->few_nodes, a);
-  return rc ? rc : mx_key_node(&key, &k->piece->part, a, mark);
+  return rc ? rc : mx_key_node(&key, a);
 }
 
-/* All unscheduled nodes below a root, each after its inputs. */
+/* All unscheduled nodes below a root, each after its inputs. What is on the stack waits for an input. */
 static int collect(walk *k, mx_array *root) {
+  mx_array *a = root;
+  int rc = enter(k, a), next = 0;
   stack.n = 0;
-  int rc = enter(k, root);
-  while (!rc && stack.n) {
-    frame *f = &stack.f[stack.n - 1];
-    mx_array *a = f->a, *deeper = NULL;
-    while (f->next < a->nin && !deeper) {
-      mx_array *x = a->in[f->next++];
-      if (to_enter(k, x)) deeper = x;
+  while (!rc) {
+    mx_array *const *in = a->in;
+    int nin = a->nin;
+    while (next < nin && !to_enter(k, in[next])) next++;
+    if (next < nin) {
+      if (stack.n == stack.cap && (rc = grow_stack())) break;
+      stack.f[stack.n++] = (frame){a, next + 1};
+      a = in[next];
+      next = 0;
+      rc = enter(k, a);
+      continue;
     }
-    if (deeper) rc = enter(k, deeper);
-    else {
-      stack.n--;
-      rc = leave(k, a);
-    }
+    if ((rc = leave(k, a)) || !stack.n) break;
+    frame f = stack.f[--stack.n];
+    a = f.a;
+    next = f.next;
   }
   return rc;
 }
@@ -361,7 +363,7 @@ static int plan_all(mx_work *w, int n, mx_array *const *roots, mx_list *opened) 
   mark++;
   count_results(n, roots);
   walk k = {.w = w, .piece = &w->first, .first = ++mark, .opened = opened};
-  mx_key_begin(&key, mx_watched() & MX_WATCH_NAN);
+  mx_key_begin(&key, mx_watched() & MX_WATCH_NAN, &w->first.part, mark);
   for (int r = 0; r < n && !rc; r++) {
     mx_array *root = ranks ? ranks[r].root : roots[r];
     if (root && to_enter(&k, root)) rc = collect(&k, root);

@@ -1,8 +1,9 @@
 /* Writing keys. A key holds ops, dtypes, which shapes are equal, which values are single elements, who reads what, what is held, the axes of
  * reductions. Sizes, strides and parameters are bound at each run.
  *
- * First whether every op stands alone. Per node: op, dtype, held; stream and number of inputs; of an element-wise op or a reduction the number
- * of its shape, of a reduction the axes; then the inputs, each with dtype and shape where no word before tells them. */
+ * First the number of nodes and whether every op stands alone. Per node: op, dtype; stream and number of inputs; of an element-wise op or a
+ * reduction the number of its shape, of a reduction the axes; then the inputs, each with dtype and shape where no word before tells them. At the
+ * end a byte a node: whether it is held. */
 #include "runtime/key.h"
 
 #include <string.h>
@@ -23,7 +24,7 @@ static uint32_t shape_stamp, shape_count;
 static const mx_array *last_shape; /* the latest answer, which is most often right again */
 static uint32_t last_number;
 
-static uint32_t look_up(const mx_array *a) {
+static __attribute__((noinline)) uint32_t look_up(const mx_array *a) {
   last_shape = a;
   uint32_t h = a->ndim;
   for (int i = 0; i < a->ndim; i++) h = (h ^ (uint32_t)a->shape[i]) * 0x9E3779B1u;
@@ -37,11 +38,16 @@ static uint32_t look_up(const mx_array *a) {
   }
 }
 
-static inline uint32_t shape_class(const mx_array *a) { return last_shape && mx_same_shape(last_shape, a) ? last_number : look_up(a); }
+static inline uint32_t shape_class(const mx_array *a) {
+  return a == last_shape || (last_shape && mx_same_shape(last_shape, a)) ? last_number : look_up(a);
+}
 
 /* ---- nodes ---- */
 
-static int32_t uses[MX_PIECE], refs[MX_PIECE], at[MX_PIECE]; /* of node i: by others of the piece, by all; its first word */
+static int32_t uses[MX_KNOWN], refs[MX_PIECE]; /* of a value by others of the piece, of node i by all */
+
+/* Where the tables have what is known of a value. They end somewhere: from MX_KNOWN on, nothing is. */
+static inline uint32_t place_of(mx_ref r) { return (r & ~MX_LEAF) + (r >> 31) * MX_PIECE; }
 
 static int more_room(mx_key *k, int words) {
   int cap = (k->n + words) * 2 + 256;
@@ -52,61 +58,96 @@ static int more_room(mx_key *k, int words) {
   return 0;
 }
 
-void mx_key_begin(mx_key *k, bool alone) {
+void mx_key_begin(mx_key *k, bool alone, mx_piece *p, uint32_t mark) {
   shape_stamp++;
   shape_count = 0;
   last_shape = NULL;
-  k->n = 0;
+  k->n = 1; /* the first word comes last */
   k->nnode = 0;
   k->alone = alone;
+  k->piece = p;
+  k->mark = mark;
 }
 
-static int new_leaf(mx_piece *p, mx_array *x, uint32_t mark) {
-  x->walk_mark = mark;
+static int new_leaf(mx_key *k, mx_array *x) {
+  mx_piece *p = k->piece;
+  x->walk_mark = k->mark;
   x->walk_index = MX_LEAF | (uint32_t)p->nleaf;
+  if (p->nleaf < MX_KNOWN - MX_PIECE) k->class_of[MX_PIECE + p->nleaf] = 0, uses[MX_PIECE + p->nleaf] = 0;
   return mx_piece_push(&p->leaf, &p->nleaf, &p->leaf_cap, p->few_leaves, x);
 }
 
-int mx_key_node(mx_key *k, mx_piece *p, mx_array *n, uint32_t mark) {
-  int i = k->nnode++, rc = 0;
-  if (k->n + 6 + 3 * n->nin > k->cap && (rc = more_room(k, 6 + 3 * n->nin))) return rc;
-  uint32_t *w = k->w + k->n;
-  if (!i) *w++ = k->alone;
+/* The word of an input, and where the op goes element by element (shaped) what no word before tells. *class: the number of its shape. */
+static inline uint32_t *put_input(mx_key *k, mx_array *x, uint32_t *w, bool shaped, uint32_t *class) {
+  uint32_t r = x->walk_index, place = place_of(r);
+  bool listed = place < MX_KNOWN;
+  *w++ = r;
+  if (listed) uses[place]++;
+  *class = listed ? k->class_of[place] : 0;
+  if (!shaped || *class) return w;
+  *class = shape_class(x);
+  if (listed && r & MX_LEAF) k->class_of[place] = *class;
+  *w++ = *class | (uint32_t)x->dtype << 24;
+  return w;
+}
+
+/* All but the words that every node has, which end at w. Where the next word goes; NULL: no memory. */
+static __attribute__((noinline)) uint32_t *put_node(mx_key *k, mx_array *n, int i, uint32_t *w) {
   bool reduces = mx_is_reduction(n->op), shaped = reduces || mx_is_elementwise(n->op);
-  at[i] = (int32_t)(w - k->w);
-  w[0] = n->op | (uint32_t)n->dtype << 16;
-  w[1] = (uint16_t)n->stream | (uint32_t)n->nin << 16;
-  uint32_t *class = w + 2, first = 0;
-  w += shaped ? 3 : 2;
+  uint32_t *own = w, first = 0, class;
+  w += shaped;
   if (reduces) *w++ = mx_axes_mask(n);
   for (int j = 0; j < n->nin; j++) {
-    mx_array *x = n->in[j];
-    if (x->walk_mark != mark && (rc = new_leaf(p, x, mark))) return rc;
-    uint32_t r = x->walk_index, known = 0;
-    *w++ = r;
-    if (!(r & MX_LEAF)) {
-      uses[r]++;
-      known = k->class_of[r];
-    }
-    if (shaped && !known) {
-      known = shape_class(x);
-      *w++ = known | (uint32_t)x->dtype << 24;
-    }
-    if (!j) first = known;
+    if (n->in[j]->walk_mark != k->mark && new_leaf(k, n->in[j])) return NULL;
+    w = put_input(k, n->in[j], w, shaped, &class);
+    if (!j) first = class;
   }
   k->class_of[i] = 0;
-  if (shaped) *class = k->class_of[i] = mx_same_shape(n, n->in[0]) ? first : shape_class(n);
+  if (shaped) *own = k->class_of[i] = mx_same_shape(n, n->in[0]) ? first : shape_class(n);
+  return w;
+}
+
+/* The same for two inputs that are known to have one shape, element by element; nothing is done if it is not so. */
+static inline bool put_pair(mx_key *k, mx_array *n, int i, uint32_t *w) {
+  if (n->nin != 2 || !mx_is_elementwise(n->op)) return false;
+  const mx_array *x = n->in[0], *y = n->in[1];
+  uint32_t r = x->walk_index, s = y->walk_index, a = place_of(r), b = place_of(s);
+  if (x->walk_mark != k->mark || y->walk_mark != k->mark || a >= MX_KNOWN || b >= MX_KNOWN) return false;
+  uint32_t class = k->class_of[a];
+  if (!class || k->class_of[b] != class) return false;
+  uses[a]++;
+  uses[b]++;
+  w[0] = k->class_of[i] = class;
+  w[1] = r;
+  w[2] = s;
+  return true;
+}
+
+int mx_key_node(mx_key *k, mx_array *n) {
+  enum { MOST = 6, HELD = MX_PIECE / 4 };
+  int i = k->nnode++, rc = 0, room = MOST + 3 * n->nin + HELD;
+  if (k->n + room > k->cap && (rc = more_room(k, room))) return rc;
+  uint32_t *w = k->w + k->n;
+  w[0] = n->op | (uint32_t)n->dtype << 16;
+  w[1] = (uint16_t)n->stream | (uint32_t)n->nin << 16;
+  w = put_pair(k, n, i, w + 2) ? w + 5 : put_node(k, n, i, w + 2);
+  if (!w) return MX_EMEMORY;
   k->n = (int)(w - k->w);
   uses[i] = 0;
   refs[i] = atomic_load_explicit(&n->refs, memory_order_relaxed);
-  n->walk_mark = mark;
+  n->walk_mark = k->mark;
   n->walk_index = (uint32_t)i;
   return 0;
 }
 
 void mx_key_end(mx_key *k, mx_array *const *node, bool keep) {
-  for (int i = 0; i < k->nnode; i++) k->held[i] = refs[i] > uses[i] || (keep && (node[i]->flags & MX_TRACER));
-  for (int i = 0; i < k->nnode; i++) k->w[at[i]] |= (uint32_t)k->held[i] << 24;
+  int n = k->nnode, words = (n + 3) / 4;
+  for (int i = 0; i < n; i++) k->held[i] = refs[i] > uses[i];
+  for (int i = 0; keep && i < n; i++) k->held[i] |= (node[i]->flags & MX_TRACER) != 0;
+  for (int i = n; i < 4 * words; i++) k->held[i] = 0;
+  memcpy(k->w + k->n, k->held, 4 * (size_t)words);
+  k->n += words;
+  k->w[0] = (uint32_t)n << 1 | k->alone;
 }
 
 static uint64_t fold(uint64_t h, uint64_t a, uint64_t b) {
@@ -114,18 +155,19 @@ static uint64_t fold(uint64_t h, uint64_t a, uint64_t b) {
   return (uint64_t)m ^ (uint64_t)(m >> 64) ^ h << 1;
 }
 
-/* Four words a step, by a multiplication whose halves are folded. */
+/* Four words a step, by a multiplication whose halves are folded; four steps at a time that do not wait for each other. */
 uint64_t mx_key_hash(const mx_key *k) {
-  uint64_t h = 0x9E3779B97F4A7C15u ^ (uint64_t)k->n, w[2];
+  uint64_t h[4] = {0x9E3779B97F4A7C15u ^ (uint64_t)k->n, 0xC2B2AE3D27D4EB4Fu, 0x165667B19E3779F9u, 0x27D4EB2F165667C5u}, w[8];
   int i = 0;
-  for (; i + 4 <= k->n; i += 4) {
+  for (; i + 16 <= k->n; i += 16) {
     memcpy(w, k->w + i, sizeof w);
-    h = fold(h, w[0], w[1]);
+    for (int j = 0; j < 4; j++) h[j] = fold(h[j], w[2 * j], w[2 * j + 1]);
   }
-  if (i < k->n) {
+  for (; i < k->n; i += 4) {
     w[0] = w[1] = 0;
-    memcpy(w, k->w + i, (size_t)(k->n - i) * sizeof *k->w);
-    h = fold(h, w[0], w[1]);
+    memcpy(w, k->w + i, (size_t)(k->n - i < 4 ? k->n - i : 4) * sizeof *k->w);
+    h[0] = fold(h[0], w[0], w[1]);
   }
-  return h ^ h >> 32;
+  uint64_t all = fold(h[0] ^ h[2], h[1], h[3]);
+  return all ^ all >> 32;
 }

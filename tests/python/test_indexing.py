@@ -256,6 +256,28 @@ def test_assignment_changes_the_object_not_its_views():
     assert alias.tolist() == [9, 1, 2, 3] and view.tolist() == kept.tolist() == [0, 1, 2, 3]
 
 
+def test_bounds_of_a_slice_are_what_stands_for_an_int():
+    class Two:
+        def __index__(self):
+            return 2
+
+    a, far = mx.arange(5), 10**30
+    for key in (
+        slice(True, None), slice(Two(), None), slice(None, np.int64(3)), slice(-far, far), slice(None, None, far), slice(far, None, -1),
+        slice(None, -far, -2), slice(2**40, None, -1), slice(None, None, 2**40), slice(-(2**40), -1), slice(3, 1), slice(-1, None, -3),
+    ):  # fmt: skip
+        assert a[key].tolist() == list(range(5))[key], key
+        b = mx.zeros(5, mx.int32)
+        b[key] = a[key]
+        assert b.tolist() == [i if i in list(range(5))[key] else 0 for i in range(5)], key
+    for bound in (mx.array(1), 1.5, "1", [1]):
+        for key in (slice(bound, None), slice(None, bound), slice(None, None, bound)):
+            with pytest.raises(ValueError, match="Slice indices must be integers or None"):
+                a[key]
+    with pytest.raises(ValueError, match="step"):
+        a[::0]
+
+
 # ---- against NumPy ----
 
 

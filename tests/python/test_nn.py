@@ -94,6 +94,8 @@ def test_an_entry_is_an_attribute_unless_object_or_class_has_one():
     assert m.late == 4
     with pytest.raises(AttributeError, match="no luck inside"):
         m.broken
+    m["broken"] = 5
+    assert m.broken == 5
 
 
 def test_a_subclass_may_look_further_and_index():

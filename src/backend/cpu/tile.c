@@ -611,6 +611,7 @@ static void run_small(const mx_program *g, int ndim, const int32_t *shape, const
   void *reg[MX_PROGRAM_REGS + 1];
   const mx_isa *isa = mx_isa_now;
   bool mine[MX_PROGRAM_REGS + 1];
+  reg[0] = scratch;
   for (int i = 0; i < g->n_in; i++) {
     const mx_port *p = &g->in[i];
     int half = half_of(p->dtype), item = mx_dtype_sizes[p->dtype];
@@ -637,8 +638,7 @@ static void run_small(const mx_program *g, int ndim, const int32_t *shape, const
   for (int i = 0; i < g->n_ins; i++) {
     const mx_instr *x = &g->ins[i];
     char *d = scratch + x->dst * SLOT;
-    int k = operands_of(x->op);
-    loop_of(isa, x)((size_t)n, d, reg[x->a], k > 1 ? reg[x->b] : NULL, k > 2 ? reg[x->c] : NULL);
+    loop_of(isa, x)((size_t)n, d, reg[x->a], reg[x->b], reg[x->c]); /* what it does not have is register 0 */
     mx_loop round = round_of(isa, x);
     if (round) round((size_t)n, d, d, NULL, NULL);
     reg[x->dst] = d;
