@@ -4,7 +4,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-LENGTHS = [1, 2, 7, 8, 9, 16, 17, 31, 33, 64, 65, 127, 128, 129, 200, 256, 257, 500, 1000, 5000, 70000]
+LENGTHS = [1, 2, 7, 8, 9, 16, 17, 31, 33, 64, 65, 127, 128, 129, 200, 256, 257, 400, 512, 513, 769, 1000, 1024, 1025, 2100, 5000, 70000]
 DTYPES = ["bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64"]
 
 

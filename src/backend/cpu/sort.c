@@ -113,11 +113,11 @@ static size_t row_scratch(int64_t n, size_t key) { return ((size_t)n + 256) * ke
 
 /* By vectors where the instruction set has it. */
 #define NOT_FAST(u, U) \
-  static inline bool fast_##u(int64_t n, U *a, U *b, int64_t kth) { return (void)n, (void)a, (void)b, (void)kth, false; }
-#define FAST(u, U)                                                                 \
-  static inline bool fast_##u(int64_t n, U *a, U *b, int64_t kth) {                \
-    const mx_vec *v = mx_vec_now();                                                \
-    return kth >= 0 ? v->select_##u(n, a, kth, b) : v->sort_##u(n, a, b);          \
+  static inline bool fast_##u(int64_t n, U *a, int64_t kth) { return (void)n, (void)a, (void)kth, false; }
+#define FAST(u, U)                                                   \
+  static inline bool fast_##u(int64_t n, U *a, int64_t kth) {        \
+    const mx_vec *v = mx_vec_now();                                  \
+    return kth >= 0 ? v->select_##u(n, a, kth) : v->sort_##u(n, a);  \
   }
 NOT_FAST(u8, uint8_t)
 NOT_FAST(u16, uint16_t)
@@ -153,7 +153,7 @@ ROW_KEYS(float64, double, uint64_t)
     U *a = out, *b = (U *)(void *)(counts + RADIX_COUNTS(n));                                                                \
     if (stride != 1 || !row_keys_##TAG(n, x, a))                                                                             \
       for (int64_t i = 0; i < n; i++) a[i] = key_##TAG(x[i * stride]);                                                       \
-    if (!fast_##u(n, a, b, kth)) sort_##u(n, a, b, counts);                                                                  \
+    if (!fast_##u(n, a, kth)) sort_##u(n, a, b, counts);                                                                  \
     if (!row_values_##TAG(n, a, o))                                                                                          \
       for (int64_t i = 0; i < n; i++) o[i] = value_##TAG(a[i]);                                                              \
   }                                                                                                                          \
@@ -219,7 +219,7 @@ static void sort_complex64(int64_t n, const void *in, int64_t stride, void *out,
   uint32_t *counts = scratch;
   uint64_t *a = (uint64_t *)(void *)(counts + RADIX_COUNTS(n));
   for (int64_t i = 0; i < n; i++) a[i] = key_complex64(x[i * stride], false);
-  if (!fast_u64(n, a, a + n, kth)) sort_u64(n, a, a + n, counts);
+  if (!fast_u64(n, a, kth)) sort_u64(n, a, a + n, counts);
   for (int64_t i = 0; i < n; i++) o[i] = value_complex64(a[i]);
 }
 static void argsort_complex64(int64_t n, const void *in, int64_t stride, void *out, void *scratch, int64_t kth) {

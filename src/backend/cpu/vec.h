@@ -98,12 +98,12 @@ typedef struct mx_vec {
   mx_gemm_fn gemm_f16, gemm_bf16, gemm_u8, gemm_u16, gemm_u32, gemm_u64, gemm_bool;
   /* i32 = bytes by bytes; [a is signed][b is signed]; alpha 1, beta 0 */
   mx_gemm_fn gemm_bytes[2][2];
-  /* Sorts n keys, or selects: a[k] is what sorting would put there, nothing above it stands before, nothing below it behind. scratch has room
-   * for 2 n. false: nothing is sorted, keys may have moved */
-  bool (*sort_u32)(int64_t n, uint32_t *a, uint32_t *scratch);
-  bool (*sort_u64)(int64_t n, uint64_t *a, uint64_t *scratch);
-  bool (*select_u32)(int64_t n, uint32_t *a, int64_t k, uint32_t *scratch);
-  bool (*select_u64)(int64_t n, uint64_t *a, int64_t k, uint64_t *scratch);
+  /* Sorts n keys, or selects: a[k] is what sorting would put there, nothing above it stands before, nothing below it behind.
+   * false: nothing is sorted, keys may have moved */
+  bool (*sort_u32)(int64_t n, uint32_t *a);
+  bool (*sort_u64)(int64_t n, uint64_t *a);
+  bool (*select_u32)(int64_t n, uint32_t *a, int64_t k);
+  bool (*select_u64)(int64_t n, uint64_t *a, int64_t k);
   /* Floats as keys of the same order, NaN the largest; and back (o may be the keys) */
   void (*keys_float)(int64_t n, const float *x, uint32_t *o);
   void (*values_float)(int64_t n, const uint32_t *k, float *o);

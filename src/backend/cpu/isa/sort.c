@@ -11,6 +11,8 @@
 
 #define _mm512_cmplt_epu32 _mm512_cmplt_epu32_mask
 #define _mm512_cmplt_epu64 _mm512_cmplt_epu64_mask
+#define _mm512_mask_cmplt_epu32 _mm512_mask_cmplt_epu32_mask
+#define _mm512_mask_cmplt_epu64 _mm512_mask_cmplt_epu64_mask
 typedef __m512i v;
 
 #define W 32
@@ -19,18 +21,18 @@ typedef __m512i v;
 #define W 64
 #define NAME(f) f##_64
 #include "backend/cpu/isa/sort_keys.inc.h"
-#define SORT(w) sort_##w(n, a, scratch)
-#define SELECT(w) quickselect_##w(n, a, k, scratch)
+#define SORT(w) sort_##w(n, a)
+#define SELECT(w) quickselect_##w(n, a, k)
 #else
-#define SORT(w) ((void)n, (void)a, (void)scratch, false)
-#define SELECT(w) ((void)n, (void)a, (void)k, (void)scratch, false)
+#define SORT(w) ((void)n, (void)a, false)
+#define SELECT(w) ((void)n, (void)a, (void)k, false)
 #endif
 
-#define KEYS(w)                                                                                       \
-  bool CAT(mx_sort_u##w, MX_ISA)(int64_t, uint##w##_t *, uint##w##_t *);                              \
-  bool CAT(mx_select_u##w, MX_ISA)(int64_t, uint##w##_t *, int64_t, uint##w##_t *);                   \
-  bool CAT(mx_sort_u##w, MX_ISA)(int64_t n, uint##w##_t *a, uint##w##_t *scratch) { return SORT(w); } \
-  bool CAT(mx_select_u##w, MX_ISA)(int64_t n, uint##w##_t *a, int64_t k, uint##w##_t *scratch) { return SELECT(w); }
+#define KEYS(w)                                                                     \
+  bool CAT(mx_sort_u##w, MX_ISA)(int64_t, uint##w##_t *);                           \
+  bool CAT(mx_select_u##w, MX_ISA)(int64_t, uint##w##_t *, int64_t);                \
+  bool CAT(mx_sort_u##w, MX_ISA)(int64_t n, uint##w##_t *a) { return SORT(w); }     \
+  bool CAT(mx_select_u##w, MX_ISA)(int64_t n, uint##w##_t *a, int64_t k) { return SELECT(w); }
 KEYS(32)
 KEYS(64)
 

@@ -186,8 +186,8 @@ static void threefry(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1, int64_t
   extern int CAT(mx_gemm_##t, MX_ISA)(int64_t, int64_t, int64_t, double, const mx_matrix *, const mx_matrix *, double, void *, int64_t);
 EACH_GEMM(DECLARE_GEMM)
 #define DECLARE_KEYS(w, T)                                                              \
-  extern bool CAT(mx_sort_u##w, MX_ISA)(int64_t, uint##w##_t *, uint##w##_t *);            \
-  extern bool CAT(mx_select_u##w, MX_ISA)(int64_t, uint##w##_t *, int64_t, uint##w##_t *); \
+  extern bool CAT(mx_sort_u##w, MX_ISA)(int64_t, uint##w##_t *);                           \
+  extern bool CAT(mx_select_u##w, MX_ISA)(int64_t, uint##w##_t *, int64_t);                \
   extern void CAT(mx_keys_##T, MX_ISA)(int64_t, const T *, uint##w##_t *);                 \
   extern void CAT(mx_values_##T, MX_ISA)(int64_t, const uint##w##_t *, T *);
 DECLARE_KEYS(32, float)
