@@ -42,9 +42,52 @@ static PyObject *get_attribute(PyObject *self, PyObject *name) {
 /* For subclasses whose own __getattr__ ends in super().__getattr__(key). */
 static PyObject *missing(PyObject *self, PyObject *key) { return get_attribute(self, key); }
 
+/* ---- subclasses: as there is a __getattr__, Python gives them a slot that looks for it and for __getattribute__ at each access, makes a bound
+ * object of the one and calls it with a tuple. Where both are the ones below, what they come to stands in the slot instead; setting another one
+ * later sets the slot again. The limited API can only read a slot, so its place is found by what stands there. ---- */
+
+static PyTypeObject *entries_type;
+static size_t slot_at; /* in bytes from the start of a type; 0: not found */
+
+static void **slot_of(PyTypeObject *t) { return (void **)(void *)((char *)t + slot_at); }
+
+static void find_slot(void) {
+  enum { SLOTS = 32 }; /* of the first fields of a type, which all versions have */
+  void *generic = PyType_GetSlot(&PyDict_Type, Py_tp_getattro);
+  void **ours = (void **)entries_type, **dict = (void **)&PyDict_Type;
+  for (size_t i = 0; i < SLOTS; i++) {
+    if (ours[i] != (void *)get_attribute || dict[i] != generic) continue;
+    slot_at = slot_at ? SIZE_MAX : i * sizeof(void *);
+  }
+  if (slot_at == SIZE_MAX) slot_at = 0;
+}
+
+static bool inherits(PyTypeObject *t, const char *name) {
+  PyObject *key = PyUnicode_InternFromString(name);
+  bool same = key && search_class(t, key) == search_class(entries_type, key);
+  Py_XDECREF(key);
+  PyErr_Clear();
+  return same;
+}
+
+static PyObject *init_subclass(PyObject *class, PyObject *args, PyObject *kwargs) {
+  PyObject *super = PyObject_CallFunctionObjArgs((PyObject *)&PySuper_Type, entries_type, class, NULL);
+  PyObject *next = super ? PyObject_GetAttrString(super, "__init_subclass__") : NULL;
+  PyObject *done = next ? PyObject_Call(next, args, kwargs) : NULL;
+  Py_XDECREF(super);
+  Py_XDECREF(next);
+  PyTypeObject *t = (PyTypeObject *)class;
+  if (done && slot_at && search_class && inherits(t, "__getattr__") && inherits(t, "__getattribute__") &&
+      *slot_of(t) == PyType_GetSlot(t, Py_tp_getattro))
+    *slot_of(t) = (void *)get_attribute;
+  return done;
+}
+
 int px_init_entries(PyObject *m) {
   static PyMethodDef methods[] = {
-      {"__getattr__", missing, METH_O, "__getattr__($self, key)\n--\n\nThe entry of this name, or an attribute."}, {0}};
+      {"__getattr__", missing, METH_O, "__getattr__($self, key)\n--\n\nThe entry of this name, or an attribute."},
+      {"__init_subclass__", PX_FN(init_subclass), METH_VARARGS | METH_KEYWORDS | METH_CLASS, "Makes access to attributes of the class faster."},
+      {0}};
   PyType_Slot slots[] = {{Py_tp_doc, (void *)"A dict whose entries are attributes, too."},
                          {Py_tp_base, &PyDict_Type},
                          {Py_tp_getattro, (void *)get_attribute},
@@ -55,8 +98,8 @@ int px_init_entries(PyObject *m) {
                          {0, NULL}};
   PyType_Spec spec = {"mlx.core._nn.Entries", 0, 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
   search_class = (PyObject * (*)(PyTypeObject *, PyObject *)) dlsym(RTLD_DEFAULT, "_PyType_Lookup");
-  PyObject *type = PyType_FromSpec(&spec);
-  int rc = type ? PyModule_AddObjectRef(m, "Entries", type) : -1;
-  Py_XDECREF(type);
-  return rc;
+  entries_type = (PyTypeObject *)PyType_FromSpec(&spec);
+  if (!entries_type) return -1;
+  find_slot();
+  return PyModule_AddObjectRef(m, "Entries", (PyObject *)entries_type);
 }

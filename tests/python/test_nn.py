@@ -113,6 +113,43 @@ def test_a_subclass_may_look_further_and_index():
         m.wait
 
 
+def test_a_class_may_be_given_other_rules_of_attributes_later():
+    class Plain(nn.Module):
+        pass
+
+    class Below(Plain):
+        pass
+
+    m = Below()
+    m.weight = mx.ones(2)
+    assert m.weight is m["weight"]
+    Plain.__getattr__ = lambda self, name: f"no {name}"
+    assert m.wait == "no wait" and m.weight is m["weight"]
+    Below.__getattribute__ = lambda self, name: 7
+    assert m.wait == m.weight == 7 and Plain().wait == "no wait"
+    del Below.__getattribute__, Plain.__getattr__
+    assert m.weight is m["weight"]
+    with pytest.raises(AttributeError, match="no attribute 'wait'"):
+        m.wait
+
+
+def test_who_is_told_of_subclasses_is_told_of_modules_too():
+    told = []
+
+    class Listening:
+        def __init_subclass__(cls, note=None, **kwargs):
+            super().__init_subclass__(**kwargs)
+            told.append((cls.__name__, note))
+
+    class Told(nn.Module, Listening, note="it"):
+        pass
+
+    assert told == [("Told", "it")]
+    with pytest.raises(TypeError, match="keyword"):
+        class Refused(nn.Module, note="it"):  # fmt: skip
+            pass
+
+
 def test_a_subclass_may_ask_the_base_for_what_it_does_not_know():
     class Half(nn.Module):
         def __getattr__(self, key):
