@@ -260,7 +260,10 @@ mx_array *mx_array_pair(mx_dtype t, const mx_array *like, uint16_t op, mx_stream
 }
 
 static void free_outs(mx_array *a) {
-  for (int i = 0; i < a->nout; i++) mx_buffer_release(a->outs[i].buf);
+  for (int i = 0; i < a->nout; i++) {
+    mx_buffer_release(a->outs[i].buf);
+    if (a->outs[i].failed) mx_free(a->outs[i].event);
+  }
   mx_free(a->outs);
 }
 

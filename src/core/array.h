@@ -49,10 +49,14 @@ static inline void *mx_object_retain(mx_object *o) {
 /* One result of a tuple node. */
 typedef struct mx_result {
   uint8_t dtype, ndim;
+  bool failed; /* alone: the tuple was computed */
   int32_t *shape;
   int64_t *strides;
   int64_t size;
-  void *data;
+  union {
+    void *data;
+    void *event; /* failed: the error (runtime/) */
+  };
   mx_buffer *buf;
 } mx_result;
 

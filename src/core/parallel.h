@@ -9,6 +9,9 @@
  * works range by range gives the same bits with any number of threads. One range runs on the caller at once.
  * May be nested (an inner call runs on its own thread). */
 void mx_parallel(int64_t n, int64_t grain, void (*fn)(void *ctx, int64_t begin, int64_t end), void *ctx);
+/* The same for large arrays that are gone through once: a thread takes ranges that follow one another as long as there are some, so that it may
+ * fetch what comes next; then it helps others. */
+void mx_parallel_runs(int64_t n, int64_t grain, void (*fn)(void *ctx, int64_t begin, int64_t end), void *ctx);
 int mx_num_threads(void);
 
 /* The calling thread works for other threads: while none of them waits, it uses one CPU less. */

@@ -130,10 +130,16 @@ static int find_value(const band *b, const mx_array *a) {
   return -1;
 }
 
+/* What a step before the band has made, or was there before; what belongs to a graph that is run again does not become available. */
+static bool is_there(const band *b, const mx_array *x) {
+  int status = atomic_load_explicit(&x->status, memory_order_acquire);
+  return status == MX_AVAILABLE || (b->r->again && status != MX_FAILED);
+}
+
 static bool bind_input(band *b, int k, int i, mx_array *x, int uses) {
   int at = find_value(b, x);
   if (at < 0) {
-    if ((at = new_value(b, x)) < 0 || atomic_load_explicit(&x->status, memory_order_acquire) != MX_AVAILABLE) return false;
+    if ((at = new_value(b, x)) < 0 || !is_there(b, x)) return false;
     if (b->v[at].rows && !even_rows(b, x, &b->v[at].step)) return false;
   }
   value *v = &b->v[at];
@@ -366,9 +372,8 @@ static void fetch_soon(const band *b, int64_t begin, int64_t rows, int64_t now) 
 static int run_chunks(const band *b, int64_t begin, int64_t end, char *scratch) {
   int rc = 0;
   for (int64_t n, at = begin; at < end && !rc; at += n) {
-    int64_t left = end - at;
-    n = left < b->chunk ? left : b->chunk;
-    left -= n;
+    n = end - at < b->chunk ? end - at : b->chunk;
+    int64_t left = b->rows - at - n; /* what follows the range is likely to be the thread's, too */
     fetch_soon(b, at + n, left < b->chunk ? left : b->chunk, n);
     rc = run_rows(&(chunk){b, at, n, scratch});
   }
@@ -403,7 +408,7 @@ int mx_band_run(const mx_runner *r, const mx_plan *plan, int first, int *rc) {
   if (!(*rc = give_memory(&b))) {
     for (int k = 0; k < b.n; k++) mx_count_run(step_of(&b, k)->kind == MX_STEP_GROUP);
     int64_t grain = b.rows / MOST_RANGES / b.chunk * b.chunk;
-    mx_parallel(b.rows, grain > b.chunk ? grain : b.chunk, run_range, &b);
+    mx_parallel_runs(b.rows, grain > b.chunk ? grain : b.chunk, run_range, &b);
     int failed = atomic_load(&b.failed);
     if (failed) *rc = mx_fail(failed, "%s", b.text);
   }

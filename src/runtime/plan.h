@@ -65,8 +65,9 @@ void mx_plan_clear(void);
 /* Runs a plan over a piece: every node that must exist becomes available or failed. keep: a trace is open, so inputs of tracer nodes stay. */
 void mx_run(const mx_plan *plan, const mx_piece *piece, const mx_backend *b, bool keep);
 /* The same over a graph whose nodes stay as they are, to be run again (routine.c). Its steps are numbered from `first`; after step i the next
- * ndead[i] arrays of `dead` are read no more. */
-int mx_run_again(const mx_plan *plan, const mx_piece *piece, const mx_backend *b, uintptr_t first, mx_array *const *dead, const uint32_t *ndead);
+ * ndead[i] arrays of `dead` are read no more. The first node that failed, or NULL: only those have a status then. */
+const mx_array *mx_run_again(const mx_plan *plan, const mx_piece *piece, const mx_backend *b, uintptr_t first, mx_array *const *dead,
+                             const uint32_t *ndead);
 void mx_drop_data(mx_array *a);
 void mx_run_stats(uint64_t *programs, uint64_t *kernels, uint64_t *donations);
 
@@ -95,5 +96,6 @@ typedef struct mx_failure {
   char text[];
 } mx_failure;
 void mx_set_failed(mx_array *a, int kind, const char *text);
+void mx_set_result_failed(mx_result *r, int kind, const char *text);
 
 #endif

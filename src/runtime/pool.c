@@ -2,7 +2,8 @@
  *
  * One job runs at a time; its chunks are taken by compare-and-swap on `ticket` (epoch << 32 | next chunk), so that a worker that
  * wakes late takes nothing from a later job. The ticket gets a job's epoch before the job's function, context and sizes are written
- * (CLOSED: nothing to take yet), so that a worker that has read any of these finds the epoch changed, too, and leaves. The caller
+ * (CLOSED: nothing to take yet), so that a worker that has read any of these finds the epoch changed, too, and leaves; a worker that is
+ * called to a job that is still closed leaves before it reads them. The caller
  * takes chunks too and leaves when all are done. A call made while the pool is busy, or from inside a job, runs its chunks in order
  * on its own thread: same ranges, same bits.
  *
@@ -46,6 +47,7 @@ static struct {
   _Atomic int tid[KEPT_OFF];    /* of the first workers while they sleep, else 0 */
   _Atomic bool moved[KEPT_OFF]; /* its set of CPUs was made smaller; it takes this one back: */
   cpu_set_t cpus[KEPT_OFF];
+  _Atomic bool moving;          /* one thread at a time does that */
 } pool = {.busy = PTHREAD_MUTEX_INITIALIZER};
 
 /* Threads that wait for work of streams. While there is none, the one that gave a stream its work is likely to be busy with the next: then
@@ -68,11 +70,13 @@ static void sleep_on(_Atomic uint32_t *word, uint32_t seen) { syscall(SYS_futex,
 static void wake_all(_Atomic uint32_t *word) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0); }
 
 static void take_chunks(uint32_t epoch) {
+  uint64_t t = atomic_load_explicit(&pool.ticket, memory_order_acquire);
+  if ((uint32_t)(t >> 32) != epoch || (uint32_t)t == CLOSED) return; /* what is read next belongs to the job, or to a later one */
   range_fn fn = atomic_load_explicit(&pool.fn, memory_order_acquire);
   void *ctx = atomic_load_explicit(&pool.ctx, memory_order_acquire);
   int64_t n = atomic_load_explicit(&pool.n, memory_order_acquire), grain = atomic_load_explicit(&pool.grain, memory_order_acquire);
   uint32_t chunks = atomic_load_explicit(&pool.chunks, memory_order_acquire);
-  uint64_t t = atomic_load_explicit(&pool.ticket, memory_order_acquire);
+  t = atomic_load_explicit(&pool.ticket, memory_order_acquire);
   for (;;) {
     uint32_t c = (uint32_t)t;
     if ((uint32_t)(t >> 32) != epoch || c >= chunks) return;
@@ -87,8 +91,9 @@ static void take_chunks(uint32_t epoch) {
 /* Keeps worker i, which sleeps, off the CPU of the caller. It may wake meanwhile: then it takes its set back before it sleeps again. */
 static void keep_off(int i, int cpu) {
   int tid = atomic_load(&pool.tid[i]);
-  if (!tid || atomic_load(&pool.moved[i]) || sched_getaffinity(tid, sizeof pool.cpus[i], &pool.cpus[i]) || !CPU_ISSET(cpu, &pool.cpus[i])) return;
-  cpu_set_t others = pool.cpus[i];
+  cpu_set_t all, others;
+  if (!tid || atomic_load(&pool.moved[i]) || sched_getaffinity(tid, sizeof all, &all) || !CPU_ISSET(cpu, &all)) return;
+  pool.cpus[i] = others = all;
   CPU_CLR(cpu, &others);
   if (CPU_COUNT(&others) && !sched_setaffinity(tid, sizeof others, &others)) atomic_store(&pool.moved[i], true);
 }
@@ -104,7 +109,10 @@ static void call_workers(uint32_t epoch, int cpu) {
   atomic_store(&pool.epoch, epoch);
   if (!atomic_load(&pool.sleepers)) return;
   int n = atomic_load_explicit(&pool.threads, memory_order_relaxed) - 1;
-  for (int i = 0; cpu >= 0 && i < n && n <= KEPT_OFF; i++) keep_off(i, cpu);
+  if (cpu >= 0 && n <= KEPT_OFF && !atomic_exchange(&pool.moving, true)) {
+    for (int i = 0; i < n; i++) keep_off(i, cpu);
+    atomic_store(&pool.moving, false);
+  }
   wake_all(&pool.epoch);
 }
 
@@ -114,9 +122,10 @@ void mx_parallel_waiting(int by) {
   atomic_fetch_add(&waiting, by);
   uint32_t all = (uint32_t)atomic_load(&pool.threads) - 1;
   if (by < 0 || (int32_t)all <= 0 || atomic_load(&pool.helpers) == all) return;
-  /* Should the next job begin meanwhile, its call may be lost: its caller does it all. */
+  /* Should the next job begin meanwhile, its call may be lost: its caller does it all. One that is just beginning calls by itself. */
   atomic_store(&pool.helpers, all);
-  call_workers((uint32_t)(atomic_load(&pool.ticket) >> 32), atomic_load(&pool.cpu));
+  uint64_t t = atomic_load(&pool.ticket);
+  if ((uint32_t)t != CLOSED) call_workers((uint32_t)(t >> 32), atomic_load(&pool.cpu));
 }
 
 static void *worker(void *at) {
@@ -180,6 +189,7 @@ static void after_fork(void) {
   pthread_mutex_init(&start_lock, NULL);
   pool.threads = 0;
   pool.sleepers = 0;
+  pool.moving = false;
   for (int i = 0; i < KEPT_OFF; i++) {
     pool.tid[i] = 0;
     pool.moved[i] = false;
@@ -244,4 +254,48 @@ void mx_parallel(int64_t n, int64_t grain, range_fn fn, void *ctx) {
     else sched_yield();
   }
   pthread_mutex_unlock(&pool.busy);
+}
+
+/* ---- ranges in runs ---- */
+
+enum { MOST_RUNS = 64 };
+
+typedef struct runs {
+  range_fn fn;
+  void *ctx;
+  int64_t n, grain, ranges, each; /* each: ranges of a run */
+  int count;
+  struct {
+    _Alignas(64) _Atomic int64_t next;
+  } run[MOST_RUNS];
+} runs;
+
+/* All that is left, from run `first` on. */
+static void take_runs(void *ctx, int64_t first, int64_t end) {
+  (void)end;
+  runs *r = ctx;
+  for (int k = 0; k < r->count; k++) {
+    int at = (int)((first + k) % r->count);
+    int64_t stop = (at + 1) * r->each < r->ranges ? (at + 1) * r->each : r->ranges, i;
+    while ((i = atomic_fetch_add_explicit(&r->run[at].next, 1, memory_order_relaxed)) < stop) {
+      int64_t begin = i * r->grain;
+      r->fn(r->ctx, begin, begin + r->grain < r->n ? begin + r->grain : r->n);
+    }
+  }
+}
+
+void mx_parallel_runs(int64_t n, int64_t grain, range_fn fn, void *ctx) {
+  if (grain < 1) grain = 1;
+  int threads = mx_num_threads();
+  runs r; /* not cleared: it is large */
+  r.ranges = (n + grain - 1) / grain;
+  r.count = threads < MOST_RUNS ? threads : MOST_RUNS;
+  if (inside || r.count == 1 || r.ranges <= r.count) {
+    mx_parallel(n, grain, fn, ctx);
+    return;
+  }
+  r.fn = fn, r.ctx = ctx, r.n = n, r.grain = grain;
+  r.each = (r.ranges + r.count - 1) / r.count;
+  for (int i = 0; i < r.count; i++) atomic_init(&r.run[i].next, i * r.each);
+  mx_parallel(threads, 1, take_runs, &r);
 }

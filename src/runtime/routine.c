@@ -8,6 +8,7 @@
 #include "graph/graph.h"
 #include "runtime/plan.h"
 #include "runtime/profile.h"
+#include "runtime/run.h"
 
 struct mx_routine {
   int nin, nout;
@@ -16,6 +17,7 @@ struct mx_routine {
   mx_array **held;       /* [nout] what a result hands to an input: data, buf, strides */
   mx_work work;
   bool alone;            /* planned for debug_nans */
+  bool failed;           /* it cannot be run again: some of its nodes have errors */
   mx_array **dead;       /* in the order of the steps */
   uint32_t *ndead;       /* [steps] */
 };
@@ -154,7 +156,7 @@ void mx_routine_free(mx_routine *r) {
   mx_free(r);
 }
 
-bool mx_routine_fits(const mx_routine *r) { return r->alone == ((mx_watched() & MX_WATCH_NAN) != 0); }
+bool mx_routine_fits(const mx_routine *r) { return !r->failed && r->alone == ((mx_watched() & MX_WATCH_NAN) != 0); }
 
 /* ---- running ---- */
 
@@ -180,17 +182,20 @@ bool mx_routine_place(mx_routine *r, int i, void *data, mx_buffer *buf) {
 int mx_routine_run(mx_routine *r) {
   uintptr_t now = FIRST;
   mx_array **dead = r->dead;
-  int rc = 0;
-  for (const mx_planned *q = &r->work.first; q && q->plan && !rc; q = q->next) {
+  const mx_array *failed = NULL;
+  for (const mx_planned *q = &r->work.first; q && q->plan; q = q->next) {
     const mx_plan *plan = q->plan;
     const uint32_t *ndead = r->ndead + (now - FIRST);
-    rc = mx_run_again(plan, &q->part, r->work.backend, now, dead, ndead);
+    const mx_array *one = mx_run_again(plan, &q->part, r->work.backend, now, dead, ndead);
+    if (!failed) failed = one;
     for (int k = 0; k < plan->nsteps; k++) dead += ndead[k];
     now += (uintptr_t)plan->nsteps;
   }
-  return rc;
+  r->failed = failed;
+  return failed ? mx_input_failure(failed) : 0;
 }
 
+int mx_routine_failure(const mx_routine *r, int i) { return mx_input_failure(r->out[i]); }
 const mx_array *mx_routine_result(const mx_routine *r, int i) { return r->out[i]; }
 const mx_array *mx_routine_input(const mx_routine *r, int i) { return r->in[i]; }
 

@@ -13,14 +13,17 @@ mx_array *mx_routine_leaf(mx_dtype t, int ndim, const int32_t *shape);
  * the others keep their data. */
 mx_routine *mx_routine_new(int nin, mx_array *const *in, int fresh, int nout, mx_array *const *out);
 void mx_routine_free(mx_routine *r);
-/* Whether it still runs as it would be planned now (debug_nans has not been turned on or off since). */
+/* Whether it still runs as it would be planned now: it has not failed, and debug_nans has not been turned on or off since. */
 bool mx_routine_fits(const mx_routine *r);
 
 /* The data of input i: takes buf, which keeps data alive and may be given to results if nobody else holds it. */
 void mx_routine_give(mx_routine *r, int i, void *data, mx_buffer *buf, const int64_t *strides);
 /* Result i of the next run shall be written there, row by row; borrows buf. False: it cannot be, and has to be copied out. */
 bool mx_routine_place(mx_routine *r, int i, void *data, mx_buffer *buf);
+/* The error of the first step that failed; what does not depend on such a step is computed all the same. Then it is not run again. */
 int mx_routine_run(mx_routine *r);
+/* The error of result i, or 0. */
+int mx_routine_failure(const mx_routine *r, int i);
 /* With data until the results are fed, or the routine rests. */
 const mx_array *mx_routine_result(const mx_routine *r, int i);
 /* What input i has now. */

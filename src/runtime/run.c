@@ -24,23 +24,31 @@ typedef mx_runner runner;
 
 static void set_available(mx_array *a) { atomic_store_explicit(&a->status, MX_AVAILABLE, memory_order_release); }
 
-void mx_set_failed(mx_array *a, int kind, const char *text) {
+/* NULL: there is no memory, which then is the error. */
+static mx_failure *failure_new(int kind, const char *text) {
   size_t n = strlen(text) + 1;
   mx_failure *f = mx_malloc(sizeof *f + n);
-  if (f) {
-    f->kind = kind;
-    memcpy(f->text, text, n);
-  }
-  a->event = f;
+  if (!f) return NULL;
+  f->kind = kind;
+  memcpy(f->text, text, n);
+  return f;
+}
+static int raise_failure(const mx_failure *f) { return f ? mx_fail(f->kind, "%s", f->text) : mx_fail_memory(); }
+
+void mx_set_failed(mx_array *a, int kind, const char *text) {
+  a->event = failure_new(kind, text);
   atomic_store_explicit(&a->status, MX_FAILED, memory_order_release);
+}
+
+void mx_set_result_failed(mx_result *r, int kind, const char *text) {
+  r->event = failure_new(kind, text);
+  r->failed = true;
 }
 
 static void fail_with(mx_array *a, int kind) { mx_set_failed(a, kind, mx_error_message()); }
 
 int mx_input_failure(const mx_array *x) {
-  if (atomic_load_explicit(&x->status, memory_order_acquire) != MX_FAILED) return 0;
-  const mx_failure *f = x->event;
-  return f ? mx_fail(f->kind, "%s", f->text) : mx_fail_memory();
+  return atomic_load_explicit(&x->status, memory_order_acquire) == MX_FAILED ? raise_failure(x->event) : 0;
 }
 
 /* An evaluated node lets its inputs go; those that nobody else holds are freed here, as soon as they can be. */
@@ -118,6 +126,7 @@ static int row_contiguous(const mx_backend *b, mx_array *x, mx_array **res) {
 static int run_pick(mx_array *n) {
   mx_array *t = n->in[0];
   const mx_result *r = &t->outs[n->p[0]];
+  if (r->failed) return raise_failure(r->event);
   n->data = r->data;
   n->buf = mx_buffer_retain(r->buf);
   memcpy(n->strides, r->strides, n->ndim * sizeof *n->strides);
@@ -340,21 +349,37 @@ void mx_run(const mx_plan *plan, const mx_piece *p, const mx_backend *b, bool ke
   }
 }
 
-int mx_run_again(const mx_plan *plan, const mx_piece *p, const mx_backend *b, uintptr_t first, mx_array *const *dead, const uint32_t *ndead) {
+/* The results of a step of a graph that is run again have the error instead of data. The first of them. */
+static const mx_array *fail_step(const mx_step *s, const mx_piece *p, int rc) {
+  const mx_group *g = s->group;
+  mx_array *a = NULL;
+  for (int i = s->kind == MX_STEP_GROUP ? g->n_out : 1; i-- > 0;) {
+    a = p->node[s->kind == MX_STEP_GROUP ? g->out[i] : s->node];
+    mx_drop_data(a);
+    fail_with(a, rc);
+  }
+  return a;
+}
+
+const mx_array *mx_run_again(const mx_plan *plan, const mx_piece *p, const mx_backend *b, uintptr_t first, mx_array *const *dead,
+                             const uint32_t *ndead) {
   uint32_t watching = mx_watched();
   runner r = {.p = p, .b = b, .again = true};
+  const mx_array *failed = NULL;
   for (int i = 0; i < plan->nsteps;) {
     int rc;
     r.now = first + (uintptr_t)i;
-    int end = i + run_steps(&r, plan, i, watching, &rc);
-    if (rc) return rc;
-    for (; i < end; i++)
+    for (int end = i + run_steps(&r, plan, i, watching, &rc); i < end; i++) {
+      const mx_array *one = rc ? fail_step(&plan->steps[i], p, rc) : NULL;
+      if (!failed) failed = one;
       for (uint32_t k = 0; k < ndead[i]; k++) mx_drop_data(*dead++);
+    }
   }
-  return 0;
+  return failed;
 }
 
 void mx_drop_data(mx_array *a) {
+  if (atomic_load_explicit(&a->status, memory_order_relaxed) == MX_FAILED) return; /* it has none */
   mx_buffer *buf = a->buf;
   a->buf = NULL;
   a->data = NULL;

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "runtime/plan.h"
 #include "runtime/profile.h"
 #include "runtime/runtime.h"
 #include "transforms/body.h"
@@ -200,10 +201,14 @@ static int run(mx_control *control, mx_array *node, bool may_take) {
   if (!r) return mx_error_kind();
   atomic_store_explicit(&c->misses, 0, memory_order_relaxed);
   for (int i = 0; i < c->f->nin; i++) mx_give_input(r, i, node->in[i], may_take);
-  int rc = mx_routine_run(r);
-  for (int i = 0; i < c->nmade && !rc; i++) rc = mx_body_result(r, i, &node->outs[i]);
+  bool failed = mx_routine_run(r);
+  for (int i = 0; i < c->nmade; i++) {
+    int rc = failed ? mx_routine_failure(r, i) : 0;
+    if (!rc) rc = mx_body_result(r, i, &node->outs[i]);
+    if (rc) mx_set_result_failed(&node->outs[i], rc, mx_error_message());
+  }
   end(c, r);
-  return rc;
+  return 0;
 }
 
 /* ---- opening ---- */

@@ -309,6 +309,29 @@ static void jobs_of_changing_sizes_take_no_range_of_each_other(void **state) {
   assert_int_equal(wrong, 0);
 }
 
+enum { ITEMS = 10007 };
+typedef struct runs_seen {
+  _Atomic int times[ITEMS], inner;
+} runs_seen;
+static void take_inner(void *ctx, int64_t begin, int64_t end) { atomic_fetch_add(&((runs_seen *)ctx)->inner, (int)(end - begin)); }
+static void take_run(void *ctx, int64_t begin, int64_t end) {
+  for (int64_t i = begin; i < end; i++) atomic_fetch_add(&((runs_seen *)ctx)->times[i], 1);
+  mx_parallel_runs(5, 1, take_inner, ctx); /* on its own thread */
+}
+
+static void ranges_in_runs_cover_every_item_once(void **state) {
+  (void)state;
+  static const int64_t sizes[][2] = {{0, 4}, {1, 4}, {7, 0}, {100, 64}, {129, 64}, {ITEMS, 64}, {ITEMS, 1}, {ITEMS, ITEMS + 1}};
+  for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+    static runs_seen seen;
+    memset(&seen, 0, sizeof seen);
+    int64_t n = sizes[k][0], grain = sizes[k][1] ? sizes[k][1] : 1;
+    mx_parallel_runs(n, sizes[k][1], take_run, &seen);
+    for (int i = 0; i < ITEMS; i++) assert_int_equal(seen.times[i], i < n);
+    assert_int_equal(seen.inner, 5 * ((n + grain - 1) / grain));
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(held_intermediates_do_not_change_the_numbers),
@@ -324,6 +347,7 @@ int main(void) {
       cmocka_unit_test(threads_share_a_graph),
       cmocka_unit_test(parallel_covers_every_item_once),
       cmocka_unit_test(jobs_of_changing_sizes_take_no_range_of_each_other),
+      cmocka_unit_test(ranges_in_runs_cover_every_item_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -586,7 +586,8 @@ static void run_streaming(void *ctx, int64_t begin, int64_t end) {
   mx_tile_begin(b, scratch);
   for (int64_t s = begin; s < end; s += n, turn ^= 1) {
     int now = tile_at(b, s, end);
-    pump_aim(b, &p, scratch, s - n, n, turn ^ 1, s + now + b->tile <= end ? s + now : -1);
+    /* what follows the range is likely to be the thread's, too */
+    pump_aim(b, &p, scratch, s - n, n, turn ^ 1, s + now + b->tile <= b->all ? s + now : -1);
     n = now;
     exec_streaming(b, scratch, s, n, turn, &p);
     pump_lines(b, &p, b->tile); /* what is left */
@@ -674,7 +675,10 @@ static int run_views(const mx_program *g, int ndim, const int32_t *shape, const 
   int64_t grain = b.heavy ? 8192 : 32768;
   if (grain < n / 256) grain = n / 256; /* long ranges of large arrays: what is filled once a range costs nothing */
   int64_t whole = b.cut && b.cut <= 2 * grain ? b.cut : b.tile; /* rows, or tiles */
-  mx_parallel(n, (grain + whole - 1) / whole * whole, b.n_streams || b.n_ahead ? run_streaming : run_range, &b);
+  b.all = n;
+  grain = (grain + whole - 1) / whole * whole;
+  if (b.n_streams || b.n_ahead) mx_parallel_runs(n, grain, run_streaming, &b);
+  else mx_parallel(n, grain, run_range, &b);
   return 0;
 }
 

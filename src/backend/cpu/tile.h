@@ -69,6 +69,7 @@ typedef struct mx_bound {
   int64_t cols;            /* a row's length, where tiles within one have steps of their own; else 0 */
   int64_t cut;             /* tiles end where rows of this length do; or 0 */
   int64_t slot;            /* bytes between registers */
+  int64_t all;             /* elements of the domain, for streaming */
   bool heavy;
   int n_streams, n_ahead;
   int pieces, piece_lines;         /* of streamed tiles: how many parts a tile's work has, and the lines moved after each */
