@@ -30,7 +30,7 @@ typedef struct product {
   int64_t tile, tiles;     /* columns of the result */
   bool many;               /* rows of matrices are unpacked in tiles */
   mx_quant_x few;          /* segments of few rows: */
-  int planes;
+  bool bf16;               /* so is x */
   const void *ordered;
   const float *sums;
   _Atomic int rc;
@@ -39,6 +39,7 @@ typedef struct product {
 enum {
   DEPTH = 512, /* rows of a matrix that is not transposed, at a time */
   FEW = 8,     /* rows of x that need no packing */
+  FAST = 32 << 10, /* bytes of x that stay close */
   RUN = 96 << 10, /* bytes of codes that are read in one go */
 };
 
@@ -65,7 +66,7 @@ static void dot_rows(const product *p, const segment *s, int64_t r0, int64_t n, 
     int64_t at = s->row + i, deep = p->k;
     mx_quant_x x = p->few;
     x.m = (int)(s->rows - i < MX_QUANT_ROWS ? s->rows - i : MX_QUANT_ROWS);
-    if (x.m > 1) deep = 4096 / x.m / 128 * 128; /* what fits the L1 cache of x serves all n rows */
+    if (x.m > 1) deep = FAST * p->k / (x.m * x.ld * x.item) / 128 * 128 + 128; /* what fits the L1 cache of x serves all n rows */
     for (int64_t k0 = 0; k0 < p->k; k0 += deep) {
       int64_t g0 = k0 / m->q.group;
       x.k = p->k - k0 < deep ? p->k - k0 : deep;
@@ -143,7 +144,7 @@ static void order_range(void *ctx, int64_t begin, int64_t end) {
 static int order_x(product *p, int64_t rows) {
   const mx_quant *q = &p->m.q;
   p->few = (mx_quant_x){.mode = q->mode, .bits = q->bits, .group = q->group, .k = p->k, .groups = p->m.groups, .ldsums = p->m.groups,
-                          .ldy = p->n, .planes = p->planes};
+                          .ldy = p->n, .bf16 = p->bf16};
   mx_vec_now()->quant->lay(&p->few);
   size_t bytes = (size_t)(rows * p->few.ld * p->few.item + 63) / 64 * 64;
   char *o = mx_scratch(bytes + (size_t)(rows * p->m.groups) * sizeof(float));
@@ -283,7 +284,7 @@ static bool row_contiguous(const mx_view *v) {
 static int run(product *p, const mx_view *x, const mx_view *out, int64_t blocks, const int64_t *order, const int64_t *lhs) {
   int last = x->ndim - 1, rc = 0;
   p->t = out->dtype == MX_F64 ? MX_F64 : MX_F32;
-  p->planes = x->dtype == MX_BF16 ? 1 : x->dtype == MX_F16 ? 2 : 3;
+  p->bf16 = x->dtype == MX_BF16;
   p->k = x->shape[last];
   p->n = out->shape[out->ndim - 1];
   move_job in = {.x = x, .order = order, .lhs = lhs, .rows = x->shape[last - 1], .n = p->k, .t = p->t}, res = in;

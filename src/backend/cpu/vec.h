@@ -13,7 +13,7 @@
 enum { MX_QUANT_ROWS = 4 };
 typedef struct mx_quant_x {
   int mode, bits, group, m; /* m rows, at most MX_QUANT_ROWS */
-  int planes;               /* how many bfloat16 hold an element of x exactly */
+  bool bf16;                /* bfloat16 holds x exactly */
   int item;                 /* bytes of an item */
   int64_t k, groups, ld, ldy, ldsums;
   bool add;                 /* to y, instead of into it */

@@ -16,7 +16,7 @@ typedef struct codes {
   __m512i low, high;       /* values of codes 0..31 and 32..63, again and again; BYTES: of a nibble, and of it times 16 */
   __m512i more[2];         /* SMALL: 64..95, 96..127 */
   __m512i words, bytes, first; /* WINDOWS: where in a block they are, and how far their codes are from the front */
-  __m128i bits;
+  __m512i bits;            /* from one code of a word to the next */
   int shift;               /* a group has 2^shift codes */
   int width;               /* of a code in bits */
   int C;
@@ -58,7 +58,7 @@ static void find_windows(codes *of) {
 
 static codes codes_in(const mx_quant_x *x) {
   const int kind = kind_of(x), mask = kind == WINDOWS ? (1 << x->bits) - 1 : 15;
-  codes of = {.bits = _mm_cvtsi32_si128(x->bits), .shift = __builtin_ctz((unsigned)x->group), .width = x->bits, .C = codes_of(x->bits)};
+  codes of = {.bits = _mm512_set1_epi16((short)x->bits), .shift = __builtin_ctz((unsigned)x->group), .width = x->bits, .C = codes_of(x->bits)};
   uint32_t group[16];
   for (int i = 0; i < 16; i++) group[i] = (uint32_t)(2 * of.C * i >> of.shift);
   of.group_of = _mm512_loadu_si512(group);
@@ -93,7 +93,7 @@ static inline __m512i values(const codes *of, const int kind, __m512i *word, int
   if (kind == NIBBLES) return _mm512_permutexvar_epi16(_mm512_srli_epi32(w, (unsigned)(4 * j)), of->low);
   if (kind == BYTES) return _mm512_permutexvar_epi16(_mm512_srli_epi32(w, (unsigned)(8 * j)), of->low);
   if (kind == WINDOWS) {
-    *word = _mm512_srl_epi16(w, of->bits);
+    *word = _mm512_srlv_epi16(w, of->bits);
     return _mm512_permutex2var_epi16(of->low, w, of->high);
   }
   const __m512i code = j ? _mm512_srli_epi16(w, 8) : w, sign = j ? w : _mm512_slli_epi16(w, 8);

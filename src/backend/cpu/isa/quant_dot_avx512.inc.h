@@ -1,5 +1,5 @@
-/* Rows of codes times rows of x. Under avx512_bf16 x is cut into one (bfloat16), two (float16) or three (float) bfloat16, exactly; so the
- * products are exact and the sums those of floats. Under avx512 floats times floats. */
+/* Rows of codes times rows of x. Under avx512_bf16 an x of bfloat16 stays that: its products with codes are exact, their sums those of floats.
+ * Others, which would be two or three of them, and all under avx512, are floats times floats. */
 
 /* Bytes of codes that are fetched meanwhile: more than a core reads in the time that memory takes to answer. A run of rows begins with so many. */
 enum { AHEAD = 12288 };
@@ -7,7 +7,7 @@ static inline void fetch(const void *from, int64_t bytes) {
   for (int64_t i = 0; i < bytes; i += 64) _mm_prefetch((const char *)from + i, _MM_HINT_T0);
 }
 
-static inline bool as_pairs(void) { return mx_isa_now->dot_bf16; }
+static inline bool as_pairs(const mx_quant_x *x) { return x->bf16 && mx_isa_now->dot_bf16; }
 
 /* The sums of the lanes of four vectors. */
 static inline __m128 sum_lanes(__m512 a, __m512 b, __m512 c, __m512 d) {
@@ -28,32 +28,22 @@ static inline codes_t_pairs codes_pairs(const codes *of, const int kind, __m512i
 }
 
 #define TARGET , target("avx512bf16")
-static inline __attribute__((always_inline TARGET)) __m512 times_plane(__m512 t, __m512i v, const uint16_t *x, int64_t room, const int planes) {
-  t = _mm512_dpbf16_ps(t, (__m512bh)v, (__m512bh)_mm512_loadu_si512(x));
-  if (planes > 1) t = _mm512_dpbf16_ps(t, (__m512bh)v, (__m512bh)_mm512_loadu_si512(x + room));
-  if (planes > 2) t = _mm512_dpbf16_ps(t, (__m512bh)v, (__m512bh)_mm512_loadu_si512(x + 2 * room));
-  return t;
-}
-static inline __attribute__((always_inline TARGET)) __m512 times_pairs(__m512 t, const int kind, codes_t_pairs v, const uint16_t *x, int64_t room,
-                                                                      const int planes) {
-  t = times_plane(t, v.v, x, room, planes);
-  return kind == BYTES ? times_plane(t, v.high, x, room, planes) : t;
+static inline __attribute__((always_inline TARGET)) __m512 times_pairs(__m512 t, const int kind, codes_t_pairs v, const uint16_t *x) {
+  const __m512bh xv = (__m512bh)_mm512_loadu_si512(x);
+  t = _mm512_dpbf16_ps(t, (__m512bh)v.v, xv);
+  return kind == BYTES ? _mm512_dpbf16_ps(t, (__m512bh)v.high, xv) : t;
 }
 #define FLAVOUR pairs
 #define X uint16_t
 #include "backend/cpu/isa/quant_rows.inc.h"
-#define ROWS_OF(name, flavour, planes, kind)                                                         \
+#define ROWS_OF(name, flavour, kind)                                                                                       \
   static __attribute__((noinline TARGET)) void name(const mx_quant_x *x, const mx_quant_w *w, const codes *of, float *y) { \
-    BY_ROWS(dot_rows_##flavour, w, of, planes, kind, y)                                              \
+    BY_ROWS(dot_rows_##flavour, w, of, kind, y)                                                                            \
   }
-ROWS_OF(nibbles_1, pairs, 1, NIBBLES)
-ROWS_OF(nibbles_n, pairs, 0, NIBBLES)
-ROWS_OF(bytes_1, pairs, 1, BYTES)
-ROWS_OF(bytes_n, pairs, 0, BYTES)
-ROWS_OF(small_1, pairs, 1, SMALL)
-ROWS_OF(small_n, pairs, 0, SMALL)
-ROWS_OF(windows_1, pairs, 1, WINDOWS)
-ROWS_OF(windows_n, pairs, 0, WINDOWS)
+ROWS_OF(nibbles_pairs, pairs, NIBBLES)
+ROWS_OF(bytes_pairs, pairs, BYTES)
+ROWS_OF(small_pairs, pairs, SMALL)
+ROWS_OF(windows_pairs, pairs, WINDOWS)
 #undef TARGET
 #undef FLAVOUR
 #undef X
@@ -62,18 +52,18 @@ ROWS_OF(windows_n, pairs, 0, WINDOWS)
 
 typedef halves codes_t_floats;
 static inline codes_t_floats codes_floats(const codes *of, const int kind, __m512i *word, int j) { return floats(of, kind, word, j); }
-static inline __m512 times_floats(__m512 t, const int kind, codes_t_floats v, const float *x, int64_t room, int planes) {
-  (void)kind, (void)room, (void)planes;
+static inline __m512 times_floats(__m512 t, const int kind, codes_t_floats v, const float *x) {
+  (void)kind;
   return _mm512_fmadd_ps(v.high, _mm512_loadu_ps(x + 16), _mm512_fmadd_ps(v.low, _mm512_loadu_ps(x), t));
 }
 #define TARGET
 #define FLAVOUR floats
 #define X float
 #include "backend/cpu/isa/quant_rows.inc.h"
-ROWS_OF(nibbles_f, floats, 0, NIBBLES)
-ROWS_OF(bytes_f, floats, 0, BYTES)
-ROWS_OF(small_f, floats, 0, SMALL)
-ROWS_OF(windows_f, floats, 0, WINDOWS)
+ROWS_OF(nibbles_floats, floats, NIBBLES)
+ROWS_OF(bytes_floats, floats, BYTES)
+ROWS_OF(small_floats, floats, SMALL)
+ROWS_OF(windows_floats, floats, WINDOWS)
 #undef TARGET
 #undef FLAVOUR
 #undef X
@@ -82,29 +72,17 @@ ROWS_OF(windows_f, floats, 0, WINDOWS)
 
 void CAT(mx_quant_lay, MX_ISA)(mx_quant_x *x) {
   const int64_t block = 32 * codes_of(x->bits);
-  if (!as_pairs()) x->planes = 1;
-  x->ld = (x->k + block - 1) / block * block * x->planes;
-  x->item = as_pairs() ? 2 : 4;
+  x->ld = (x->k + block - 1) / block * block;
+  x->item = as_pairs(x) ? 2 : 4;
 }
 
-/* Two vectors of floats as bfloat16, one in the low halves and one in the high ones, whose sum they are. */
-static inline void cut(__m512 v[2], int planes, int64_t room, uint16_t *o) {
-  const __m512i high = _mm512_set1_epi32((int)0xffff0000u);
-  for (int i = 0; i < 2; i++) { /* no NaN may lose its last bits */
-    __mmask16 nan = _mm512_fpclass_ps_mask(v[i], 0x81);
-    v[i] = _mm512_castsi512_ps(_mm512_mask_or_epi32(_mm512_castps_si512(v[i]), nan, _mm512_castps_si512(v[i]), _mm512_set1_epi32(0x400000)));
-  }
-  for (int p = 0; p < planes; p++) {
-    __m512i a = _mm512_and_si512(_mm512_castps_si512(v[0]), high), b = _mm512_and_si512(_mm512_castps_si512(v[1]), high);
-    _mm512_storeu_si512(o + p * room, _mm512_or_si512(_mm512_srli_epi32(a, 16), b));
-    v[0] = _mm512_maskz_sub_ps((__mmask16)~_mm512_fpclass_ps_mask(v[0], 0x99), v[0], _mm512_castsi512_ps(a));
-    v[1] = _mm512_maskz_sub_ps((__mmask16)~_mm512_fpclass_ps_mask(v[1], 0x99), v[1], _mm512_castsi512_ps(b));
-  }
+/* Floats that are bfloat16 as such, a's in the low halves and b's in the high ones. */
+static inline __m512i as_bf16(__m512 a, __m512 b) {
+  return _mm512_or_si512(_mm512_srli_epi32(_mm512_castps_si512(a), 16), _mm512_castps_si512(b));
 }
 
 void CAT(mx_quant_order, MX_ISA)(const mx_quant_x *x, const float *row, void *o) {
   const int C = codes_of(x->bits);
-  const bool pairs = as_pairs();
   const __m512i lanes = _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), _mm512_set1_epi32(2 * C));
   for (int64_t c = 0; c < x->k; c += 32 * C)
     for (int j = 0; j < C; j++) {
@@ -112,20 +90,20 @@ void CAT(mx_quant_order, MX_ISA)(const mx_quant_x *x, const float *row, void *o)
       const int64_t at = c + 32 * j;
       __m512 v[2];
       for (int i = 0; i < 2; i++) v[i] = _mm512_mask_i32gather_ps(_mm512_setzero_ps(), there, lanes, row + c + j + i * C, 4);
-      for (int i = 0; i < 2 && !pairs; i++) _mm512_storeu_ps((float *)o + at + 16 * i, v[i]);
-      if (pairs) cut(v, x->planes, x->ld / x->planes, (uint16_t *)o + at);
+      for (int i = 0; i < 2 && !as_pairs(x); i++) _mm512_storeu_ps((float *)o + at + 16 * i, v[i]);
+      if (as_pairs(x)) _mm512_storeu_si512((uint16_t *)o + at, as_bf16(v[0], v[1]));
     }
 }
 
 void CAT(mx_quant_dot, MX_ISA)(const mx_quant_x *x, const mx_quant_w *w, float *y) {
-  static void (*const dots[KINDS][3])(const mx_quant_x *, const mx_quant_w *, const codes *, float *) = {
-      [NIBBLES] = {nibbles_f, nibbles_1, nibbles_n}, [BYTES] = {bytes_f, bytes_1, bytes_n}, [SMALL] = {small_f, small_1, small_n},
-      [WINDOWS] = {windows_f, windows_1, windows_n}};
+  static void (*const dots[KINDS][2])(const mx_quant_x *, const mx_quant_w *, const codes *, float *) = {
+      [NIBBLES] = {nibbles_floats, nibbles_pairs}, [BYTES] = {bytes_floats, bytes_pairs}, [SMALL] = {small_floats, small_pairs},
+      [WINDOWS] = {windows_floats, windows_pairs}};
   if (w->step == x->groups) { /* whole rows */
     fetch(w->scales, AHEAD / 16);
     if (w->biases) fetch(w->biases, AHEAD / 16);
     fetch(w->codes, AHEAD);
   }
   const codes of = codes_in(x);
-  dots[kind_of(x)][!as_pairs() ? 0 : x->planes == 1 ? 1 : 2](x, w, &of, y);
+  dots[kind_of(x)][as_pairs(x)](x, w, &of, y);
 }

@@ -4,11 +4,11 @@
 
 /* R rows of the matrix from row r times M rows of x. bf16: so are scales and biases. */
 static inline __attribute__((always_inline TARGET)) void CAT(dot, FLAVOUR)(const mx_quant_x *x, const int M, const mx_quant_w *w, const codes *of,
-                                                                          int64_t r, const int R, const int planes, const int kind,
+                                                                          int64_t r, const int R, const int kind,
                                                                           const bool bf16, float *y) {
   const int bits = kind == NIBBLES ? 4 : kind == WINDOWS ? of->width : 8, block = 32 * (kind == NIBBLES ? 4 : kind == WINDOWS ? of->C : 2);
   const int shift = of->shift, steps = most_steps(kind);
-  const int64_t groups = x->groups, row = w->bytes, step = w->step, ld = x->ld, room = ld / x->planes, far = AHEAD / bits / 8;
+  const int64_t groups = x->groups, row = w->bytes, step = w->step, ld = x->ld, far = AHEAD / bits / 8;
   const uint8_t *from = w->codes + r * row;
   const X *xs = x->x;
   __m512 acc[4][4];
@@ -46,7 +46,7 @@ static inline __attribute__((always_inline TARGET)) void CAT(dot, FLAVOUR)(const
         if (no_step(of, kind, j)) continue;
         UNROLL for (int i = 0; i < R; i++) {
           const CAT(codes_t, FLAVOUR) v = CAT(codes, FLAVOUR)(of, kind, &word[i], j);
-          UNROLL for (int m = 0; m < M; m++) t[i][m] = CAT(times, FLAVOUR)(t[i][m], kind, v, xc + m * ld + 32 * j, room, planes ? planes : x->planes);
+          UNROLL for (int m = 0; m < M; m++) t[i][m] = CAT(times, FLAVOUR)(t[i][m], kind, v, xc + m * ld + 32 * j);
         }
       }
       UNROLL for (int i = 0; i < R; i++) {
@@ -58,7 +58,7 @@ static inline __attribute__((always_inline TARGET)) void CAT(dot, FLAVOUR)(const
   const __m512 none = _mm512_setzero_ps();
   float sums[4];
   if (R == 4) _mm_storeu_ps(sums, sum_lanes(acc[0][0], acc[1][0], acc[2][0], acc[3][0]));
-  else if (R == 2) _mm_storeu_ps(sums, sum_lanes(acc[0][0], acc[0][M - 1], acc[1][0], acc[1][M - 1]));
+  else if (R == 2) _mm_storeu_ps(sums, sum_lanes(acc[0][0], acc[0][1], acc[1][0], acc[1][1]));
   else _mm_storeu_ps(sums, sum_lanes(acc[0][0], M > 1 ? acc[0][1] : none, M > 2 ? acc[0][2] : none, M > 3 ? acc[0][3] : none));
   UNROLL for (int i = 0; i < R; i++) UNROLL for (int m = 0; m < M; m++) {
     float *o = y + m * x->ldy + r + i;
@@ -68,11 +68,11 @@ static inline __attribute__((always_inline TARGET)) void CAT(dot, FLAVOUR)(const
 
 /* As many rows at a time as the registers hold. An element's bits are the same in any company. */
 static inline __attribute__((always_inline TARGET)) void CAT(dot_rows, FLAVOUR)(const mx_quant_x *x, const int M, const mx_quant_w *w, const codes *of,
-                                                                               const int planes, const int kind, float *y) {
+                                                                               const int kind, float *y) {
   const int R = M == 1 ? 4 : M == 2 ? 2 : 1;
   int64_t r = 0;
-  if (M == 1 && planes == 1 && kind != SMALL && w->scale_type == MX_BF16 && w->biases && w->bias_type == MX_BF16)
-    for (; r + R <= w->n; r += R) CAT(dot, FLAVOUR)(x, M, w, of, r, R, planes, kind, true, y);
-  for (; r + R <= w->n; r += R) CAT(dot, FLAVOUR)(x, M, w, of, r, R, planes, kind, false, y);
-  for (; r < w->n; r++) CAT(dot, FLAVOUR)(x, M, w, of, r, 1, planes, kind, false, y);
+  if (M == 1 && sizeof(X) == 2 && kind != SMALL && w->scale_type == MX_BF16 && w->biases && w->bias_type == MX_BF16)
+    for (; r + R <= w->n; r += R) CAT(dot, FLAVOUR)(x, M, w, of, r, R, kind, true, y);
+  for (; r + R <= w->n; r += R) CAT(dot, FLAVOUR)(x, M, w, of, r, R, kind, false, y);
+  for (; r < w->n; r++) CAT(dot, FLAVOUR)(x, M, w, of, r, 1, kind, false, y);
 }
