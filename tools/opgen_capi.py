@@ -183,8 +183,106 @@ def pairs(ops):
         return {"mx_" + m.group(1) for m in (re.match(r"BINARY\((\w+),", row) for row in rows) if m}
 
 
-def wrapper(f, pairs):
-    taken = {"call", "out", "rc"} & {p.name for p in f.params}
+# ---- calls that are made again for other shapes (graph/recorded.h) --------------------------------------------------
+
+# Functions whose nodes are right for all shapes as they are built, besides those of the element-wise ops and the reductions.
+DIRECT = set("""argmax_axis argmin_axis argsort_axis astype conjugate contiguous copy concatenate_axis cummax cummin cumprod cumsum depends
+    expand_dims expand_dims_axes flatten imag logcumsumexp logsumexp_axis matrix_transpose moveaxis real slice softmax_axis sort_axis
+    squeeze_axes squeeze_axis stop_gradient swapaxes take take_axis transpose transpose_axes where""".split())
+
+# The letter of a parameter (mx_recordable.takes), how it is given to mx_record and how it is taken from there.
+LETTERS = {"int": ("i", "i", "(int){x}.i"), "bool": ("b", "i", "{x}.i != 0"), "size_t": ("z", "i", "(size_t){x}.i"), "mlx_dtype": ("y", "i", "(mx_dtype){x}.i"),
+           "mlx_fft_norm": ("i", "i", "(mlx_fft_norm){x}.i"), "float": ("d", "d", "(float){x}.d"), "double": ("d", "d", "{x}.d"),
+           "const char*": ("t", "text", "{x}.text"), "const int*": ("I", "ints", "{x}.ints"), "const int64_t*": ("L", "longs", "{x}.longs"),
+           "const double*": ("D", "doubles", "{x}.doubles"), "mlx_optional_int": ("J", "ints", "{x}.ints"),
+           "mlx_optional_float": ("F", "floats", "{x}.floats"), "mlx_optional_dtype": ("Y", "dtypes", "{x}.dtypes")}
+
+
+def table_names(ops, name):
+    with open(os.path.join(ops, name), encoding="utf-8") as rows:
+        return {m.group(1) for m in (re.match(r"(?:UNARY|UNARY_OWN|BINARY|TERNARY|REDUCE)\s*\((\w+),", row) for row in rows) if m}
+
+
+def direct(ops):
+    """The graph functions whose calls need not be recorded."""
+    reductions = {name + end for name in table_names(ops, "reduce.def") for end in ("", "_axis", "_axes")}
+    return {"mx_" + name for name in DIRECT | table_names(ops, "elementwise.def") | reductions}
+
+
+def recorded_arguments(f, params):
+    """(letters, arguments for mx_record, arguments of the graph function taken from x[...])."""
+    letters, given, taken, i = "", [], [], 0
+    while i < len(params):
+        p, x = params[i], f"x[{len(letters)}]"
+        if p.handle == "mlx_stream":
+            pass
+        elif p.handle == "mlx_array":
+            letters += "a" if not p.optional else "k" if p.name == "key" else "o"
+            given.append(f"{{.array = x_{p.name}}}")
+            taken.append(f"{x}.array")
+        elif p.handle == "mlx_vector_array":
+            letters += "v"
+            given.append(f"{{.arrays = v_{p.name}->at, .n = (size_t)v_{p.name}->n}}")
+            taken += [f"(int){x}.n", f"{x}.arrays"]
+        else:
+            letter, member, take = LETTERS[p.type]
+            letters += letter
+            taken.append(take.format(x=x))
+            if letter in "ILD":
+                given.append(f"{{.{member} = {p.name}, .n = {params[i + 1].name}}}")
+                taken.append(f"{x}.n")
+                i += 1
+            elif letter == "Y":
+                given.append(f"{{.dtypes = {p.name}.has_value ? (const mx_dtype *)&{p.name}.value : NULL}}")
+            elif letter in "JF":
+                given.append(f"{{.{member} = {p.name}.has_value ? &{p.name}.value : NULL}}")
+            else:
+                given.append(f"{{.{member} = {'(int64_t)' if member == 'i' else ''}{p.name}}}")
+        i += 1
+    return letters, given, taken
+
+
+def results_of(f):
+    return [p for p in f.params if p.type in ("mlx_array*", "mlx_vector_array*")]
+
+
+def is_recorded(f, direct):
+    """Only what has arrays to follow, and gives some."""
+    return bool(results_of(f)) and f.internal not in direct and any(p.handle in ("mlx_array", "mlx_vector_array") for p in f.params)
+
+
+def recordable(f):
+    """(the function that makes a call again, its row)."""
+    results = results_of(f)
+    letters, _, taken = recorded_arguments(f, f.params[len(results):])
+    args = ", ".join(taken)
+    if results[0].type == "mlx_vector_array*":
+        body = f"return {f.internal}(s, out, {args});"
+    elif len(results) == 1:
+        body = f"return mx_capi_push(s, out, {f.internal}(s, {args}));"
+    else:
+        body = (f"mx_array *r[{len(results)}] = {{NULL}};\n  int rc = {f.internal}(s, r, {args});\n"
+                f"  return rc ? rc : mx_capi_push_many(s, out, {len(results)}, r);")
+    return (f"static int again_{f.tag}(mx_scope *s, const mx_argument *x, mx_list *out) {{\n  {body}\n}}",
+            f'    {{"{f.tag}", "{letters}", again_{f.tag}}},')
+
+
+def record(f, number):
+    """What a wrapper does first while a function is traced for all shapes."""
+    results = results_of(f)
+    letters, given, _ = recorded_arguments(f, f.params[len(results):])
+    if len(letters) > 24:
+        raise ValueError(f"{f.where}: {f.name} has more arguments than mx_record takes")
+    if results[0].type == "mlx_vector_array*":
+        end = f"mx_capi_end_vector(&call, call.scope.rc, {results[0].name}, &again)"
+    else:
+        end = f"mx_capi_end_recorded(&call, {len(results)}, (mlx_array *[]){{{', '.join(p.name for p in results)}}}, &again)"
+    return ["  if (__builtin_expect(mx_any_shape_wanted, 0)) {", "    mx_list again = {0};",
+            f"    if (mx_record(&call.scope, {number}, (mx_argument[]){{{', '.join(given)}}}, &again))", f"      return {end};", "  }"]
+
+
+def wrapper(f, pairs, number):
+    taken = {"call", "out", "rc", "again"} & {p.name for p in f.params}
     if taken:
         raise ValueError(f"{f.where}: {f.name} has a parameter named like a variable of the wrapper: {taken}")
     results = [p for p in f.params if p.type in ("mlx_array*", "mlx_vector_array*")]
@@ -195,6 +293,8 @@ def wrapper(f, pairs):
     checks, args = pass_on(f, rest)
     begin = f'mx_capi_begin(&call, "{f.tag}", {stream})' if stream else f'mx_capi_begin_no_stream(&call, "{f.tag}")'
     body = ["  mx_capi call;", f"  {begin};"] + checks
+    if number is not None:
+        body += record(f, number)
     call = f"{f.internal}({', '.join(['&call.scope'] + args)})"
     if not results:                                          # acts on state: no node is built
         body += [f"  return mx_capi_end_plain(&call, call.scope.rc ? call.scope.rc : {call.replace('&call.scope, ', '')});"]
@@ -222,9 +322,15 @@ def wrappers(ops):
     live = [(name, f) for name, parts in read(ops).items() for p in parts for f in p.functions if not f.todo]
     out = ["/* Written by tools/opgen.py from the tables in ops: each public function calls the graph function of",
            " * its name. src/capi/handles.h has the few helpers. */",
-           '#include "capi/handles.h"'] + [f'#include "{h}"' for h in dict.fromkeys(TABLES.values())]
+           '#include "capi/handles.h"', '#include "graph/recorded.h"'] + [f'#include "{h}"' for h in dict.fromkeys(TABLES.values())]
     out += [f'#include "mlx/c/{n}"' for n in dict.fromkeys(n for n, _ in live)]
-    return {"capi_ops.c": "\n\n".join(["\n".join(out)] + [wrapper(f, pairs(ops)) for _, f in live]) + "\n"}
+    plain = direct(ops)
+    again = [f for _, f in live if is_recorded(f, plain)]
+    number, made = {f.name: i for i, f in enumerate(again)}, [recordable(f) for f in again]
+    table = "\n".join(["const mx_recordable mx_recordables[] = {"] + [row for _, row in made]
+                      + ['    {"extension", "vI", mx_capi_extension},', "};", f"const int mx_nrecordables = {len(again) + 1};"])
+    return {"capi_ops.c": "\n\n".join(["\n".join(out)] + [wrapper(f, pairs(ops), number.get(f.name)) for _, f in live]
+                                      + [text for text, _ in made] + [table]) + "\n"}
 
 
 # ---- calls, for tests/c/capi_arguments_test.c --------------------------------------------------------------------

@@ -769,5 +769,5 @@ int px_init_array(PyObject *m) {
   px_axis_error = bases ? PyErr_NewExceptionWithDoc("mlx.core.AxisError", "An axis is out of range.", bases, NULL) : NULL;
   Py_XDECREF(bases);
   if (!px_axis_error || make_array(m)) return -1;
-  return px_init_at(m);
+  return px_init_index(m) ? -1 : px_init_at(m);
 }

@@ -268,6 +268,15 @@ static int update_mask(mlx_array *res, mlx_array a, mlx_array v, const px_index 
 
 /* ---- both faces ---- */
 
+int px_write_index(mlx_array *res, mlx_array a, px_arg *v, px_index *x, px_update how, mlx_stream s) {
+  int rc = x->masks ? update_mask(res, a, v->h, x, how, s) : 1;
+  if (rc <= 0) return rc;
+  if (x->masks && (rc = px_expand_masks(x, true))) return rc;
+  if (x->arrays) return scatter(res, a, v, x, how, s);
+  rc = fit_slice(v, x, s);
+  return rc ? rc : update_slice(res, a, v->h, x, how, s);
+}
+
 int px_updated(mlx_array *res, PyObject *array, PyObject *key, PyObject *value, px_update how) {
   static const px_sig sig = {"__setitem__",
                              "(self, indices: object | None, value: scalar | array | ndarray | ArrayLike) -> None",
@@ -283,7 +292,7 @@ int px_updated(mlx_array *res, PyObject *array, PyObject *key, PyObject *value, 
   mlx_stream s = mlx_ext_default_stream();
   px_index x;
   px_arg v = {0};
-  int rc = px_parse_index(&x, a, key, true);
+  int rc = px_parse_index(&x, a, key);
   if (!rc) rc = PyLong_Check(value) ? px_from_object(value, (int)t, &v) : px_to_weak(value, t, &v);
   if (rc > 0) px_type_error(&sig, array, (PyObject *const[]){key, value}, 2, NULL);
   if (!rc && mlx_array_dtype(v.h) != t) {
@@ -291,13 +300,7 @@ int px_updated(mlx_array *res, PyObject *array, PyObject *key, PyObject *value, 
     rc = check(mlx_astype(&cast, src, t, s));
   }
   if (rc) goto done;
-  if (x.masks) {
-    if ((rc = update_mask(res, a, v.h, &x, how, s)) <= 0 || (rc = px_expand_masks(&x, true))) goto done;
-  }
-  if (x.arrays)
-    rc = scatter(res, a, &v, &x, how, s);
-  else if (!(rc = fit_slice(&v, &x, s)))
-    rc = update_slice(res, a, v.h, &x, how, s);
+  if (!mlx_ext_any_shape() || (rc = px_record_index(res, a, &v.h, &x, how)) == 1) rc = px_write_index(res, a, &v, &x, how, s);
 done:
   px_drop(&v);
   px_drop_index(&x);

@@ -31,7 +31,7 @@ static int put_arrays(px_key *b, px_list *l, bool shapeless) {
     mlx_array h = px_list_at(l, i);
     unsigned char head[2] = {(unsigned char)mlx_array_dtype(h), (unsigned char)mlx_array_ndim(h)};
     if (px_key_put(b, head, 2)) return PX_ERROR;
-    if (!shapeless && px_key_put(b, mlx_array_shape(h), head[1] * sizeof(int))) return PX_ERROR;
+    if (!shapeless && px_key_put(b, mlx_ext_shape(h), head[1] * sizeof(int))) return PX_ERROR;
   }
   return 0;
 }

@@ -78,8 +78,14 @@ static int parse_slice(px_part *it, PyObject *o, int size) {
   Py_ssize_t start = v[0], stop = v[1], step = v[2];
   it->from = within_int(start);
   it->to = within_int(stop);
+  it->by = within_int(step);
+  return px_settle_slice(it, size);
+}
+
+int px_settle_slice(px_part *it, int size) {
+  Py_ssize_t start = it->from, stop = it->to, step = it->by;
+  if (!step) return PyErr_SetString(PyExc_ValueError, "slice step cannot be zero"), PX_ERROR;
   Py_ssize_t n = PySlice_AdjustIndices(size, &start, &stop, step);
-  it->by = step = within_int(step);
   if (n == 0)
     start = stop = 0, step = 1;
   else if (step < 0 && stop < 0)
@@ -93,6 +99,24 @@ static int parse_slice(px_part *it, PyObject *o, int size) {
   return 0;
 }
 
+static int out_of_bounds(PyObject *i, int dim, int size) {
+  PyErr_Format(PyExc_IndexError, "[index] index %S is out of bounds for axis %d with size %d", i, dim, size);
+  return PX_ERROR;
+}
+
+int px_settle_int(px_part *it, int size) {
+  int v = it->from;
+  if (v < -size || v >= size) {
+    PyObject *i = PyLong_FromLong(v);
+    int rc = i ? out_of_bounds(i, it->dim, size) : PX_ERROR;
+    Py_XDECREF(i);
+    return rc;
+  }
+  if (v < 0) v += size;
+  *it = (px_part){.kind = PX_INT, .dim = it->dim, .start = v, .stop = v + 1, .step = 1, .from = it->from, .to = it->from == -1 ? INT32_MAX : it->from + 1, .by = 1, .n = 1};
+  return 0;
+}
+
 static int parse_int(px_part *it, PyObject *o, int dim, int size) {
   PyObject *i = PyLong_CheckExact(o) ? Py_NewRef(o) : PyNumber_Index(o);
   int overflow = 0;
@@ -102,14 +126,9 @@ static int parse_int(px_part *it, PyObject *o, int dim, int size) {
     PyErr_Clear();
     return bad_index();
   }
-  if (overflow || v < -size || v >= size) {
-    PyErr_Format(PyExc_IndexError, "[index] index %S is out of bounds for axis %d with size %d", o, dim, size);
-    return PX_ERROR;
-  }
-  int from = (int)v, to = from == -1 ? INT32_MAX : from + 1;
-  if (v < 0) v += size;
-  *it = (px_part){.kind = PX_INT, .dim = dim, .start = (int)v, .stop = (int)v + 1, .step = 1, .from = from, .to = to, .by = 1, .n = 1};
-  return 0;
+  if (overflow || v < -size || v >= size) return out_of_bounds(o, dim, size);
+  *it = (px_part){.dim = dim, .from = (int)v};
+  return px_settle_int(it, size);
 }
 
 static int parse_array(px_part *it, PyObject *o) {
@@ -201,8 +220,7 @@ static int parse_one(px_index *x, PyObject *o, int mask, int *dim) {
   return *dim > x->ndim ? too_many(x->ndim) : 0;
 }
 
-/* Whether ints and arrays stand side by side. */
-static void find_groups(px_index *x) {
+void px_find_groups(px_index *x) {
   int groups = 0;
   for (int i = 0, inside = 0; i < x->n; i++) {
     int advanced = x->at[i].kind == PX_INT || x->at[i].kind == PX_ARRAY;
@@ -212,10 +230,10 @@ static void find_groups(px_index *x) {
   x->adjacent = groups <= 1;
 }
 
-int px_parse_index(px_index *x, mlx_array a, PyObject *key, bool writing) {
+int px_parse_index(px_index *x, mlx_array a, PyObject *key) {
   x->n = x->arrays = x->ints = x->nones = x->masks = 0;
   x->ndim = (int)mlx_array_ndim(a);
-  x->shape = writing ? mlx_array_shape(a) : mlx_ext_shape(a);
+  x->shape = mlx_ext_shape(a);
   bool tuple = PyTuple_Check(key);
   Py_ssize_t count = tuple ? PyTuple_Size(key) : 1;
   int used = 0, ellipses = 0, dim = 0;
@@ -239,7 +257,7 @@ int px_parse_index(px_index *x, mlx_array a, PyObject *key, bool writing) {
       return PX_ERROR;
   }
   while (dim < x->ndim) push_full(x, &dim);
-  find_groups(x);
+  px_find_groups(x);
   return 0;
 }
 
@@ -308,7 +326,7 @@ done:
 int px_expand_masks(px_index *x, bool writing) {
   for (int i = 0; i < x->n; i++)
     if (x->at[i].kind == PX_MASK && (check_mask(x, &x->at[i], writing) || expand_mask(x, i, mlx_ext_default_stream()))) return PX_ERROR;
-  find_groups(x);
+  px_find_groups(x);
   return 0;
 }
 
@@ -424,17 +442,19 @@ static int read_arrays(mlx_array *res, mlx_array a, const px_index *x, mlx_strea
   return check(mlx_expand_dims_axes(res, *res, add, (size_t)nadd, s));
 }
 
+int px_read_index(mlx_array *res, mlx_array a, px_index *x, mlx_stream s) { return (x->arrays ? read_arrays : read_basic)(res, a, x, s); }
+
 PyObject *px_getitem(PyObject *self, PyObject *key) {
   px_index x;
   PyObject *r = NULL;
   mlx_array a = px_handle(self);
-  int rc = px_parse_index(&x, a, key, false), only = rc || !x.masks ? -1 : px_only_mask(&x);
+  int rc = px_parse_index(&x, a, key), only = rc || !x.masks ? -1 : px_only_mask(&x);
   if (!rc && x.masks && only < 0) rc = px_expand_masks(&x, false);
   if (!rc && (r = px_new())) {
     mlx_array res = px_handle(r);
     mlx_stream s = mlx_ext_default_stream();
     if (only >= 0) rc = read_mask(&res, a, &x, &x.at[only], s);
-    else rc = (x.arrays ? read_arrays : read_basic)(&res, a, &x, s);
+    else if (x.arrays < 2 || !mlx_ext_any_shape() || (rc = px_record_index(&res, a, NULL, &x, -1)) == 1) rc = px_read_index(&res, a, &x, s);
     if (rc) Py_CLEAR(r);
   }
   px_drop_index(&x);

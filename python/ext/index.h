@@ -26,8 +26,17 @@ typedef struct px_index {
   px_part at[2 * PX_MAX_NDIM];
 } px_index;
 
-/* writing: the shape of a is made part of what is built. */
-int px_parse_index(px_index *x, mlx_array a, PyObject *key, bool writing);
+int px_parse_index(px_index *x, mlx_array a, PyObject *key);
+/* Of a dimension of this size: what an int (from) or a slice (from, to, by) stands for. An int may be out of bounds. */
+int px_settle_int(px_part *it, int size);
+int px_settle_slice(px_part *it, int size);
+/* Whether ints and arrays stand side by side. */
+void px_find_groups(px_index *x);
+/* The parsed index of a read, or written with v, which has a's dtype. */
+int px_read_index(mlx_array *res, mlx_array a, px_index *x, mlx_stream s);
+int px_write_index(mlx_array *res, mlx_array a, px_arg *v, px_index *x, px_update how, mlx_stream s);
+/* Either, recorded while a function is traced for all shapes: 0, PX_ERROR, or 1 when it is not to be recorded. v: NULL to read; how: -1. */
+int px_record_index(mlx_array *res, mlx_array a, const mlx_array *v, const px_index *x, int how);
 /* The position of the mask that is all there is of the index, besides full slices; or -1. */
 int px_only_mask(const px_index *x);
 /* Every mask becomes the index arrays of its true places, which needs its values. */

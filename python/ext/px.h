@@ -228,6 +228,7 @@ int px_init_dtype(PyObject *m);
 int px_init_device(PyObject *m);
 int px_init_array(PyObject *m);
 int px_init_at(PyObject *m);
+int px_init_index(PyObject *m);
 PyObject *px_iterate(PyObject *array);
 PyObject *px_new_at(PyObject *array);
 int px_init_transforms(PyObject *m);

@@ -1,4 +1,5 @@
 /* Functions of the submodules fast, linalg, fft and einsum that need more than a conversion each. */
+#include <limits.h>
 #include <math.h>
 
 #include "px_gen.h"
@@ -245,7 +246,7 @@ int px_do_fft1(PyObject **v, PyObject **out, px_fft1 fn) { /* a, n, axis, norm, 
   if (!none(v[1]))
     PX_TRY(px_to_int(v[1], &n));
   else
-    n = fn == mlx_fft_irfft || fn == mlx_fft_hfft ? 2 * (mlx_array_shape(a.h)[at] - 1) : mlx_array_shape(a.h)[at];
+    n = INT_MIN; /* what the axis has */
   PX_RESULT(out, fn(&res, a.h, n, axis, norm, s.h));
 }
 
@@ -272,12 +273,10 @@ int px_do_fftn(PyObject **v, PyObject **out, px_fftn fn) { /* a, s, axes, norm, 
     for (int i = 0; i < axes.n; i++) axes.v[i] = i - axes.n;
   }
   if (size.n < 0) {
-    bool half = fn == mlx_fft_irfft2 || fn == mlx_fft_irfftn;
     size.n = axes.n;
     for (int i = 0; i < axes.n; i++) {
       PX_TRY(px_axis_in(axes.v[i], ndim, "fftn", &at));
-      size.v[i] = mlx_array_shape(a.h)[at];
-      if (half && i == axes.n - 1) size.v[i] = 2 * (size.v[i] - 1);
+      size.v[i] = INT_MIN; /* what the axis has */
     }
   }
   PX_RESULT(out, fn(&res, a.h, size.v, (size_t)size.n, axes.v, (size_t)axes.n, norm, s.h));

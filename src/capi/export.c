@@ -227,6 +227,7 @@ int mlx_export_function_callback(int (*callback)(const mlx_export_step *, void *
   mx_exports e = {.shapeless = shapeless};
   int rc = arguments_of(&a, args, &kwargs, "export_function");
   if (!rc) rc = trace(&e, NULL, mx_callback_of(fun.ctx), &a);
+  if (!rc) rc = mx_exported_open(&e.at[0]);
   if (!rc) rc = mx_exported_tell(&e.at[0], tell, &(telling){callback, payload});
   mx_exports_clear(&e);
   arguments_free(&a);

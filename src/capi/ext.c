@@ -7,6 +7,7 @@
 #include "core/alloc.h"
 #include "core/error.h"
 #include "graph/functions.h"
+#include "graph/recorded.h"
 #include "io/io.h"
 #include "runtime/runtime.h"
 #include "transforms/transforms.h"
@@ -80,6 +81,47 @@ mlx_dtype mlx_ext_promote(mlx_dtype a, mlx_dtype b) { return (mlx_dtype)mx_promo
 int mlx_ext_einsum_path(const char *subscripts, mlx_vector_array operands, int *pairs, int scaling[2], double cost[2]) {
   const mx_list *l = mx_list_of(operands);
   return MX_STATUS(mx_einsum_path(subscripts, l ? l->n : 0, l ? l->at : NULL, pairs, scaling, cost));
+}
+
+/* ---- the extension's own call ---- */
+
+static mlx_ext_call extension;
+
+void mlx_ext_set_call(mlx_ext_call call) { extension = call; }
+bool mlx_ext_any_shape(void) { return mx_any_shape_wanted; }
+
+int mx_capi_extension(mx_scope *s, const mx_argument *x, mx_list *out) {
+  enum { MOST = 128 };
+  mlx_array in[MOST];
+  mx_array *box[MOST], *made = NULL;
+  mlx_array res = {&made};
+  if (!extension || x[0].n > MOST || !x[1].ints)
+    return mx_fail(MX_ERUNTIME, "[extension] The function was made in Python, with mlx.core, and needs it.");
+  for (size_t i = 0; i < x[0].n; i++) {
+    box[i] = x[0].arrays[i];
+    in[i] = (mlx_array){&box[i]};
+  }
+  int rc = extension(&res, in, x[0].n, x[1].ints, x[1].n);
+  if (!rc && !made) rc = mx_fail(MX_ERUNTIME, "[extension] gave no result");
+  if (!rc) rc = mx_capi_push(s, out, made);
+  mx_release(made);
+  return rc;
+}
+
+int mlx_ext_record(mlx_array *res, const mlx_array *in, size_t n, const int *ints, size_t ints_num) {
+  mx_list arrays = {0}, out = {0};
+  mx_scope s;
+  int rc = 0;
+  for (size_t i = 0; i < n && !rc; i++) rc = mx_list_push(&arrays, mx_array_of(in[i]));
+  mx_scope_begin(&s, mx_default_stream());
+  mx_argument x[2] = {{.arrays = arrays.at, .n = n}, {.ints = ints, .n = ints_num}};
+  bool recorded = !rc && mx_record(&s, mx_recordable_named("extension"), x, &out);
+  if (!rc) rc = s.rc;
+  if (!rc && recorded) rc = mx_put(res, mx_retain(out.at[0]));
+  mx_list_clear(&arrays);
+  mx_list_clear(&out);
+  mx_scope_end(&s);
+  return rc ? MX_REPORT() : recorded ? 0 : -1;
 }
 
 int mlx_ext_random_state(mlx_array *key) {

@@ -68,6 +68,14 @@ mlx_stream mlx_ext_default_stream(void);
 /* The dtype of a sum of the two. */
 mlx_dtype mlx_ext_promote(mlx_dtype a, mlx_dtype b);
 
+/* While a function is traced for all shapes, an extension's call that reads shapes may be recorded: `call` is made now, and again for other
+ * shapes. There is one, told apart by its numbers, which files of exported functions keep. mlx_ext_record gives 0, 1 (an error), or -1 when
+ * nothing is recorded. */
+typedef int (*mlx_ext_call)(mlx_array *res, const mlx_array *in, size_t n, const int *ints, size_t ints_num);
+void mlx_ext_set_call(mlx_ext_call call);
+bool mlx_ext_any_shape(void);
+int mlx_ext_record(mlx_array *res, const mlx_array *in, size_t n, const int *ints, size_t ints_num);
+
 /* How einsum contracts: pairs (room for 2 * operands ints) of positions in a list from which both are taken and to whose end the
  * result goes; the labels of the largest step and the operations, of one step for all [0] and so [1]. */
 int mlx_ext_einsum_path(const char *subscripts, mlx_vector_array operands, int *pairs, int scaling[2], double cost[2]);

@@ -127,3 +127,18 @@ int mx_capi_end_vector_at(const char *file, int line, mx_capi *c, int rc, mlx_ve
 }
 
 int mx_capi_end_plain_at(const char *file, int line, mx_capi *c, int rc) { return finish(file, line, c, rc); }
+
+int mx_capi_end_recorded_at(const char *file, int line, mx_capi *c, int n, mlx_array *const *res, mx_list *r) {
+  int rc = c->scope.rc;
+  for (int i = 0; i < n && !rc; i++) rc = mx_put(res[i], mx_retain(r->at[i]));
+  mx_list_clear(r);
+  return finish(file, line, c, rc);
+}
+
+int mx_capi_push(mx_scope *s, mx_list *out, mx_array *r) { return mx_capi_push_many(s, out, 1, &r); }
+
+int mx_capi_push_many(mx_scope *s, mx_list *out, int n, mx_array *const *r) {
+  int rc = s->rc;
+  for (int i = 0; i < n && !rc; i++) rc = r[i] ? mx_list_push(out, r[i]) : mx_fail(MX_ERUNTIME, "[recorded] A function gave no result %d.", i);
+  return rc;
+}

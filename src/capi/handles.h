@@ -81,9 +81,19 @@ int mx_capi_end_many_at(const char *file, int line, mx_capi *c, int rc, int n, m
                         mx_array *const *r);
 int mx_capi_end_vector_at(const char *file, int line, mx_capi *c, int rc, mlx_vector_array *res, mx_list *r);
 int mx_capi_end_plain_at(const char *file, int line, mx_capi *c, int rc);
+/* The same for a call that was recorded (graph/recorded.h), which gave a list. */
+int mx_capi_end_recorded_at(const char *file, int line, mx_capi *c, int n, mlx_array *const *res, mx_list *r);
 #define mx_capi_end(...) mx_capi_end_at(__FILE__, __LINE__, __VA_ARGS__)
 #define mx_capi_end_many(...) mx_capi_end_many_at(__FILE__, __LINE__, __VA_ARGS__)
 #define mx_capi_end_vector(...) mx_capi_end_vector_at(__FILE__, __LINE__, __VA_ARGS__)
+#define mx_capi_end_recorded(...) mx_capi_end_recorded_at(__FILE__, __LINE__, __VA_ARGS__)
 #define mx_capi_end_plain(...) mx_capi_end_plain_at(__FILE__, __LINE__, __VA_ARGS__)
+
+/* Results of a graph function that is called again, as a list; the scope's error when it has one. */
+int mx_capi_push(mx_scope *s, mx_list *out, mx_array *r);
+int mx_capi_push_many(mx_scope *s, mx_list *out, int n, mx_array *const *r);
+/* The call that the Python extension has set (ext.h): arrays and numbers. */
+struct mx_argument;
+int mx_capi_extension(mx_scope *s, const struct mx_argument *x, mx_list *out);
 
 #endif

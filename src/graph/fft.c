@@ -1,4 +1,5 @@
 /* Fourier transforms of real and complex arrays over any axes, from ops along one axis. */
+#include <limits.h>
 #include <math.h>
 
 #include "graph/build.h"
@@ -38,8 +39,9 @@ static mx_array *real_back(mx_scope *s, mx_array *a, span at, int norm) {
   return mx_node1(s, OP_irfft, mx_astype(s, sized(s, a, at.axis, at.n / 2 + 1), MX_C64), 3, p);
 }
 
-/* Checks the axes and sizes of one call; at[] gets them. Without axes an array stays as it is. */
-static int spans(mx_scope *s, mx_array *a, const int *n, size_t n_num, const int *axes, size_t axes_num, span *at) {
+/* Checks the axes and sizes of one call; at[] gets them. A size of INT_MIN: what the axis has; `half`: the last axis holds half of the elements.
+ * Without axes an array stays as it is. */
+static int spans(mx_scope *s, mx_array *a, const int *n, size_t n_num, const int *axes, size_t axes_num, bool half, span *at) {
   if (!a || s->rc) return mx_scope_error(s, mx_error_kind()), s->rc;
   if (n_num != axes_num)
     return mx_scope_fail(s, MX_EVALUE, "[fftn] The number of sizes, %zu, must be that of axes, %zu.", n_num, axes_num), s->rc;
@@ -51,9 +53,11 @@ static int spans(mx_scope *s, mx_array *a, const int *n, size_t n_num, const int
     if (rc) return mx_scope_error(s, rc), rc;
     for (size_t k = 0; k < i; k++)
       if (at[k].axis == at[i].axis) return mx_scope_fail(s, MX_EVALUE, "[fftn] Received duplicate axis %d.", axes[i]), s->rc;
-    if (n[i] <= 0)
-      return mx_scope_fail(s, MX_EVALUE, "[fftn] Invalid size %d along axis %d: it must be positive.", n[i], axes[i]), s->rc;
-    at[i].n = n[i];
+    int64_t size = n[i] != INT_MIN ? n[i] : half && i + 1 == n_num ? 2 * ((int64_t)a->shape[at[i].axis] - 1) : a->shape[at[i].axis];
+    at[i].n = (int)size;
+    if (size > MX_MAX_DIM) return mx_scope_error(s, mx_fail_dim("fftn", size)), s->rc;
+    if (at[i].n <= 0)
+      return mx_scope_fail(s, MX_EVALUE, "[fftn] Invalid size %d along axis %d: it must be positive.", at[i].n, axes[i]), s->rc;
   }
   return 0;
 }
@@ -61,21 +65,21 @@ static int spans(mx_scope *s, mx_array *a, const int *n, size_t n_num, const int
 /* The last axis first: there the real transforms halve the work of the others. Their inverse ends with it. */
 mx_array *mx_fft_fftn(mx_scope *s, mx_array *a, const int *n, size_t n_num, const int *axes, size_t axes_num, int norm) {
   span at[MX_MAX_NDIM];
-  if (spans(s, a, n, n_num, axes, axes_num, at)) return NULL;
+  if (spans(s, a, n, n_num, axes, axes_num, false, at)) return NULL;
   for (size_t i = n_num; i-- > 0;) a = along(s, a, at[i], false, norm);
   return a;
 }
 
 mx_array *mx_fft_ifftn(mx_scope *s, mx_array *a, const int *n, size_t n_num, const int *axes, size_t axes_num, int norm) {
   span at[MX_MAX_NDIM];
-  if (spans(s, a, n, n_num, axes, axes_num, at)) return NULL;
+  if (spans(s, a, n, n_num, axes, axes_num, false, at)) return NULL;
   for (size_t i = n_num; i-- > 0;) a = along(s, a, at[i], true, norm);
   return a;
 }
 
 mx_array *mx_fft_rfftn(mx_scope *s, mx_array *a, const int *n, size_t n_num, const int *axes, size_t axes_num, int norm) {
   span at[MX_MAX_NDIM];
-  if (spans(s, a, n, n_num, axes, axes_num, at)) return NULL;
+  if (spans(s, a, n, n_num, axes, axes_num, false, at)) return NULL;
   if (n_num == 0) return a;
   a = real_along(s, a, at[n_num - 1], norm);
   for (size_t i = n_num - 1; i-- > 0;) a = along(s, a, at[i], false, norm);
@@ -84,7 +88,7 @@ mx_array *mx_fft_rfftn(mx_scope *s, mx_array *a, const int *n, size_t n_num, con
 
 mx_array *mx_fft_irfftn(mx_scope *s, mx_array *a, const int *n, size_t n_num, const int *axes, size_t axes_num, int norm) {
   span at[MX_MAX_NDIM];
-  if (spans(s, a, n, n_num, axes, axes_num, at)) return NULL;
+  if (spans(s, a, n, n_num, axes, axes_num, true, at)) return NULL;
   if (n_num == 0) return a;
   for (size_t i = 0; i + 1 < n_num; i++) a = along(s, a, at[i], true, norm);
   return real_back(s, a, at[n_num - 1], norm);

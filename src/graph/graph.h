@@ -60,6 +60,10 @@ int mx_node_multi(mx_scope *s, mx_opcode op, int nin, mx_array *const *in, int n
 mx_array *mx_node_again(mx_scope *s, const mx_array *node, mx_array *const *in);
 /* The same without a check or a scope, over inputs of the dtypes and shapes that it has. A reference for the caller. */
 mx_array *mx_node_copy(const mx_array *node, mx_array *const *in);
+/* A tuple node whose results have the dtypes and shapes of like[nout]: no rule is asked. */
+mx_array *mx_tuple_like(mx_scope *s, mx_opcode op, int nin, mx_array *const *in, int np, const int64_t *p, int nout, mx_array *const *like);
+/* A tuple node with its first nin inputs only. A reference for the caller. */
+mx_array *mx_tuple_front(const mx_array *tuple, int nin);
 /* The pick nodes of a tuple: a fresh result i of tuple. The second is without a scope: a reference for the caller. */
 mx_array *mx_pick(mx_scope *s, mx_array *tuple, int i);
 mx_array *mx_pick_alone(mx_array *tuple, int i);

@@ -135,25 +135,56 @@ static mx_result *results_like(int nout, const mx_result *like) {
   return r;
 }
 
+static mx_array *tuple_of(mx_scope *s, mx_stream stream, int op, int nin, mx_array *const *in, int np, const int64_t *p, mx_object *object,
+                          int nout, const mx_aval *out) {
+  mx_array *a = mx_array_alloc(nout ? out[0].dtype : MX_BOOL, 0, NULL, nin, np);
+  if (!a) return mx_scope_error(s, mx_error_kind());
+  fill(a, stream, op, nin, in, np, p);
+  a->object = mx_object_retain(object);
+  a->nout = (uint16_t)nout;
+  if (!(a->outs = results_new(nout, out))) {
+    a->nout = 1;
+    mx_release(a);
+    a = NULL;
+  }
+  return mx_own(s, a);
+}
+
 static mx_array *tuple(mx_scope *s, mx_stream stream, int op, int nin, mx_array *const *in, int np, const int64_t *p,
                        mx_object *object, int nout) {
   mx_aval small[4], *out = nout <= 4 ? small : mx_malloc((size_t)nout * sizeof *out);
   if (!out) return mx_scope_error(s, mx_fail_memory());
-  mx_array *a = NULL;
   int rc = mx_ops[op].infer(op, nin, in, np, p, nout, out);
-  if (rc) mx_scope_error(s, rc);
-  else if ((a = mx_array_alloc(nout ? out[0].dtype : MX_BOOL, 0, NULL, nin, np))) {
-    fill(a, stream, op, nin, in, np, p);
-    a->object = mx_object_retain(object);
-    a->nout = (uint16_t)nout;
-    if (!(a->outs = results_new(nout, out))) {
-      a->nout = 1;
-      mx_release(a);
-      a = NULL;
-    }
-  }
+  mx_array *a = rc ? mx_scope_error(s, rc) : tuple_of(s, stream, op, nin, in, np, p, object, nout, out);
   if (out != small) mx_free(out);
-  return rc ? NULL : mx_own(s, a);
+  return a;
+}
+
+mx_array *mx_tuple_like(mx_scope *s, mx_opcode op, int nin, mx_array *const *in, int np, const int64_t *p, int nout, mx_array *const *like) {
+  mx_aval *out = mx_malloc(((size_t)nout + 1) * sizeof *out);
+  if (!out) return mx_scope_error(s, mx_fail_memory());
+  for (int i = 0; i < nout; i++) {
+    out[i].dtype = (mx_dtype)like[i]->dtype;
+    out[i].ndim = like[i]->ndim;
+    memcpy(out[i].shape, like[i]->shape, (size_t)like[i]->ndim * sizeof *like[i]->shape);
+  }
+  mx_array *a = tuple_of(s, s->stream, op, nin, in, np, p, NULL, nout, out);
+  mx_free(out);
+  return a;
+}
+
+mx_array *mx_tuple_front(const mx_array *n, int nin) {
+  mx_result *outs = results_like(n->nout, n->outs);
+  mx_array *a = outs ? mx_array_alloc((mx_dtype)n->dtype, 0, NULL, nin, n->np) : NULL;
+  if (!a) {
+    mx_free(outs);
+    return NULL;
+  }
+  fill(a, n->stream, n->op, nin, n->in, n->np, n->p);
+  a->object = mx_object_retain(n->object);
+  a->outs = outs;
+  a->nout = n->nout;
+  return a;
 }
 
 mx_array *mx_tuple_node(mx_scope *s, mx_opcode op, int nin, mx_array *const *in, int np, const int64_t *p, mx_object *object, int nout) {

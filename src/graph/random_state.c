@@ -6,6 +6,7 @@
 
 #include "core/threefry.h"
 #include "graph/build.h"
+#include "graph/recorded.h"
 
 static _Thread_local mx_array *state;
 
@@ -75,7 +76,12 @@ mx_array *mx_random_next(mx_scope *s) {
     return mx_own(s, drawn);
   }
   mx_array *halves[2] = {NULL, NULL};
-  if (mx_random_split(s, halves, key)) return NULL;
+  mx_list out = {0};
+  if (mx_any_shape_wanted && mx_record(s, mx_recordable_named("random_split"), &(mx_argument){.array = key}, &out)) {
+    for (int i = 0; i < 2 && out.n == 2; i++) halves[i] = mx_own(s, mx_retain(out.at[i]));
+    mx_list_clear(&out);
+  } else if (mx_random_split(s, halves, key)) return NULL;
+  if (s->rc || !halves[0] || !halves[1]) return NULL;
   set_state(mx_retain(halves[0]));
   return halves[1];
 }

@@ -78,6 +78,7 @@ static int back_through(const mx_tape *t, const mx_tape_node *e, mx_array **cot,
 
 /* failed: the number of the node whose rule gave an error. */
 static int sweep_back(const mx_tape *t, mx_array **cot, int *failed) {
+  mx_rules_ran = true;
   scratch w;
   int rc = scratch_new(&w, t);
   if (rc) return rc;
@@ -145,6 +146,7 @@ static int forward_through(const mx_tape *t, const mx_tape_node *e, mx_array **t
 }
 
 static int sweep_forward(const mx_tape *t, mx_array **tan, int *failed) {
+  mx_rules_ran = true;
   scratch w;
   int rc = scratch_new(&w, t);
   if (rc) return rc;

@@ -56,7 +56,9 @@ static int without_data(mx_replay **res, const mx_replay *r, const mx_list *inpu
     if (!(in[i] = mx_placeholder(&s, (mx_dtype)x->dtype, x->ndim, x->shape))) rc = s.rc;
   }
   if (!rc) rc = mx_replay_run(r, in, &out);
-  if (!rc) rc = mx_replay_new(res, inputs->n, in, out.n, out.at, MX_PLACEHOLDER, false);
+  if (!rc)
+    rc = mx_any_shape_wanted ? mx_replay_new_recorded(res, inputs->n, in, out.n, out.at, false)
+                             : mx_replay_new(res, inputs->n, in, out.n, out.at, MX_PLACEHOLDER, false);
   mx_free(in);
   mx_list_clear(&out);
   int end = mx_scope_end(&s);
@@ -71,7 +73,8 @@ static int record(mx_replay **res, int n, mx_array *const *in, const mx_list *ou
   for (int i = 0; i < n && !rc; i++)
     if (in[i]->flags & flags) rc = mx_list_push(inputs, in[i]);
   mx_tape t;
-  if (!rc) rc = mx_tape_build(&t, inputs->n, inputs->at, outputs->n, outputs->at, flags, mx_follow_all, 0, NULL);
+  if (!rc) rc = mx_tape_build(&t, inputs->n, inputs->at, outputs->n, outputs->at, flags,
+                              mx_any_shape_wanted ? mx_follow_recorded : mx_follow_all, 0, NULL);
   if (rc) return rc;
   mx_replay *r = NULL;
   rc = mx_replay_from_tape(&r, &t, outputs->n, outputs->at, flags, inputs);

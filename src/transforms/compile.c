@@ -3,7 +3,8 @@
  * The cache is one for the process, least recently used first out. Its keys are compared in full. A trace that captured values of
  * another trace (a tracer of grad, an argument of an outer compile or vmap) is good for that call only and is not kept.
  * A shapeless trace serves all shapes if nothing in it was made from a shape, but for parameters that say how they follow from one
- * (graph/relative.h); else it is kept for its own shapes only. */
+ * (graph/relative.h) and calls that are made again (graph/recorded.h); else it is kept for its own shapes only. Where it turns out not to fit
+ * after all (a call that gives more results, a size that was written down), the function is traced again for the shapes at hand. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -297,22 +298,32 @@ const mx_array *mx_replay_shape_bound(const mx_replay *r) {
   for (int i = 0; i < r->n; i++) {
     const mx_array *a = r->node[i].proto, *inner;
     if (a->flags & MX_TRACER) return a; /* rules of gradients use shapes freely */
+    if (a->op == OP_recorded) continue;
     if (mx_ops[a->op].kind == MX_CONTROL) {
       if ((inner = mx_control_shape_bound(a))) return inner;
-    } else if (a->op == OP_custom ? mx_custom_is_transparent(a) : !any_shape(a->op) && !(a->flags & MX_RELATIVE)) return a;
+    } else if (a->op != OP_custom && !any_shape(a->op) && !(a->flags & MX_RELATIVE)) return a;
   }
   return NULL;
 }
 
-/* What made a constant that is still to be computed may have used shapes, too. */
-static bool fits_all_shapes(const mx_replay *r) {
-  if (mx_replay_shape_bound(r)) return false;
-  for (int i = 0; i < r->nconst; i++)
+bool mx_replay_fits_all_shapes(const mx_replay *r) {
+  if (mx_shape_used || mx_replay_shape_bound(r)) return false;
+  for (int i = 0; i < r->nconst && mx_rules_ran; i++)
     if (!mx_is_available(r->constant[i])) return false;
   return true;
 }
 
-static int trace(const compiled *c, int n, mx_array *const *in, bool simplify, mx_replay **r) {
+/* *general: whether a trace for all shapes is wanted, then whether it is one. */
+static int replay_of(mx_replay **r, int n, mx_array *const *args, const mx_list *out, bool simplify, bool *general) {
+  int rc = *general ? mx_replay_new_recorded(r, n, args, out->n, out->at, simplify) : 0;
+  if (rc) return rc;
+  if (*general && mx_replay_fits_all_shapes(*r)) return 0;
+  if (*general) mx_replay_release(*r);
+  *general = false;
+  return mx_replay_new(r, n, args, out->n, out->at, MX_PLACEHOLDER, simplify);
+}
+
+static int trace(const compiled *c, int n, mx_array *const *in, bool simplify, bool *general, mx_replay **r) {
   mx_list out = {0};
   mx_scope s;
   mx_scope_begin(&s, mx_default_stream());
@@ -321,7 +332,7 @@ static int trace(const compiled *c, int n, mx_array *const *in, bool simplify, m
   for (int i = 0; i < n && !rc; i++)
     if (!(args[i] = mx_placeholder(&s, (mx_dtype)in[i]->dtype, in[i]->ndim, in[i]->shape))) rc = s.rc;
   if (!rc) rc = mx_closure_call(c->f, n, args, &out);
-  if (!rc) rc = mx_replay_new(r, n, args, out.n, out.at, MX_PLACEHOLDER, simplify);
+  if (!rc) rc = replay_of(r, n, args, &out, simplify, general);
   mx_free(args);
   mx_list_clear(&out);
   int end = mx_scope_end(&s);
@@ -344,7 +355,7 @@ static _Thread_local int tracing; /* a call within a trace does not wait: what t
 
 /* Traces, and keeps the trace under k, or, if it serves all shapes, under `general` (NULL: no such wish). */
 static int trace_and_keep(const compiled *c, int n, mx_array *const *in, int mode, const key *k, const key *general, mx_callee **res) {
-  bool outer = mx_shape_used, wanted = mx_any_shape_wanted, watched = mx_watched() & MX_WATCH_TIMES;
+  bool outer = mx_shape_used, rules = mx_rules_ran, wanted = mx_any_shape_wanted, watched = mx_watched() & MX_WATCH_TIMES;
   mx_watch_start start;
   char why[512];
   function_name around = {""};
@@ -354,16 +365,18 @@ static int trace_and_keep(const compiled *c, int n, mx_array *const *in, int mod
     traced_name.text[0] = 0;
     mx_watch_begin(&start);
   }
-  mx_shape_used = false;
+  mx_shape_used = mx_rules_ran = false;
   mx_any_shape_wanted = general != NULL;
   mx_replay *r = NULL;
   tracing++;
-  int rc = trace(c, n, in, mode != MX_COMPILE_NO_SIMPLIFY, &r);
+  bool all_shapes = general;
+  int rc = trace(c, n, in, mode != MX_COMPILE_NO_SIMPLIFY, &all_shapes, &r);
   tracing--;
   if (!rc && !(*res = mx_callee_new(r))) rc = mx_error_kind();
-  if (!rc && keepable(r)) cache_put(general && !mx_shape_used && fits_all_shapes(r) ? general : k, *res);
+  if (!rc && keepable(r)) cache_put(all_shapes ? general : k, *res);
   mx_any_shape_wanted = wanted;
   mx_shape_used |= outer;
+  mx_rules_ran |= rules;
   if (watched) {
     mx_watch_compiled(&start, traced_name.text, why);
     traced_name = around;
@@ -389,17 +402,38 @@ static int find_or_trace(const compiled *c, int n, mx_array *const *in, int mode
   return rc;
 }
 
+/* A trace for any shape has failed over these arguments: perhaps one of their own does better, or says what is wrong. */
+static int trace_for_these(const compiled *c, int n, mx_array *const *in, int mode, mx_callee **r) {
+  key k;
+  mx_error_clear();
+  int rc = key_make(&k, c, n, in, mode, true);
+  if (rc) return rc;
+  if (!(*r = cache_get(&k))) rc = trace_and_keep(c, n, in, mode, &k, NULL, r);
+  key_free(&k);
+  return rc;
+}
+
+static int call_callee(mx_callee *r, bool exact, mx_array *const *in, mx_list *out) {
+  int rc = exact && !tracing ? mx_callee_call(r, in, out) : (exact ? mx_replay_run_as_traced : mx_replay_run)(mx_callee_replay(r), in, out);
+  mx_object_release(mx_callee_object(r));
+  return rc;
+}
+
 static int compiled_call(void *payload, int n, mx_array *const *in, mx_list *out) {
   const compiled *c = payload;
   int mode = mx_get_compile_mode();
-  if (mode == MX_COMPILE_DISABLED) return mx_closure_call(c->f, n, in, out);
+  bool around = false; /* a trace for all shapes goes on through this function */
+  for (int i = 0; i < n && mx_any_shape_wanted; i++) around |= (in[i]->flags & MX_PLACEHOLDER) != 0;
+  if (mode == MX_COMPILE_DISABLED || around) return mx_closure_call(c->f, n, in, out);
   mx_callee *r;
   bool exact;
   int rc = find_or_trace(c, n, in, mode, &r, &exact);
   if (rc) return rc;
-  rc = exact && !tracing ? mx_callee_call(r, in, out) : (exact ? mx_replay_run_as_traced : mx_replay_run)(mx_callee_replay(r), in, out);
-  mx_object_release(mx_callee_object(r));
-  return rc;
+  rc = call_callee(r, exact, in, out);
+  if (!rc || exact || rc == MX_EMEMORY || rc == MX_ECALLBACK) return rc;
+  mx_list_clear(out);
+  rc = trace_for_these(c, n, in, mode, &r);
+  return rc ? rc : call_callee(r, true, in, out);
 }
 
 static void compiled_free(void *p) {

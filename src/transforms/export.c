@@ -74,7 +74,7 @@ static int unwrap_customs(mx_replay *r) {
   return 0;
 }
 
-static int trace(mx_replay **r, mx_closure *f, int n, mx_array *const *in) {
+static int trace(mx_replay **r, mx_closure *f, int n, mx_array *const *in, bool shapeless) {
   mx_list out = {0};
   mx_scope s;
   mx_scope_begin(&s, mx_default_stream());
@@ -84,7 +84,8 @@ static int trace(mx_replay **r, mx_closure *f, int n, mx_array *const *in) {
     if (!(args[i] = mx_placeholder(&s, (mx_dtype)in[i]->dtype, in[i]->ndim, in[i]->shape))) rc = s.rc;
   *r = NULL;
   if (!rc) rc = mx_closure_call(f, n, args, &out);
-  if (!rc) rc = mx_replay_new(r, n, args, out.n, out.at, MX_PLACEHOLDER, false);
+  if (!rc)
+    rc = shapeless ? mx_replay_new_recorded(r, n, args, out.n, out.at, false) : mx_replay_new(r, n, args, out.n, out.at, MX_PLACEHOLDER, false);
   if (!rc) rc = unwrap_customs(*r);
   if (!rc) rc = mx_replay_simplify(*r);
   mx_free(args);
@@ -93,9 +94,9 @@ static int trace(mx_replay **r, mx_closure *f, int n, mx_array *const *in) {
   return rc ? rc : end;
 }
 
-static int serves_all_shapes(const mx_replay *r, bool shape_used) {
+static int serves_all_shapes(const mx_replay *r) {
+  if (mx_replay_fits_all_shapes(r)) return 0;
   const mx_array *bound = mx_replay_shape_bound(r);
-  if (!bound && !shape_used) return 0;
   return mx_fail(MX_EVALUE, "[export_function] The function cannot be exported for all shapes (shapeless): %s%s.",
                  bound ? mx_ops[bound->op].label : "a number made from a shape", bound ? " was built for the shapes of this trace" : " is part of it");
 }
@@ -154,13 +155,14 @@ int mx_exports_trace(mx_exports *e, mx_closure *f, int npos, int nkw, const char
       return mx_fail(MX_ERUNTIME, "[export_function] Attempting to export a function twice with the same signature is not allowed.");
   }
   mx_exported x = {0};
-  bool outer = mx_shape_used, wanted = mx_any_shape_wanted;
-  mx_shape_used = false;
+  bool outer = mx_shape_used, rules = mx_rules_ran, wanted = mx_any_shape_wanted;
+  mx_shape_used = mx_rules_ran = false;
   mx_any_shape_wanted = e->shapeless;
-  int rc = trace(&x.replay, f, npos + nkw, in);
+  int rc = trace(&x.replay, f, npos + nkw, in, e->shapeless);
   mx_any_shape_wanted = wanted;
-  if (!rc && e->shapeless) rc = serves_all_shapes(x.replay, mx_shape_used);
+  if (!rc && e->shapeless) rc = serves_all_shapes(x.replay);
   mx_shape_used = outer;
+  mx_rules_ran |= rules;
   if (!rc) rc = settle(x.replay);
   if (!rc) rc = describe(&x, npos, nkw, keyword, in);
   if (!rc) rc = rules_can_be_written(&x, e->shapeless);

@@ -60,6 +60,7 @@ enum { MX_EXPORT_VERSION = 3, MX_EXPORT_OLDEST = 1, MX_EXPORT_SHAPELESS = 1 };
 enum { MX_EXPORT_DEEPEST = 64 }; /* graphs inside graphs */
 enum { MX_EXPORT_BACK = 1, MX_EXPORT_FORWARD = 2 }; /* which rules a custom function has */
 static const char mx_export_made[] = "primitive:"; /* before the name of a registered primitive */
+static const char mx_export_call[] = "call:";      /* before that of a function which is called again (graph/recorded.h) */
 static const char mx_export_magic[8] = {'C', 'M', 'L', 'X', 'F', 'U', 'N', '\n'};
 /* A replay's slots without those that nobody reads: number[slot], -1 for a constant that is not needed. Gives how many constants are. */
 int mx_export_number(const mx_replay *r, int32_t *number);
@@ -115,6 +116,8 @@ typedef struct mx_export_step {
   const mx_export_value *in, *out; /* steps but primitives: `in` alone */
   const mx_export_argument *arg;
 } mx_export_step;
+/* Calls that were recorded for all shapes (graph/recorded.h) become what they build for those of the trace: for whoever is told of it. */
+int mx_exported_open(mx_exported *x);
 int mx_exported_tell(const mx_exported *x, int (*tell)(void *to, const mx_export_step *step), void *to);
 
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "graph/primitive.h"
+#include "graph/recorded.h"
 #include "transforms/body.h"
 #include "transforms/export.h"
 
@@ -95,6 +96,7 @@ typedef struct reading {
   int nops;
   int16_t *op;          /* [nops] of the file's list */
   mx_registered **made; /* [nops] retained; NULL but for registered primitives */
+  int16_t *call;        /* [nops] of OP_recorded: the number of the function */
   mx_list out;          /* the outputs of the graph */
 } reading;
 
@@ -106,6 +108,7 @@ static void reading_clear(reading *r) {
   for (int k = 0; k < r->nops; k++)
     if (r->made[k]) mx_object_release(&r->made[k]->base.base);
   mx_free(r->op);
+  mx_free(r->call);
   mx_free(r->made);
 }
 
@@ -144,15 +147,17 @@ static int op_named(const char *name) {
 static void get_op(reading *r) {
   in *i = r->i;
   char *name = get_text(i), *text = name ? get_text(i) : NULL, *layout = text;
-  const size_t first = sizeof mx_export_made - 1;
+  const size_t first = sizeof mx_export_made - 1, second = sizeof mx_export_call - 1;
   mx_registered *made = NULL;
-  int op = layout ? op_named(name) : OP_none;
+  int op = layout ? op_named(name) : OP_none, call = layout && !strncmp(name, mx_export_call, second) ? mx_recordable_named(name + second) : -1;
   if (layout && !strncmp(name, mx_export_made, first)) {
     op = OP_primitive;
     if (!(made = mx_primitive_named(name + first, "import_function"))) i->rc = MX_EKEY;
-  } else if (op == OP_primitive) op = OP_none;
+  } else if (op == OP_primitive || op == OP_recorded) op = OP_none;
+  if (call >= 0) op = OP_recorded;
   size_t len = 0;
   const char *ours = op ? mx_export_layout(op, &len) : NULL;
+  if (call >= 0) ours = mx_recordables[call].takes, len = strlen(ours);
   if (i->rc) layout = NULL;
   if (layout && (!op || op == OP_pick || op == OP_compiled))
     i->rc = mx_fail(MX_ERUNTIME, "[import_function] %.300s uses the operation '%.100s', which this version does not know.", i->source->label, name);
@@ -162,6 +167,7 @@ static void get_op(reading *r) {
   if (i->rc && made) mx_object_release(&made->base.base);
   if (!i->rc) {
     r->made[r->nops] = made;
+    r->call[r->nops] = (int16_t)call;
     r->op[r->nops++] = (int16_t)op;
   }
   mx_free(name);
@@ -173,7 +179,8 @@ static void get_ops(reading *r) {
   if (r->i->rc) return;
   r->op = mx_malloc(((size_t)n + 1) * sizeof *r->op);
   r->made = mx_malloc(((size_t)n + 1) * sizeof *r->made);
-  if (!r->op || !r->made) r->i->rc = mx_fail_memory();
+  r->call = mx_malloc(((size_t)n + 1) * sizeof *r->call);
+  if (!r->op || !r->made || !r->call) r->i->rc = mx_fail_memory();
   for (int k = 0; k < n && !r->i->rc; k++) get_op(r);
 }
 
@@ -323,6 +330,23 @@ static void get_custom(reading *r, int nin, mx_array **x, int nout, int np, cons
   mx_free(res);
 }
 
+/* A call that is made again: here for the shapes of the trace, and recorded by it. p has room for one more in front. */
+static void get_call(reading *r, int call, int nin, mx_array **x, int nout, int np, int64_t *p) {
+  in *i = r->i;
+  mx_list out = {0};
+  if (!i->shapeless || i->depth) bad(i, "a call for other shapes in a function for one");
+  if (i->rc) return;
+  memmove(p + 1, p, (size_t)np * sizeof *p);
+  p[0] = call;
+  bool wanted = mx_any_shape_wanted;
+  mx_any_shape_wanted = true;
+  i->rc = mx_recorded_call(&r->s, nin, x, np + 1, p, &out);
+  mx_any_shape_wanted = wanted;
+  if (!i->rc && out.n != nout) bad(i, "a call with a wrong number of results");
+  for (int k = 0; k < out.n && !i->rc; k++) add_value(r, out.at[k]);
+  mx_list_clear(&out);
+}
+
 static void get_node(reading *r, mx_array **x, int64_t *p) {
   in *i = r->i;
   int at = get_u16(i), nin = get_u16(i), nout = get_u16(i), np = get_u16(i);
@@ -343,6 +367,10 @@ static void get_node(reading *r, mx_array **x, int64_t *p) {
     if (op != OP_reshape && op != OP_slice && op != OP_gather) bad(i, "parameters of a kind that the operation does not have");
     if (!i->rc && !fits_op(op, NULL, nin, nout)) bad(i, "operands that do not fit the operation");
     if (!i->rc) add_value(r, mx_node_relative(&r->s, (mx_opcode)op, nin, x, np, p));
+    return;
+  }
+  if (op == OP_recorded) {
+    get_call(r, r->call[at], nin, x, nout, np, p);
     return;
   }
   if (mx_ops[op].kind == MX_CONTROL) {
@@ -369,7 +397,7 @@ static void get_node(reading *r, mx_array **x, int64_t *p) {
 
 static void get_nodes(reading *r) {
   enum { MOST = UINT16_MAX };
-  mx_array **x = mx_malloc(MOST * (sizeof *x + sizeof(int64_t)));
+  mx_array **x = mx_malloc(MOST * sizeof *x + (MOST + 1) * sizeof(int64_t));
   if (!x) {
     r->i->rc = mx_fail_memory();
     return;
@@ -409,7 +437,7 @@ static void get_trace(in *i, mx_exports *e) {
   mx_scope_begin(&r.s, mx_default_stream());
   get_inputs(&r);
   if (!i->rc) get_graph(&r);
-  if (!i->rc) i->rc = mx_replay_new(&r.x.replay, r.x.npos + r.x.nkw, r.value.at, r.out.n, r.out.at, MX_PLACEHOLDER, false);
+  if (!i->rc) i->rc = mx_replay_new_recorded(&r.x.replay, r.x.npos + r.x.nkw, r.value.at, r.out.n, r.out.at, false);
   reading_clear(&r);
   if (!i->rc) i->rc = mx_exports_push(e, &r.x);
   else mx_exported_clear(&r.x);

@@ -183,6 +183,32 @@ static int tell_node(telling *t, const mx_replay_node *e) {
                                           t->list + a->nin, arg});
 }
 
+/* The trace with what its recorded calls build for the traced shapes in their place. */
+static int open_calls(mx_exported *x) {
+  mx_replay *r = x->replay;
+  mx_list out = {0};
+  mx_scope s;
+  mx_scope_begin(&s, mx_default_stream());
+  mx_array **in = mx_slots_new(r->nin);
+  int rc = in ? 0 : MX_EMEMORY;
+  for (int i = 0; i < r->nin && !rc; i++)
+    if (!(in[i] = mx_placeholder(&s, x->input[i].dtype, x->input[i].ndim, x->input[i].shape))) rc = s.rc;
+  if (!rc) rc = mx_replay_run(r, in, &out);
+  if (!rc) rc = mx_replay_new(&x->replay, r->nin, in, out.n, out.at, MX_PLACEHOLDER, true);
+  if (!rc) rc = mx_eval(x->replay->nconst, x->replay->constant);
+  mx_free(in);
+  mx_list_clear(&out);
+  int end = mx_scope_end(&s);
+  if (x->replay != r) mx_replay_release(r);
+  return rc ? rc : end;
+}
+
+int mx_exported_open(mx_exported *x) {
+  for (int i = 0; i < x->replay->n; i++)
+    if (x->replay->node[i].proto->op == OP_recorded) return open_calls(x);
+  return 0;
+}
+
 int mx_exported_tell(const mx_exported *x, int (*tell)(void *to, const mx_export_step *step), void *to) {
   const mx_replay *r = x->replay;
   size_t slots = (size_t)r->nslot + 1, wide = (size_t)r->nin + (size_t)r->nconst + (size_t)r->nout + 2 * (size_t)r->widest + 1;

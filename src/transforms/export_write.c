@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "graph/primitive.h"
+#include "graph/recorded.h"
 #include "transforms/body.h"
 #include "transforms/export.h"
 
@@ -77,17 +78,18 @@ static void put_constant(out *o, const mx_array *a) {
   if (bytes) put_elements(o, a, 0, shape, a->data);
 }
 
-/* The operations that a trace uses, in the order in which they come: an opcode, and of OP_primitive which one. */
+/* The operations that a trace uses, in the order in which they come: an opcode, and of OP_primitive and OP_recorded which one. */
 typedef struct vocabulary {
   int n, cap;
-  struct { int op; const mx_registered *made; } *at;
+  struct { int op; const mx_registered *made; const mx_recordable *call; } *at;
 } vocabulary;
 
 static const mx_registered *made_of(const mx_array *a) { return a->op == OP_primitive ? mx_registered_of(a) : NULL; }
+static const mx_recordable *call_of(const mx_array *a) { return a->op == OP_recorded ? &mx_recordables[a->p[0]] : NULL; }
 
 static int number_of(const vocabulary *v, const mx_array *a) {
   int i = 0;
-  while (i < v->n && (v->at[i].op != a->op || v->at[i].made != made_of(a))) i++;
+  while (i < v->n && (v->at[i].op != a->op || v->at[i].made != made_of(a) || v->at[i].call != call_of(a))) i++;
   return i;
 }
 
@@ -104,6 +106,7 @@ static int collect_ops(vocabulary *v, const mx_replay *r) {
       v->cap = cap;
     }
     v->at[v->n].op = a->op;
+    v->at[v->n].call = call_of(a);
     v->at[v->n++].made = made_of(a);
   }
   return 0;
@@ -113,10 +116,12 @@ static void put_ops(out *o, const vocabulary *v) {
   put_u32(o, (size_t)v->n);
   for (int i = 0; i < v->n; i++) {
     size_t len;
-    const char *layout = mx_export_layout(v->at[i].op, &len), *name = v->at[i].made ? v->at[i].made->name : mx_ops[v->at[i].op].name;
-    size_t first = v->at[i].made ? sizeof mx_export_made - 1 : 0;
-    put_u32(o, first + strlen(name));
-    put(o, mx_export_made, first);
+    const mx_recordable *call = v->at[i].call;
+    const char *layout = mx_export_layout(v->at[i].op, &len), *name = mx_ops[v->at[i].op].name, *kind = "";
+    if (v->at[i].made) name = v->at[i].made->name, kind = mx_export_made;
+    if (call) name = call->name, kind = mx_export_call, layout = call->takes, len = strlen(layout);
+    put_u32(o, strlen(kind) + strlen(name));
+    put(o, kind, strlen(kind));
     put(o, name, strlen(name));
     put_text(o, layout, len);
   }
@@ -202,11 +207,11 @@ static void put_nodes(out *o, const mx_replay *r, const vocabulary *v, const int
   for (int i = 0; i < r->n && !o->rc; i++) {
     const mx_array *a = r->node[i].proto;
     const int32_t *in = r->in + r->node[i].in;
-    int own = a->op == OP_primitive; /* the number in this process is not written */
+    int own = a->op == OP_primitive || a->op == OP_recorded; /* the number in this process is not written */
     put_u16(o, (unsigned)number_of(v, a));
     put_u16(o, a->nin);
     put_u16(o, (unsigned)(a->outs ? a->nout : 1));
-    if (a->op == OP_custom || mx_ops[a->op].kind == MX_CONTROL) {
+    if (a->op == OP_custom || (mx_ops[a->op].kind == MX_CONTROL && a->op != OP_recorded)) {
       put_node_with_graphs(o, a, number, in);
       continue;
     }

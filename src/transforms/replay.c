@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "graph/recorded.h"
+
 static void replay_destroy(mx_object *o) {
   mx_replay *r = (mx_replay *)o;
   for (int i = 0; i < r->n; i++) mx_release(r->node[i].proto);
@@ -37,8 +39,10 @@ static int collect_inputs(mx_replay *r, const mx_tape *t, constants *c) {
   int rc = 0;
   for (int i = 0; i < t->n && !rc; i++) {
     const mx_tape_node *e = &t->node[i];
-    r->node[r->n++] = (mx_replay_node){mx_retain(e->a), e->slot, e->in};
-    for (int k = 0; k < e->a->nin && !rc; k++) {
+    mx_array *proto = e->a->op == OP_recorded ? mx_recorded_bare(e->a) : mx_retain(e->a);
+    if (!proto) return mx_error_kind();
+    r->node[r->n++] = (mx_replay_node){proto, e->slot, e->in};
+    for (int k = 0; k < proto->nin && !rc; k++) {
       int32_t slot = t->in[e->in + (uint32_t)k], index = 0;
       if (slot < 0) {
         rc = constant_of(c, e->a->in[k], &index);
@@ -102,8 +106,11 @@ int mx_replay_from_tape(mx_replay **res, const mx_tape *t, int nout, mx_array *c
   if (!rc) rc = place_constants(r, &c.list, lift, lifted, order);
   if (!rc) {
     r->nslot = (int)nslot;
-    for (int i = 0; i < r->n; i++) r->node[i].slot = final_slot(r, t->nsrc, order, r->node[i].slot);
-    for (size_t i = 0; i < t->nin; i++) r->in[i] = final_slot(r, t->nsrc, order, r->in[i]);
+    for (int i = 0; i < r->n; i++) {
+      mx_replay_node *e = &r->node[i];
+      e->slot = final_slot(r, t->nsrc, order, e->slot);
+      for (int k = 0; k < e->proto->nin; k++) r->in[e->in + (uint32_t)k] = final_slot(r, t->nsrc, order, r->in[e->in + (uint32_t)k]);
+    }
     for (int i = 0; i < nout; i++) r->out[i] = final_slot(r, t->nsrc, order, r->out[i]);
     for (int i = t->nsrc; i < t->nslot; i++) r->picked[i + c.list.n] = t->value[i] != NULL;
     *res = r;
@@ -114,9 +121,10 @@ int mx_replay_from_tape(mx_replay **res, const mx_tape *t, int nout, mx_array *c
   return rc;
 }
 
-int mx_replay_new(mx_replay **res, int nin, mx_array *const *inputs, int nout, mx_array *const *outputs, uint8_t flag, bool simplify) {
+static int replay_over(mx_replay **res, int nin, mx_array *const *inputs, int nout, mx_array *const *outputs, uint8_t flag, mx_follow *follow,
+                       bool simplify) {
   mx_tape t;
-  int rc = mx_tape_build(&t, nin, inputs, nout, outputs, flag, mx_follow_all, 0, NULL);
+  int rc = mx_tape_build(&t, nin, inputs, nout, outputs, flag, follow, 0, NULL);
   if (rc) return rc;
   mx_replay *r = NULL;
   rc = mx_replay_from_tape(&r, &t, nout, outputs, 0, NULL);
@@ -127,12 +135,30 @@ int mx_replay_new(mx_replay **res, int nin, mx_array *const *inputs, int nout, m
   return rc;
 }
 
+int mx_replay_new(mx_replay **res, int nin, mx_array *const *inputs, int nout, mx_array *const *outputs, uint8_t flag, bool simplify) {
+  return replay_over(res, nin, inputs, nout, outputs, flag, mx_follow_all, simplify);
+}
+
+int mx_replay_new_recorded(mx_replay **res, int nin, mx_array *const *inputs, int nout, mx_array *const *outputs, bool simplify) {
+  return replay_over(res, nin, inputs, nout, outputs, MX_PLACEHOLDER, mx_follow_recorded, simplify);
+}
+
 static bool is_plain(const mx_array *proto) { return !proto->outs && mx_ops[proto->op].kind != MX_CONTROL; }
+
+static int replay_recorded(const mx_replay_node *e, mx_array **value, mx_array **x, mx_scope *s) {
+  mx_list out = {0};
+  int rc = mx_recorded_again(s, e->proto, x, &out);
+  for (int k = 0; k < out.n && !rc; k++)
+    if (!(value[e->slot + k] = mx_own(s, mx_retain(out.at[k])))) rc = s->rc;
+  mx_list_clear(&out);
+  return rc;
+}
 
 /* Node i over the values so far. as_traced: what is plain is copied, which owns its value itself; the scope owns the rest. */
 static int replay_node(const mx_replay *r, int i, bool as_traced, mx_array **value, mx_array **x, mx_scope *s) {
   const mx_replay_node *e = &r->node[i];
   for (int k = 0; k < e->proto->nin; k++) x[k] = value[r->in[e->in + (uint32_t)k]];
+  if (e->proto->op == OP_recorded) return replay_recorded(e, value, x, s);
   if (as_traced && is_plain(e->proto)) return (value[e->slot] = mx_node_copy(e->proto, x)) ? 0 : mx_error_kind();
   bool copied = as_traced && mx_ops[e->proto->op].kind != MX_CONTROL;
   mx_array *a = copied ? mx_own(s, mx_node_copy(e->proto, x)) : mx_node_again(s, e->proto, x);

@@ -25,6 +25,8 @@ typedef struct mx_replay {
 
 /* From a traced graph: inputs (sources that carry flag) to outputs. */
 int mx_replay_new(mx_replay **res, int nin, mx_array *const *inputs, int nout, mx_array *const *outputs, uint8_t flag, bool simplify);
+/* From what was traced for all shapes: calls that were recorded (graph/recorded.h) stay so, and are made again by each run. */
+int mx_replay_new_recorded(mx_replay **res, int nin, mx_array *const *inputs, int nout, mx_array *const *outputs, bool simplify);
 /* From a tape that is already there. Arrays that are not on it are constants, but those that carry a flag of `lift` become more inputs
  * after the sources, and are pushed on lifted. MX_LIFT_LAZY: so do those that are not computed yet. */
 #define MX_LIFT_LAZY 0x80
@@ -37,6 +39,8 @@ int mx_replay_run(const mx_replay *r, mx_array *const *in, mx_list *out);
 int mx_replay_run_as_traced(const mx_replay *r, mx_array *const *in, mx_list *out);
 /* A node whose parameters are good for the traced shapes only; NULL: the replay may run on other shapes. */
 const mx_array *mx_replay_shape_bound(const mx_replay *r);
+/* Whether the replay of what was traced just now serves all shapes: a constant that is still to be computed may be made from one by a rule. */
+bool mx_replay_fits_all_shapes(const mx_replay *r);
 static inline void mx_replay_release(mx_replay *r) {
   if (r) mx_object_release(&r->base);
 }

@@ -1,6 +1,7 @@
 /* Collecting a tape. */
 #include "transforms/tape.h"
 
+#include "graph/recorded.h"
 #include "runtime/runtime.h"
 
 #include <string.h>
@@ -60,8 +61,10 @@ void mx_index_clear(mx_index *m) {
 
 /* ---- tape ---- */
 
-int mx_follow_all(const mx_array *node) { return node->nin; }
+_Thread_local bool mx_rules_ran;
 
+int mx_follow_all(const mx_array *node) { return node->nin; }
+int mx_follow_recorded(const mx_array *node) { return node->op == OP_recorded ? node->nin - node->nout : node->nin; }
 
 static int grow_bytes(void **p, size_t n, size_t item) {
   void *q = mx_realloc(*p, n * item);
@@ -158,6 +161,7 @@ static void wait_for(mx_array *a) {
 static bool to_visit(const mx_tape *t, const mx_array *a, uint8_t flag) { return (a->flags & flag) && !mx_index_find(&t->slots, a); }
 
 static int enter(walk *w, mx_array *a, mx_follow *follow) {
+  if (mx_is_recorded(a) && follow != mx_follow_recorded) mx_recorded_open(a);
   int rc = push(w, a, follow);
   if (rc || atomic_load_explicit(&a->status, memory_order_acquire) != MX_SCHEDULED) return rc;
   wait_for(a);

@@ -38,6 +38,8 @@ typedef struct mx_tape {
 /* How many inputs of a node to follow: the rules of a custom function hide what it was built of. */
 typedef int mx_follow(const mx_array *node);
 int mx_follow_all(const mx_array *node);
+/* All, but of a recorded call (graph/recorded.h) only its arguments. Whoever follows nodes in another way opens such calls. */
+int mx_follow_recorded(const mx_array *node);
 
 /* flag: nodes without it cannot depend on a source (MX_TRACER or MX_PLACEHOLDER). stop: arrays known not to depend on one. */
 int mx_tape_build(mx_tape *t, int nsrc, mx_array *const *src, int nroots, mx_array *const *roots, uint8_t flag, mx_follow *follow,
@@ -55,6 +57,9 @@ int mx_tape_widest(const mx_tape *t);
 /* How many of this thread's open traces (mx_tracing) are past the building of their function, or go forward: nodes built now have no
  * backward sweep of theirs ahead. */
 extern _Thread_local int mx_sweeping;
+
+/* Set where rules build nodes: what they make of nothing may have the shapes of a trace. */
+extern _Thread_local bool mx_rules_ran;
 
 /* ---- sweeps over a tape: autodiff.c. The tables are [nslot], own their arrays and are NULL where zero ---- */
 

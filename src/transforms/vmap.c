@@ -106,6 +106,7 @@ static int rebuild(const mx_tape *t, int n, mx_array *const *inputs, const int *
   mapped m;
   int rc = mapped_new(&m, t), src = 0;
   if (rc) return rc;
+  mx_rules_ran = true;
   mx_scope_begin(&m.s, mx_default_stream());
   mx_stream stream = m.s.stream;
   for (int i = 0; i < n; i++)

@@ -297,7 +297,7 @@ static const mx_opcode no_derivative[] = {OP_primitive, OP_view,      OP_stop_gr
                                           OP_random_loggamma, OP_random_poisson, OP_loggamma_grad, OP_lu_factor, OP_eig,           OP_eigvals, OP_fft,
                                           OP_nonzero,   OP_searchsorted,
                                           OP_rfft,      OP_irfft,
-                                          OP_to_fp8,    OP_from_fp8,      OP_quantize, OP_rope, OP_attention, OP_attention_vjp, OP_lstm, OP_lstm_vjp, OP_batch_norm, OP_batch_norm_vjp, OP_loop,      OP_while_loop, OP_cond, OP_compiled};
+                                          OP_to_fp8,    OP_from_fp8,      OP_quantize, OP_rope, OP_attention, OP_attention_vjp, OP_lstm, OP_lstm_vjp, OP_batch_norm, OP_batch_norm_vjp, OP_loop,      OP_while_loop, OP_cond, OP_compiled, OP_recorded};
 
 static void test_every_op_has_a_row(void **state) {
   (void)state;

@@ -51,7 +51,7 @@ _Static_assert(MX_OPS <= 256, "opcodes fit a byte");
 static void test_any_parameters(void **unused) {
   (void)unused;
   for (int op = OP_elementwise_end + 1; op < MX_OPS; op++) {
-    if (op == OP_reduce_end || op == OP_pick || op == OP_custom || op == OP_primitive || op == OP_compiled) continue;
+    if (op == OP_reduce_end || op == OP_pick || op == OP_custom || op == OP_primitive || op == OP_compiled || op == OP_recorded) continue;
     int good = 0;
     for (int round = 0; round < 20000; round++) {
       mx_scope s;

@@ -95,6 +95,13 @@ def called_twice(*arrays):
     return f(*arrays)
 
 
+def made_again(*arrays):
+    """A function for all shapes, traced for others than those that are given."""
+    f = mx.compile(lambda x, y: x.var(axis=0) * mx.tile(y, (2, 1)), shapeless=True)
+    f(*[mx.concatenate([x, x]) for x in arrays])
+    return f(*arrays)
+
+
 def conv_numpy(x, w, stride, padding, dilation, groups):
     """Direct convolution over any number of spatial dimensions; x (N, ..., C), w (O, ..., C/groups)."""
     n = x.ndim - 2
@@ -285,6 +292,7 @@ CASES = [
     Case("custom", "checkpoint", lambda x: mx.checkpoint(lambda a: mx.exp(a) * a)(x), [(3, 4)], lambda x: np.exp(x) * x,
          vmap=False, compile=False),
     Case("compiled", "second call", lambda x, y: called_twice(x, y), [(3, 4), (3, 4)], lambda x, y: np.exp(x * y) - x),
+    Case("recorded", "in a function for all shapes", lambda x, y: made_again(x, y), [(3, 4), (3, 4)], lambda x, y: x.var(0) * np.tile(y, (2, 1))),
     # control flow
     Case("loop", "scan", lambda x, w: mx.scan(lambda c, e: (c * 0.5 + e * w, c * e), mx.zeros_like(w), x)[1], [(3, 4), (4,)],
          lambda x, w: np.stack([0 * x[0], x[0] * w * x[1], (0.5 * x[0] + x[1]) * w * x[2]])),

@@ -111,7 +111,7 @@ def test_shapeless(tmp_path):
     with pytest.raises(ValueError, match="broadcast"):
         g(mx.ones((2, 4)))
     with pytest.raises(ValueError, match=r"cannot be exported for all shapes \(shapeless\)"):
-        mx.export_function(str(tmp_path / "g"), lambda x: mx.as_strided(x, (2, 2), (1, 1)), mx.ones((2, 3)), shapeless=True)
+        mx.export_function(str(tmp_path / "g"), lambda x: x * x.shape[0], mx.ones((2, 3)), shapeless=True)
     assert not (tmp_path / "g").exists()
 
 

@@ -1,8 +1,8 @@
 /*
- * mlx/c/fft.h: Discrete Fourier transforms. Results are c64, those of irfft f32. Where `n` is given
- * the input is cut or padded with zeros to it. The norm says where 1 / n is applied: BACKWARD in
- * the inverse, FORWARD in the forward transform, ORTHO its root in both. Written by tools/opgen.py
- * from the tables in ops.
+ * mlx/c/fft.h: Discrete Fourier transforms. Results are c64, those of irfft f32. The input is cut
+ * or padded with zeros to `n`; INT_MIN stands for the size that it has. The norm says where 1 / n
+ * is applied: BACKWARD in the inverse, FORWARD in the forward transform, ORTHO its root in both.
+ * Written by tools/opgen.py from the tables in ops.
  */
 #ifndef MLX_C_FFT_H
 #define MLX_C_FFT_H
