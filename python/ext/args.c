@@ -11,24 +11,47 @@ static int search_param(const px_sig *s, PyObject *key) {
   return -1;
 }
 
-/* Answers for keywords of calls, whose strings are the same objects each time. The table holds on to the strings. */
+/* What the keywords of a call come to. Those of a place in a program are the same tuple each time, so the answer is kept: which parameters they
+ * are, when all is given that must be and nothing twice. The table holds on to the tuples. */
 enum { KNOWN = 512 };
-static struct {
+typedef struct known_call {
   const px_sig *sig;
-  PyObject *key;
-  int param;
-} known[KNOWN];
+  PyObject *kwnames;
+  int have, n; /* parameters that were given by position; keywords */
+  uint8_t param[PX_MAX_PARAMS];
+} known_call;
+static known_call known[KNOWN];
 
-static int find_param(const px_sig *s, PyObject *key) {
-  uint32_t h = (uint32_t)((uintptr_t)s >> 5) * 0x9E3779B1u ^ (uint32_t)((uintptr_t)key >> 4) * 0x85EBCA6Bu;
-  size_t at = h >> 23;
-  if (known[at].sig == s && known[at].key == key) return known[at].param;
-  int i = search_param(s, key);
-  if (i < 0) return i;
-  PX_REPLACE(known[at].key, Py_NewRef(key));
-  known[at].sig = s;
-  known[at].param = i;
-  return i;
+static known_call *known_at(const px_sig *s, PyObject *kwnames) {
+  uint32_t h = (uint32_t)((uintptr_t)s >> 5) * 0x9E3779B1u ^ (uint32_t)((uintptr_t)kwnames >> 4) * 0x85EBCA6Bu;
+  return &known[h >> 23];
+}
+
+static bool complete(const px_sig *s, PyObject *const *v) {
+  for (int i = 0; i < s->nparams; i++)
+    if ((s->required >> i & 1) && !v[i]) return false;
+  return true;
+}
+
+/* v, whose first `have` are given, gets the values of the keywords; false: they do not fit. */
+static bool bind_keywords(const px_sig *s, PyObject *kwnames, PyObject *const *values, int have, PyObject **v) {
+  known_call *at = known_at(s, kwnames), now = {.sig = s, .have = have};
+  if (at->sig == s && at->kwnames == kwnames && at->have == have) {
+    for (int k = 0; k < at->n; k++) v[at->param[k]] = values[k];
+    return true;
+  }
+  Py_ssize_t n = PyTuple_Size(kwnames);
+  for (Py_ssize_t k = 0; k < n; k++) {
+    int i = search_param(s, PyTuple_GetItem(kwnames, k));
+    if (i < 0 || v[i]) return false;
+    v[i] = values[k];
+    now.param[now.n++] = (uint8_t)i;
+  }
+  if (!complete(s, v)) return false;
+  now.kwnames = Py_NewRef(kwnames);
+  Py_XDECREF(at->kwnames);
+  *at = now;
+  return true;
 }
 
 static int bind_variadic(PyObject *first, PyObject *const *args, Py_ssize_t nargs, PyObject **v) {
@@ -53,18 +76,7 @@ int px_bind(const px_sig *s, PyObject *first, PyObject *const *args, Py_ssize_t 
     for (Py_ssize_t i = 0; i < nargs; i++) v[have++] = args[i];
     for (int i = have; i < s->nparams; i++) v[i] = NULL;
   }
-  if (kwnames) {
-    Py_ssize_t nkw = PyTuple_Size(kwnames);
-    for (Py_ssize_t k = 0; k < nkw; k++) {
-      int i = find_param(s, PyTuple_GetItem(kwnames, k));
-      if (i < 0 || v[i]) goto wrong_drop;
-      v[i] = args[nargs + k];
-    }
-  }
-  for (int i = 0; i < s->nparams; i++)
-    if ((s->required >> i & 1) && !v[i]) goto wrong_drop;
-  return 0;
-wrong_drop:
+  if (kwnames ? bind_keywords(s, kwnames, args + nargs, have, v) : !(s->required >> have)) return 0;
   if (s->variadic) Py_CLEAR(v[0]);
 wrong:
   px_type_error(s, first, args, nargs, kwnames);

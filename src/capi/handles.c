@@ -90,11 +90,12 @@ void mx_capi_dtype(mx_capi *c, mlx_dtype t, const char *name) {
 }
 
 int mx_capi_pair(mlx_array *res, mlx_array a, mlx_array b, mlx_stream s, mx_opcode op, mx_capi_binary *other) {
+  if (!res || !res->ctx || !a.ctx || !b.ctx || !s.ctx) return other(res, a, b, s);
   mx_array *x = mx_array_of(a), *y = mx_array_of(b);
-  const mx_array *shaped = x && y && s.ctx && res && res->ctx ? mx_pair_shape(op, x, y) : NULL;
-  if (!shaped || atomic_load_explicit(&mx_levels_open, memory_order_relaxed)) return other(res, a, b, s);
+  const mx_array *shaped = x && y ? mx_pair_shape(op, x, y) : NULL;
+  if (!shaped) return other(res, a, b, s);
   mx_array *r = mx_array_pair(mx_result_dtype(op, x->dtype), shaped, (uint16_t)op, *(mx_stream *)s.ctx, x, y);
-  if (!r) return other(res, a, b, s); /* tells that there is no memory */
+  if (!r) return MX_STATUS(mx_fail_memory());
   mx_set(res->ctx, r);
   return 0;
 }

@@ -177,7 +177,7 @@ static inline __attribute__((always_inline)) void header_fill(mx_array *a, uint1
   a->shape = far_dims ? (int32_t *)(tail + (size_t)np + far_dims + far_in) : &a->own_dim;
 }
 
-static mx_array *header_new(mx_dtype t, int ndim, int nin, int np) {
+static inline __attribute__((always_inline)) mx_array *header_new(mx_dtype t, int ndim, int nin, int np) {
   uint16_t class;
   mx_array *a = block_new(block_bytes(ndim, nin, np), &class);
   if (a) header_fill(a, class, t, ndim, nin, np, (pair){0});

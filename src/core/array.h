@@ -149,8 +149,9 @@ void mx_call_live(mx_array *call, mx_array **live);
 void mx_call_forget(mx_array *call, int64_t i);
 static inline size_t mx_nbytes(const mx_array *a) { return (size_t)a->size * mx_dtype_sizes[a->dtype]; }
 static inline bool mx_same_shape(const mx_array *a, const mx_array *b) {
-  if (a->ndim != b->ndim) return false;
-  for (int i = 0; i < a->ndim; i++)
+  int n = a->ndim;
+  if (n != b->ndim) return false;
+  for (int i = 0; i < n; i++)
     if (a->shape[i] != b->shape[i]) return false;
   return true;
 }

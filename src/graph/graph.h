@@ -123,6 +123,7 @@ typedef struct mx_op {
 } mx_op;
 
 extern const mx_op mx_ops[MX_OPS];
+extern _Atomic int mx_levels_open; /* branches of cond that are traced, by all threads (mx_level) */
 
 /* The name of a node for people: in room, or a constant. */
 enum { MX_LABEL_ROOM = 64 };
@@ -133,12 +134,12 @@ static inline mx_dtype mx_result_dtype(int op, mx_dtype t) {
   return mx_ops[op].result == MX_RESULT_BOOL ? MX_BOOL : mx_ops[op].result == MX_RESULT_REAL && t == MX_C64 ? MX_F32 : t;
 }
 
-/* An element-wise node over two operands that need not be brought in line, of one dtype and one shape (or a single element), without a scope and
- * without a check left out: mx_pair_shape gives the operand whose shape it has, or NULL when mx_node has to look at it. */
+/* An element-wise node over two operands that need not be brought in line, of one dtype and one shape (or a single element), is made by
+ * mx_array_pair. This gives the operand whose shape it has; NULL: mx_node has to look at it. */
+const mx_array *mx_shape_of_pair(const mx_array *x, const mx_array *y); /* whatever they are */
 static inline const mx_array *mx_pair_shape(mx_opcode op, const mx_array *x, const mx_array *y) {
-  const mx_array *shaped = y->ndim > x->ndim ? y : x, *other = shaped == x ? y : x;
-  if (x->dtype != y->dtype || !(mx_ops[op].dtypes & MX_BIT(x->dtype)) || (other->ndim && !mx_same_shape(x, y))) return NULL;
-  return shaped;
+  if (x->dtype != y->dtype || !(mx_ops[op].dtypes & MX_BIT(x->dtype)) || atomic_load_explicit(&mx_levels_open, memory_order_relaxed)) return NULL;
+  return x->ndim == 1 && y->ndim == 1 ? x->own_dim == y->own_dim ? x : NULL : mx_shape_of_pair(x, y);
 }
 
 /* ---- evaluation: declared here, defined by runtime/ ---- */
@@ -155,7 +156,6 @@ extern _Thread_local bool mx_shape_used;
 extern _Thread_local bool mx_any_shape_wanted;
 /* While a branch of cond is traced, what it builds is told from what it captures: nodes carry the level at which they were built (15: or more). */
 extern _Thread_local uint8_t mx_level;
-extern _Atomic int mx_levels_open; /* of all threads */
 /* Whether a trace of vjp or jvp is open on this thread. */
 extern _Thread_local int mx_tracing;
 

@@ -9,20 +9,19 @@ _Thread_local bool mx_any_shape_wanted;
 _Thread_local uint8_t mx_level;
 _Atomic int mx_levels_open;
 
-/* What a node inherits from its inputs. */
-static uint8_t inherited(int nin, mx_array *const *in) {
-  uint8_t f = 0;
-  for (int i = 0; i < nin; i++) f |= in[i]->flags;
-  return f & (MX_TRACER | MX_PLACEHOLDER);
-}
-
-static void fill(mx_array *a, mx_stream stream, int op, int nin, mx_array *const *in, int np, const int64_t *p) {
+static inline __attribute__((always_inline)) void fill(mx_array *a, mx_stream stream, int op, int nin, mx_array *const *in, int np,
+                                                       const int64_t *p) {
+  uint8_t flags = 0; /* what a node inherits from its inputs */
   a->op = (uint16_t)op;
   a->stream = stream;
-  a->flags = inherited(nin, in);
+  for (int i = 0; i < nin; i++) {
+    mx_array *x = in[i];
+    flags |= x->flags;
+    a->in[i] = mx_retain(x);
+  }
+  a->flags = flags & (MX_TRACER | MX_PLACEHOLDER);
   if (atomic_load_explicit(&mx_levels_open, memory_order_relaxed)) a->flags |= (uint8_t)(mx_level * MX_LEVEL);
   if (op == OP_stop_gradient) a->flags &= (uint8_t)~MX_TRACER; /* no gradient is wanted of what comes from it */
-  for (int i = 0; i < nin; i++) a->in[i] = mx_retain(in[i]);
   if (np) memcpy(a->p, p, (size_t)np * sizeof *p);
 }
 
@@ -91,6 +90,11 @@ static mx_array *relative(mx_scope *s, mx_stream stream, int op, int nin, mx_arr
 
 mx_array *mx_node_relative(mx_scope *s, mx_opcode op, int nin, mx_array *const *in, int np, const int64_t *raw) {
   return all_given(s, nin, in) ? relative(s, s->stream, op, nin, in, np, raw) : NULL;
+}
+
+const mx_array *mx_shape_of_pair(const mx_array *x, const mx_array *y) {
+  if (!x->ndim) return y;
+  return !y->ndim || mx_same_shape(x, y) ? x : NULL;
 }
 
 /* The results of a tuple: one block for the records, strides and shapes. */
