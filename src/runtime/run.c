@@ -168,20 +168,36 @@ static int run_view(mx_array *n, const mx_backend *b) {
 
 enum { FEW = 8 };
 
-static int allocate_results(const runner *r, mx_array *n, mx_view *out) {
-  if (n->outs) {
-    for (int i = 0; i < n->nout; i++) {
-      mx_result *o = &n->outs[i];
+/* Whether the first result, of this dtype and shape, may have the memory of input k, which nothing else needs. */
+static bool may_reuse(const runner *r, const mx_array *n, int k, mx_dtype t, int ndim, const int32_t *shape) {
+  if (k < 0 || k >= n->nin || r->keep) return false;
+  const mx_array *x = n->in[k];
+  if (x->dtype != t || !mx_may_take(r, x, 1) || x->ndim != ndim) return false;
+  return (!ndim || !memcmp(x->shape, shape, (size_t)ndim * sizeof *shape)) && mx_is_row_contiguous(x);
+}
+
+static int allocate_tuple(const runner *r, mx_array *n, mx_view *out) {
+  int k = mx_ops[n->op].inplace;
+  bool reuse = n->nout && may_reuse(r, n, k, (mx_dtype)n->outs[0].dtype, n->outs[0].ndim, n->outs[0].shape);
+  for (int i = 0; i < n->nout; i++) {
+    mx_result *o = &n->outs[i];
+    if (!i && reuse) {
+      o->buf = mx_buffer_retain(n->in[k]->buf);
+      o->data = n->in[k]->data;
+      atomic_fetch_add_explicit(&donations, 1, memory_order_relaxed);
+    } else {
       if (!(o->buf = mx_buffer_new((size_t)o->size * mx_dtype_sizes[o->dtype]))) return mx_error_kind();
       o->data = o->buf->ptr;
-      out[i] = (mx_view){o->data, o->shape, o->strides, o->size, o->ndim, o->dtype};
     }
-    return 0;
+    out[i] = (mx_view){o->data, o->shape, o->strides, o->size, o->ndim, o->dtype};
   }
-  int k = mx_ops[n->op].inplace;
-  mx_array *x = k >= 0 && k < n->nin ? n->in[k] : NULL;
-  int rc = 0;
-  if (x && !n->buf && !r->keep && x->dtype == n->dtype && mx_may_take(r, x, 1) && mx_same_shape(x, n) && mx_is_row_contiguous(x)) mx_take_buffer(n, x);
+  return 0;
+}
+
+static int allocate_results(const runner *r, mx_array *n, mx_view *out) {
+  if (n->outs) return allocate_tuple(r, n, out);
+  int k = mx_ops[n->op].inplace, rc = 0;
+  if (!n->buf && may_reuse(r, n, k, (mx_dtype)n->dtype, n->ndim, n->shape)) mx_take_buffer(n, n->in[k]);
   else rc = mx_give_buffer(n);
   if (!rc) out[0] = view_of(n);
   return rc;
