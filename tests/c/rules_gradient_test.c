@@ -112,6 +112,18 @@ F(conv_grad_weight, mx_node2(s, OP_conv_grad_weight, x[0], x[1], 9, (int64_t[]){
 F(conv_transpose, mx_conv_transpose2d(s, x[0], x[1], 2, 1, 1, 0, 1, 2, 1, 0, 2))
 F(rms_norm, mx_fast_rms_norm(s, x[0], x[1], 1e-3f))
 F(layer_norm, mx_fast_layer_norm(s, x[0], x[1], x[2], 1e-3f))
+/* The gradients of a norm, all results added up. x: cotangent, x, [weight] */
+static mx_array *norm_vjp(mx_scope *s, mx_opcode op, mx_array *const *x, bool weight, bool bias) {
+  mx_array *out[3], *sum = NULL;
+  int n = 1 + weight + bias;
+  if (mx_node_multi(s, op, 2 + weight, x, 2 + (op == OP_layer_norm_vjp), (int64_t[]){mx_bits(1e-3), weight, bias}, NULL, n, out)) return NULL;
+  for (int i = 0; i < n; i++) sum = i ? mx_add(s, sum, mx_mul_k(s, out[i], 1 + 0.5 * i)) : out[i];
+  return sum;
+}
+F(rms_norm_vjp, norm_vjp(s, OP_rms_norm_vjp, x, true, false))
+F(rms_norm_vjp_bare, norm_vjp(s, OP_rms_norm_vjp, x, false, false))
+F(layer_norm_vjp, norm_vjp(s, OP_layer_norm_vjp, x, true, true))
+F(layer_norm_vjp_bias, norm_vjp(s, OP_layer_norm_vjp, x, false, true))
 F(layer_norm_bare, mx_fast_layer_norm(s, x[0], NULL, NULL, 1e-3f))
 F(var, mx_var_axes(s, x[0], INTS(0, 1), false, 1))
 F(median, mx_median(s, x[0], INTS(1), false))
@@ -262,6 +274,10 @@ static const row rows[] = {
     {"rms_norm", OP_rms_norm, f_rms_norm, "2,3,4;4", 0},
     {"layer_norm", OP_layer_norm, f_layer_norm, "2,4;4;4", 0},
     {"layer_norm without weights", OP_layer_norm, f_layer_norm_bare, "2,4", 0},
+    {"rms_norm_vjp", OP_rms_norm_vjp, f_rms_norm_vjp, "2,3,4;2,3,4;4", 0},
+    {"rms_norm_vjp without a weight", OP_rms_norm_vjp, f_rms_norm_vjp_bare, "2,4;2,4", 0},
+    {"layer_norm_vjp", OP_layer_norm_vjp, f_layer_norm_vjp, "3,4;3,4;4", 0},
+    {"layer_norm_vjp with a bias alone", OP_layer_norm_vjp, f_layer_norm_vjp_bias, "3,4;3,4", 0},
     {"depends", OP_depends, f_depends, "2;3", 0},
     {"var", OP_sum, f_var, "2,3", 0},
     {"median", OP_sort, f_median, "2,4", 0},

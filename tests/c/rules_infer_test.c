@@ -45,7 +45,8 @@ static void check_results(int op, int n, const mx_aval *out) {
 /* Whose shapes chance does not meet: they must agree in many places, or be multiples of 32, or a parameter must name a float. */
 static const uint8_t seldom[] = {OP_conv,   OP_conv_grad_input, OP_conv_grad_weight, OP_rms_norm,         OP_layer_norm, OP_addmm,
                                  OP_gather_mm, OP_quantize,     OP_dequantize,       OP_quantized_matmul, OP_gather_qmm,
-                                 OP_from_fp8, OP_rope, OP_attention, OP_attention_vjp, OP_lstm, OP_lstm_vjp, OP_batch_norm, OP_batch_norm_vjp};
+                                 OP_from_fp8, OP_rope, OP_attention, OP_attention_vjp, OP_lstm, OP_lstm_vjp, OP_batch_norm, OP_batch_norm_vjp,
+                                 OP_rms_norm_vjp, OP_layer_norm_vjp};
 _Static_assert(MX_OPS <= 256, "opcodes fit a byte");
 
 static void test_any_parameters(void **unused) {

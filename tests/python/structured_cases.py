@@ -145,6 +145,19 @@ def conv_gradients():
     yield Case("conv_grad_weight", "2d", weight_gradient, [(2, 5, 4, 2), (3, 3, 3, 2), (2, 5, 4, 3)], vmap=False)
 
 
+def gradients(f, g, *args):
+    return mx.vjp(f, args, [g])[1]
+
+
+def norm_gradient(g, x, w, centre):
+    """The gradients of x and of the weight, added."""
+    c = x - x.mean(-1, keepdims=True) if centre else x
+    r = 1 / np.sqrt((c * c).mean(-1, keepdims=True) + 1e-5)
+    y, h = c * r, g * w
+    along = y * (h * y).mean(-1, keepdims=True)
+    return r * (h - along - (h.mean(-1, keepdims=True) if centre else 0)) + (g * y).sum(0)
+
+
 def normalised(x, eps):
     return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + eps)
 
@@ -285,6 +298,11 @@ CASES = [
     Case("layer_norm", "weight and bias", lambda x, w, b: mx.fast.layer_norm(x, w, b, 1e-5), [(3, 5), (5,), (5,)],
          lambda x, w, b: normalised(x, 1e-5) * w + b),
     Case("layer_norm", "plain", lambda x: mx.fast.layer_norm(x, None, None, 1e-5), [(3, 5)], lambda x: normalised(x, 1e-5)),
+    Case("rms_norm_vjp", "weight", lambda g, x, w: sum(gradients(lambda x, w: mx.fast.rms_norm(x, w, 1e-5), g, x, w)),
+         [(3, 5), (3, 5), (5,)], lambda g, x, w: norm_gradient(g, x, w, False)),
+    Case("layer_norm_vjp", "weight and bias",
+         lambda g, x, w: sum(gradients(lambda x, w, b: mx.fast.layer_norm(x, w, b, 1e-5), g, x, w, w)),
+         [(3, 5), (3, 5), (5,)], lambda g, x, w: norm_gradient(g, x, w, True) + g.sum(0)),
     # several results, custom rules
     Case("depends", "values", lambda x, y: mx.depends([x], [y])[0] * x, [(3, 4), (3, 4)], lambda x, y: x * x),
     Case("pick", "divmod", lambda x, y: mx.divmod(x, y)[1], [(3, 4), (3, 4)], np.remainder, positive=True,

@@ -78,6 +78,8 @@ typedef struct mx_vec {
   void (*softmax_vjp)(int64_t n, const float *p, const float *x, float r, float k, float *o);
   /* (x - mean) / sqrt(variance + eps) * w + b; centre false: mean is taken as 0; w, b may be NULL; o may be x */
   void (*norm)(int64_t n, const float *x, bool centre, float eps, const float *w, const float *b, float *o);
+  /* Its gradient, g being the cotangent: o = that of x, and dw += g (x - mean) / sqrt(variance + eps), db += g. o may be x or g */
+  void (*norm_vjp)(int64_t n, const float *x, const float *g, bool centre, float eps, const float *w, float *o, float *dw, float *db);
   /* A step of an LSTM, back: z, the gates i, f, g, o of n units each, become their cotangents, dc, the cell's, that of the cell before. y:
    * tanh of the cell */
   void (*lstm_back)(int64_t n, float *z, const float *before, const float *y, const float *dh, float *dc);

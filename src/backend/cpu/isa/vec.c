@@ -139,26 +139,53 @@ static float logsumexp(int64_t n, const float *x) {
   return m + mx_log_f32(s + join(lane));
 }
 
-static void norm(int64_t n, const float *x, bool centre, float eps, const float *w, const float *b, float *o) {
-  float mean = 0, s = 0;
+/* The mean (0 unless centre) and 1 / sqrt(variance + eps). */
+static float moments(int64_t n, const float *x, bool centre, float eps, float *mean) {
+  float m = 0, s = 0;
   int64_t i = 0;
   if (centre) {
     float lane[LANES] = {0};
     for (; i + LANES <= n; i += LANES)
       for (int k = 0; k < LANES; k++) lane[k] += x[i + k];
     for (; i < n; i++) s += x[i];
-    mean = (s + join(lane)) / (float)n;
+    m = (s + join(lane)) / (float)n;
   }
   float lane[LANES] = {0};
   s = 0;
   for (i = 0; i + LANES <= n; i += LANES)
-    for (int k = 0; k < LANES; k++) lane[k] += (x[i + k] - mean) * (x[i + k] - mean);
-  for (; i < n; i++) s += (x[i] - mean) * (x[i] - mean);
-  float scale = 1 / __builtin_sqrtf((s + join(lane)) / (float)n + eps);
+    for (int k = 0; k < LANES; k++) lane[k] += (x[i + k] - m) * (x[i + k] - m);
+  for (; i < n; i++) s += (x[i] - m) * (x[i] - m);
+  *mean = m;
+  return 1 / __builtin_sqrtf((s + join(lane)) / (float)n + eps);
+}
+
+static void norm(int64_t n, const float *x, bool centre, float eps, const float *w, const float *b, float *o) {
+  float mean, scale = moments(n, x, centre, eps, &mean);
+  int64_t i;
   if (w && b) MX_INDEPENDENT for (i = 0; i < n; i++) o[i] = (x[i] - mean) * scale * w[i] + b[i];
   else if (w) MX_INDEPENDENT for (i = 0; i < n; i++) o[i] = (x[i] - mean) * scale * w[i];
   else if (b) MX_INDEPENDENT for (i = 0; i < n; i++) o[i] = (x[i] - mean) * scale + b[i];
   else MX_INDEPENDENT for (i = 0; i < n; i++) o[i] = (x[i] - mean) * scale;
+}
+
+static void norm_vjp(int64_t n, const float *x, const float *g, bool centre, float eps, const float *w, float *o, float *dw, float *db) {
+  float mean, scale = moments(n, x, centre, eps, &mean), lane[2][LANES] = {{0}}, of_g = 0, along = 0;
+  int64_t i = 0;
+  for (; i + LANES <= n; i += LANES)
+    for (int k = 0; k < LANES; k++) {
+      float h = g[i + k] * w[i + k];
+      lane[0][k] += h;
+      lane[1][k] += h * (x[i + k] - mean);
+    }
+  for (; i < n; i++) of_g += g[i] * w[i], along += g[i] * w[i] * (x[i] - mean);
+  of_g = centre ? (of_g + join(lane[0])) / (float)n : 0;
+  along = (along + join(lane[1])) * scale / (float)n;
+  MX_INDEPENDENT for (i = 0; i < n; i++) db[i] += g[i];
+  MX_INDEPENDENT for (i = 0; i < n; i++) {
+    float y = (x[i] - mean) * scale, d = g[i];
+    dw[i] += d * y;
+    o[i] = scale * (d * w[i] - of_g - y * along);
+  }
 }
 
 static inline uint32_t rotate(uint32_t x, int r) { return x << r | x >> (32 - r); }
@@ -206,7 +233,7 @@ extern const mx_index_fn CAT(mx_index_fns, MX_ISA)[];
 extern const mx_vec CAT(mx_vec, MX_ISA);
 #define GEMM_OF(t) CAT(mx_gemm_##t, MX_ISA)
 const mx_vec CAT(mx_vec, MX_ISA) = {
-    &CAT(mx_vec_quant, MX_ISA), CAT(mx_index_fns, MX_ISA), softmax, logsumexp, max_of, exp_sum, softmax_vjp, norm, lstm_back,
+    &CAT(mx_vec_quant, MX_ISA), CAT(mx_index_fns, MX_ISA), softmax, logsumexp, max_of, exp_sum, softmax_vjp, norm, norm_vjp, lstm_back,
     column_moments, column_sums, column_line, CAT(mx_args, MX_ISA), threefry, GEMM_OF(f32), GEMM_OF(f64),
     CAT(mx_strip_f32, MX_ISA), CAT(mx_strip_f64, MX_ISA), &CAT(mx_panel, MX_ISA),
     &CAT(mx_packer_f32, MX_ISA), &CAT(mx_packer_f16, MX_ISA), &CAT(mx_packer_bf16, MX_ISA), CAT(mx_packer_pairs, MX_ISA),
