@@ -11,10 +11,11 @@
 #include "core/error.h"
 #include "graph/graph.h"
 #include "runtime/key.h"
+#include "runtime/maker.h"
 #include "runtime/profile.h"
 #include "runtime/run.h"
 
-enum { BUCKETS = 4096, CACHE_BYTES = 64 << 20, MAX_GROUP_INPUTS = 14, MAX_GROUP_OUTPUTS = 10 };
+enum { BUCKETS = 4096, CACHE_BYTES = 64 << 20 };
 
 static mx_plan *buckets[BUCKETS];
 static size_t cache_bytes;
@@ -22,91 +23,47 @@ static uint64_t made_count, hit_count;
 
 /* ---- making a plan ---- */
 
-enum { NOBODY = -1, SEVERAL = -2 };
-
-typedef struct draft { /* a group while nodes are added */
-  uint32_t class;
-  int step, n_node, n_in, n_out;
-  int seen_by; /* what else reads its values: another draft, NOBODY, or SEVERAL */
-  int into;    /* the draft that it was merged into, or NOBODY */
-  uint32_t axes; /* of its reductions; 0: none yet */
-  mx_stream stream;
-  uint32_t node[MX_PROGRAM_MAX];
-  mx_ref in[MX_PROGRAM_IO];
-  uint16_t uses[MX_PROGRAM_IO];
-  uint32_t reduction[MX_PROGRAM_IO];
-  int n_red;
-} draft;
-
-typedef struct maker {
-  const mx_piece *p;
-  const uint8_t *held;
-  const mx_backend *backend;
-  const uint32_t *class_of;
-  int *ready;    /* of nodes: 2*step in a group, 2*step + 1 elsewhere */
-  int *group_of; /* draft of a node, or -1 */
-  int *reader;   /* the last draft that reads a value: nodes, then leaves */
-  draft *drafts;
-  int ndraft, draft_cap;
-  struct {
-    uint8_t kind;
-    uint32_t node;
-    int draft;
-  } * steps;
-  int nsteps, max_ins;
-  bool alone; /* no fusion: the values of every op are to be seen */
-  bool merge; /* drafts may be merged */
-} maker;
-
-static int ready_of(const maker *m, const mx_array *x) { return x->walk_index & MX_LEAF ? -1 : m->ready[x->walk_index]; }
-static int *reader_of(maker *m, const mx_array *x) {
-  return &m->reader[x->walk_index & MX_LEAF ? (uint32_t)m->p->nnode + (x->walk_index & ~MX_LEAF) : x->walk_index];
-}
-static bool in_draft(const maker *m, const mx_array *x, int d) {
+static int ready_of(const mx_maker *m, const mx_array *x) { return x->walk_index & MX_LEAF ? -1 : m->ready[x->walk_index]; }
+static int *reader_of(mx_maker *m, const mx_array *x) { return &m->reader[mx_ref_index(m, x->walk_index)]; }
+static bool in_draft(const mx_maker *m, const mx_array *x, int d) {
   return !(x->walk_index & MX_LEAF) && m->group_of[x->walk_index] == d && m->ready[x->walk_index] == 2 * m->drafts[d].step;
 }
 
-static int find_input(const draft *d, mx_ref r) {
-  for (int i = 0; i < d->n_in; i++)
-    if (d->in[i] == r) return i;
-  return -1;
-}
-
-static int standing(const maker *m, int di) {
+static int standing(const mx_maker *m, int di) {
   while (di >= 0 && m->drafts[di].into >= 0) di = m->drafts[di].into;
   return di;
 }
 
 /* Something outside of x's draft reads x: draft `by`, or another step. */
-static void see(maker *m, const mx_array *x, int by) {
+static void see(mx_maker *m, const mx_array *x, int by) {
   if (x->walk_index & MX_LEAF || m->group_of[x->walk_index] < 0) return;
   int *seen = &m->drafts[m->group_of[x->walk_index]].seen_by;
   *seen = *seen == NOBODY || (*seen >= 0 && standing(m, *seen) == by) ? by : SEVERAL;
 }
 
-static bool can_join(const maker *m, int di, const mx_array *n, uint32_t class) {
+static bool can_join(const mx_maker *m, int di, const mx_array *n, uint32_t class) {
   if (di < 0) return false;
-  const draft *d = &m->drafts[di];
+  const mx_draft *d = &m->drafts[di];
   if (d->class != class || d->stream != n->stream || d->n_node >= m->max_ins) return false;
   int fresh = 0;
   for (int k = 0; k < n->nin; k++) {
     if (ready_of(m, n->in[k]) > 2 * d->step) return false;
-    if (!in_draft(m, n->in[k], di) && find_input(d, n->in[k]->walk_index) < 0) fresh++;
+    if (!in_draft(m, n->in[k], di) && mx_draft_input(d, n->in[k]->walk_index) < 0) fresh++;
   }
   return d->n_in + fresh <= MAX_GROUP_INPUTS;
 }
 
-static int new_step(maker *m, int kind, uint32_t node, int d) {
+static int new_step(mx_maker *m, int kind, uint32_t node, int d) {
   m->steps[m->nsteps].kind = (uint8_t)kind;
   m->steps[m->nsteps].node = node;
   m->steps[m->nsteps].draft = d;
   return m->nsteps++;
 }
 
-static int new_draft(maker *m, uint32_t class, mx_stream stream) {
+static int new_draft(mx_maker *m, uint32_t class, mx_stream stream) {
   if (m->ndraft == m->draft_cap) {
     int cap = m->draft_cap ? 2 * m->draft_cap : 16;
-    draft *d = mx_realloc(m->drafts, (size_t)cap * sizeof *d);
+    mx_draft *d = mx_realloc(m->drafts, (size_t)cap * sizeof *d);
     if (!d) {
       mx_fail_memory();
       return -1;
@@ -114,8 +71,8 @@ static int new_draft(maker *m, uint32_t class, mx_stream stream) {
     m->drafts = d;
     m->draft_cap = cap;
   }
-  draft *d = &m->drafts[m->ndraft];
-  memset(d, 0, offsetof(draft, node));
+  mx_draft *d = &m->drafts[m->ndraft];
+  memset(d, 0, offsetof(mx_draft, node));
   d->n_red = 0;
   d->seen_by = d->into = NOBODY;
   d->class = class;
@@ -124,11 +81,11 @@ static int new_draft(maker *m, uint32_t class, mx_stream stream) {
   return m->ndraft++;
 }
 
-static void join(maker *m, int di, uint32_t i, const mx_array *n) {
-  draft *d = &m->drafts[di];
+static void join(mx_maker *m, int di, uint32_t i, const mx_array *n) {
+  mx_draft *d = &m->drafts[di];
   for (int k = 0; k < n->nin; k++) {
     if (in_draft(m, n->in[k], di)) continue;
-    int at = find_input(d, n->in[k]->walk_index);
+    int at = mx_draft_input(d, n->in[k]->walk_index);
     if (at < 0) {
       at = d->n_in++;
       d->in[at] = n->in[k]->walk_index;
@@ -144,23 +101,23 @@ static void join(maker *m, int di, uint32_t i, const mx_array *n) {
 }
 
 /* Whether draft `from` may be done as late as draft `to`, and both fit one program with room for a node. */
-static bool can_merge(const maker *m, int from, int to) {
-  const draft *f = &m->drafts[from], *t = &m->drafts[to];
+static bool can_merge(const mx_maker *m, int from, int to) {
+  const mx_draft *f = &m->drafts[from], *t = &m->drafts[to];
   if (f->class != t->class || f->stream != t->stream || f->n_red || f->n_node + t->n_node >= m->max_ins) return false;
   if (f->seen_by != NOBODY && (f->seen_by == SEVERAL || standing(m, f->seen_by) != to)) return false;
   int n = f->n_in;
   for (int i = 0; i < t->n_in; i++) {
     bool inner = !(t->in[i] & MX_LEAF) && m->group_of[t->in[i]] == from;
-    n += !inner && find_input(f, t->in[i]) < 0;
+    n += !inner && mx_draft_input(f, t->in[i]) < 0;
   }
   return n <= MAX_GROUP_INPUTS;
 }
 
 /* The inputs of `to`, but for what is computed in `from`, after those of `from`. */
-static void merge_inputs(const maker *m, draft *f, const draft *t, int from) {
+static void merge_inputs(const mx_maker *m, mx_draft *f, const mx_draft *t, int from) {
   for (int i = 0; i < t->n_in; i++) {
     if (!(t->in[i] & MX_LEAF) && m->group_of[t->in[i]] == from) continue;
-    int at = find_input(f, t->in[i]);
+    int at = mx_draft_input(f, t->in[i]);
     if (at < 0) {
       at = f->n_in++;
       f->in[at] = t->in[i];
@@ -170,8 +127,8 @@ static void merge_inputs(const maker *m, draft *f, const draft *t, int from) {
   }
 }
 
-static void merge(maker *m, int from, int to) {
-  draft *f = &m->drafts[from], *t = &m->drafts[to];
+static void merge(mx_maker *m, int from, int to) {
+  mx_draft *f = &m->drafts[from], *t = &m->drafts[to];
   uint32_t node[MX_PROGRAM_MAX];
   int n = 0, i = 0, j = 0;
   while (i < f->n_node || j < t->n_node) node[n++] = j == t->n_node || (i < f->n_node && f->node[i] < t->node[j]) ? f->node[i++] : t->node[j++];
@@ -190,7 +147,7 @@ static void merge(maker *m, int from, int to) {
 }
 
 /* The latest of the groups of the inputs that n can join; the others come to it, where they may. */
-static int group_of_inputs(maker *m, const mx_array *n, uint32_t class) {
+static int group_of_inputs(mx_maker *m, const mx_array *n, uint32_t class) {
   int best = -1;
   for (int k = 0; k < n->nin; k++) {
     int d = n->in[k]->walk_index & MX_LEAF ? -1 : m->group_of[n->in[k]->walk_index];
@@ -203,7 +160,7 @@ static int group_of_inputs(maker *m, const mx_array *n, uint32_t class) {
   return best;
 }
 
-static int place_elementwise(maker *m, uint32_t i) {
+static int place_elementwise(mx_maker *m, uint32_t i) {
   const mx_array *n = m->p->node[i];
   uint32_t class = m->class_of[i];
   int best = group_of_inputs(m, n, class);
@@ -217,13 +174,13 @@ static int place_elementwise(maker *m, uint32_t i) {
 }
 
 /* A reduction ends the group that computes what it reduces. */
-static bool place_reduction(maker *m, uint32_t i) {
+static bool place_reduction(mx_maker *m, uint32_t i) {
   const mx_array *n = m->p->node[i], *x = n->in[0];
   if (m->alone || !m->backend->fuses_reductions || !mx_is_float(x->dtype) || (x->walk_index & MX_LEAF)) return false;
   int di = m->group_of[x->walk_index];
   uint32_t axes = mx_axes_mask(n);
   if (di < 0 || !in_draft(m, x, di)) return false;
-  draft *d = &m->drafts[di];
+  mx_draft *d = &m->drafts[di];
   if (d->n_red >= 4 || (d->axes && d->axes != axes) || d->stream != n->stream || (d->class & MX_SHAPE_ONE)) return false;
   d->axes = axes;
   d->reduction[d->n_red++] = i;
@@ -232,7 +189,7 @@ static bool place_reduction(maker *m, uint32_t i) {
   return true;
 }
 
-static int place_all(maker *m) {
+static int place_all(mx_maker *m) {
   for (uint32_t i = 0; i < (uint32_t)m->p->nnode; i++) {
     const mx_array *n = m->p->node[i];
     m->group_of[i] = -1;
@@ -249,7 +206,7 @@ static int place_all(maker *m) {
 }
 
 /* Which nodes of groups must be stored: held ones, and those that something outside the group reads. */
-static void mark_stored(maker *m, uint8_t *stored) {
+static void mark_stored(mx_maker *m, uint8_t *stored) {
   for (int i = 0; i < m->p->nnode; i++) stored[i] = m->held[i];
   for (int i = 0; i < m->p->nnode; i++) {
     const mx_array *n = m->p->node[i];
@@ -260,28 +217,35 @@ static void mark_stored(maker *m, uint8_t *stored) {
   }
 }
 
+/* Where the values of a group are while it is written down. */
+typedef struct writer {
+  int *reg, *last;        /* of nodes: its register, the instruction that reads it last */
+  const mx_draft **group; /* of nodes: the latest draft that had it */
+} writer;
+
+static bool is_inside(const writer *w, const mx_draft *d, const mx_array *x) { return !(x->walk_index & MX_LEAF) && w->group[x->walk_index] == d; }
+
 /* Instructions and registers of a group. Input registers are never written: they may point at the input itself.
  * false: more registers or outputs than a program has. */
-static bool emit(const maker *m, const draft *d, const uint8_t *stored, mx_group *g, int *reg, int *last) {
+static bool emit(const mx_maker *m, const mx_draft *d, const uint8_t *stored, mx_group *g, const writer *w) {
   mx_program *pr = &g->program;
+  int *reg = w->reg, *last = w->last, di = (int)(d - m->drafts);
   g->n_in = (uint16_t)d->n_in;
-  g->domain = d->node[0];
+  g->domain = d->node[d->n_node - 1]; /* there when the group runs: it is stored or reduced */
   g->n_out = 0;
   pr->n_in = (uint16_t)d->n_in;
   for (int i = 0; i < d->n_in; i++) {
-    const mx_array *x = d->in[i] & MX_LEAF ? m->p->leaf[d->in[i] & ~MX_LEAF] : m->p->node[d->in[i]];
+    const mx_array *x = mx_ref_array(m, d->in[i]);
     g->in[i] = d->in[i];
     g->in_uses[i] = d->uses[i];
     pr->in[i] = (mx_port){.dtype = x->dtype, .reg = (uint8_t)i, .scalar = x->size == 1 && !(d->class & MX_SHAPE_ONE)};
   }
   for (int i = 0; i < d->n_node; i++) {
     const mx_array *n = m->p->node[d->node[i]];
-    last[d->node[i]] = stored[d->node[i]] ? MX_PROGRAM_MAX : -1;
+    w->group[d->node[i]] = d;
+    last[d->node[i]] = stored[d->node[i]] && m->group_of[d->node[i]] == di ? MX_PROGRAM_MAX : -1;
     for (int k = 0; k < n->nin; k++)
-      if (in_draft(m, n->in[k], m->group_of[d->node[i]])) {
-        int *l = &last[n->in[k]->walk_index];
-        if (*l < i) *l = i;
-      }
+      if (is_inside(w, d, n->in[k]) && last[n->in[k]->walk_index] < i) last[n->in[k]->walk_index] = i;
   }
   for (int i = 0; i < d->n_red; i++) last[m->p->node[d->reduction[i]]->in[0]->walk_index] = MX_PROGRAM_MAX;
   bool used[MX_PROGRAM_REGS] = {false};
@@ -290,8 +254,8 @@ static bool emit(const maker *m, const draft *d, const uint8_t *stored, mx_group
     const mx_array *n = m->p->node[d->node[i]];
     uint8_t operand[3] = {0};
     for (int k = 0; k < n->nin; k++) {
-      bool inside = in_draft(m, n->in[k], m->group_of[d->node[i]]);
-      operand[k] = (uint8_t)(inside ? reg[n->in[k]->walk_index] : find_input(d, n->in[k]->walk_index));
+      bool inside = is_inside(w, d, n->in[k]);
+      operand[k] = (uint8_t)(inside ? reg[n->in[k]->walk_index] : mx_draft_input(d, n->in[k]->walk_index));
       if (inside && last[n->in[k]->walk_index] == i) used[operand[k]] = false;
     }
     int dst = d->n_in;
@@ -308,7 +272,7 @@ static bool emit(const maker *m, const draft *d, const uint8_t *stored, mx_group
     reg[d->node[i]] = dst;
     uint8_t dtype = n->in[n->nin - 1]->dtype;
     pr->ins[i] = (mx_instr){n->op, dtype, n->dtype, (uint8_t)dst, operand[0], operand[1], operand[2]};
-    if (stored[d->node[i]]) {
+    if (stored[d->node[i]] && m->group_of[d->node[i]] == di) {
       if (g->n_out == MX_PROGRAM_IO) return false;
       pr->out[g->n_out] = (mx_port){.dtype = n->dtype, .reg = (uint8_t)dst};
       g->out[g->n_out++] = d->node[i];
@@ -339,19 +303,21 @@ void mx_plan_release(mx_plan *p) {
 }
 
 /* 0, an error, or -1: a group needs more registers than there are, try with smaller ones. */
-static int write_plan(maker *m, mx_plan *plan, int *reg, int *last, uint8_t *stored) {
+static int write_plan(mx_maker *m, mx_plan *plan, const writer *w, uint8_t *stored) {
   mark_stored(m, stored);
+  int rc = m->merge ? mx_recompute(m, stored) : 0;
+  if (rc) return rc;
   if (!(plan->steps = mx_calloc((size_t)m->nsteps, sizeof *plan->steps))) return mx_fail_memory();
   plan->bytes = sizeof *plan + (size_t)m->nsteps * sizeof *plan->steps;
   for (int i = 0; i < m->nsteps; i++) {
-    if (m->steps[i].kind == MX_STEP_GROUP && m->steps[i].draft == NOBODY) continue; /* merged into another */
+    if (m->steps[i].kind == MX_STEP_GROUP && m->steps[i].draft == NOBODY) continue; /* others do it */
     mx_step *s = &plan->steps[plan->nsteps++];
     s->kind = m->steps[i].kind;
     s->node = m->steps[i].node;
     if (s->kind != MX_STEP_GROUP) continue;
-    const draft *d = &m->drafts[m->steps[i].draft];
+    const mx_draft *d = &m->drafts[m->steps[i].draft];
     mx_group g;
-    if (!emit(m, d, stored, &g, reg, last)) return -1;
+    if (!emit(m, d, stored, &g, w)) return -1;
     size_t bytes = offsetof(mx_group, program.ins) + g.program.n_ins * sizeof(mx_instr);
     if (!(s->group = mx_malloc(bytes))) return mx_fail_memory();
     memcpy(s->group, &g, bytes);
@@ -366,22 +332,24 @@ static mx_plan *try_make(const mx_piece *p, const uint8_t *held, const mx_backen
                          bool alone, bool merge, int *rc) {
   size_t n = (size_t)p->nnode, all = n + (size_t)p->nleaf;
   mx_plan *plan = mx_calloc(1, sizeof *plan);
-  maker m = {.p = p, .held = held, .backend = b, .class_of = class_of, .max_ins = max_ins, .alone = alone, .merge = merge && !alone};
+  mx_maker m = {.p = p, .held = held, .backend = b, .class_of = class_of, .max_ins = max_ins, .alone = alone, .merge = merge && !alone};
   int *ints = mx_malloc((4 * n + all) * sizeof *ints);
   uint8_t *stored = mx_malloc(n);
+  const mx_draft **group = mx_calloc(n, sizeof *group);
   m.steps = mx_malloc(n * sizeof *m.steps);
   *rc = MX_EMEMORY;
-  if (plan && ints && stored && m.steps) {
+  if (plan && ints && stored && group && m.steps) {
     m.ready = ints;
     m.group_of = ints + n;
     m.reader = ints + 4 * n;
     for (size_t i = 0; i < all; i++) m.reader[i] = -1;
-    if (!(*rc = place_all(&m))) *rc = write_plan(&m, plan, ints + 2 * n, ints + 3 * n, stored);
+    if (!(*rc = place_all(&m))) *rc = write_plan(&m, plan, &(writer){ints + 2 * n, ints + 3 * n, group}, stored);
   } else {
     mx_fail_memory();
   }
   mx_free(ints);
   mx_free(stored);
+  mx_free(group);
   mx_free(m.steps);
   mx_free(m.drafts);
   if (*rc && plan) {
