@@ -125,6 +125,18 @@ def test_depthwise_with_many_channels_strides_and_flips():
             check(c, dtype, tol)
 
 
+@pytest.mark.parametrize("channels,out", [(32, 1), (17, 3), (3, 40), (1, 32), (64, 4), (130, 2), (1, 1)])
+def test_to_few_channels_and_from_few(channels, out):
+    shape = dict(batch=3, size=[11, 13], groups=1)
+    ways = [dict(kernel=[3, 3], stride=[1, 1], low=[1, 1], high=[1, 1], kernel_dilation=[1, 1], input_dilation=[1, 1], flip=False),
+            dict(kernel=[2, 5], stride=[2, 3], low=[0, 2], high=[1, 3], kernel_dilation=[2, 1], input_dilation=[1, 1], flip=True),
+            dict(kernel=[3, 1], stride=[1, 1], low=[5, 0], high=[4, 2], kernel_dilation=[1, 1], input_dilation=[3, 2], flip=False)]
+    for way in ways:
+        for dtype, tol in [("float32", 2e-5), ("float16", 4e-3), ("float64", 1e-12)]:
+            check({**shape, **way, "channels": channels, "out": out}, dtype, tol)
+            check({**shape, **way, "channels": 2 * channels, "out": 2 * out, "groups": 2}, dtype, tol)
+
+
 @pytest.mark.parametrize("dtype", ["int32", "complex64", "bool"])
 def test_whole_and_complex_numbers_are_refused_as_in_mlx(dtype):
     t = getattr(mx, dtype.replace("bool", "bool_"))

@@ -1,6 +1,8 @@
 /* Convolution as products of matrices without columns: a block of output places takes a copy of what it reads of x, with the padding, that
  * stays in L2; there the rows of a product lie at even distances, in one piece for every row of the kernel (mx_strip). The weights are packed
- * once. conv_grad_input is the same with the weights turned round. */
+ * once. conv_grad_input is the same with the weights turned round.
+ *
+ * To few channels (one, or red, green and blue) vectors go along the pieces, not across the channels, of which they would be nearly empty. */
 #include <stdatomic.h>
 #include <string.h>
 
@@ -16,7 +18,8 @@ enum {
   ROOM = 3 << 16,            /* bytes of x in a block */
   DEPTH = 1 << 17,           /* bytes of a panel of weights that are gone through at a time */
   ITEMS = 16,                /* that the pool should have */
-  WORK = 1 << 20             /* multiplications that an item is worth */
+  WORK = 1 << 20,            /* multiplications that an item is worth */
+  FEW = 4, LONG = 16         /* so many channels by pieces of that length are few */
 };
 
 typedef struct product_job {
@@ -28,6 +31,7 @@ typedef struct product_job {
   const mx_view *y;
   mx_conv_phase p;
   bool in_place;             /* x is read where it is */
+  bool few;                  /* a panel is a row of weights for each channel */
   mx_conv_layout l;          /* of what the products read */
   mx_strip strip;
   int64_t *at;               /* pieces */
@@ -39,7 +43,11 @@ typedef struct product_job {
 /* The weights of n columns of a tap, from x on, as rows of a panel. */
 static void turn(const product_job *j, const char *x, int64_t n, char *to) {
   const int64_t out = j->w->out, in = j->w->in;
-  if (out == 1) {
+  if (j->few) { /* as parts of columns */
+    float *o = (float *)(void *)to;
+    for (int64_t c = 0; c < n; c++)
+      for (int64_t k = 0; k < j->cg; k++) o[c * j->depth + k] = ((const float *)(const void *)x)[c * out + k * in];
+  } else if (out == 1) {
     for (int64_t k = 0; k < j->cg; k++) memcpy(to + k * j->width * j->item, x + k * in * j->item, (size_t)(n * j->item));
   } else if (j->item == 4) {
     float *o = (float *)(void *)to;
@@ -63,7 +71,7 @@ static void pack_range(void *ctx, int64_t begin, int64_t end) {
     if (n < j->width) memset(to, 0, (size_t)(j->depth * j->width * j->item));
     for (int64_t t0 = 0; t0 < a[0].taps; t0++)
       for (int64_t t1 = 0; t1 < a[1].taps; t1++)
-        for (int64_t t2 = 0; t2 < a[2].taps; t2++, to += j->cg * j->width * j->item) {
+        for (int64_t t2 = 0; t2 < a[2].taps; t2++, to += j->cg * (j->few ? 1 : j->width) * j->item) {
           int64_t k0 = a[0].first_tap + t0 * a[0].tap_step, k1 = a[1].first_tap + t1 * a[1].tap_step, k2 = a[2].first_tap + t2 * a[2].tap_step;
           int64_t from = q * w->group + o0 * w->out + ((k0 * j->g.kernel[1] + k1) * j->g.kernel[2] + k2) * w->tap;
           turn(j, (const char *)w->data + from * j->item, n, to);
@@ -77,7 +85,7 @@ static void multiply(const product_job *j, const mx_conv_block *b, const char *x
   const mx_conv_axis *a = j->p.at;
   const mx_strip_fn fn = j->item == 4 ? mx_vec_now()->strip_f32 : mx_vec_now()->strip_f64;
   const int64_t column = q * j->og + panel * j->width, left = j->og - panel * j->width, n = left < j->width ? left : j->width;
-  const int64_t pieces = DEPTH / (j->strip.len * j->width * j->item + 1) + 1, item = j->item;
+  const int64_t pieces = j->few ? j->strip.count + 1 : DEPTH / (j->strip.len * j->width * j->item + 1) + 1, item = j->item;
   const char *w = j->packed + (q * j->panels + panel) * j->depth * j->width * item;
   const int64_t rows = b->images * b->n[0] * b->n[1];
   for (int64_t first = 0; first == 0 || first < j->strip.count; first += pieces) {
@@ -89,7 +97,9 @@ static void multiply(const product_job *j, const mx_conv_block *b, const char *x
       const char *from = x + (i * j->l.image + i0 * a[0].stride * j->l.step[0] + i1 * a[1].stride * j->l.step[1]) * item;
       int64_t place = mx_conv_place(&j->g, &j->p, b->image + i, b->first[0] + i0, b->first[1] + i1, b->first[2]);
       char *to = own ? own + r * b->n[2] * j->width * item : (char *)j->y->data + (place + column) * item;
-      fn(b->n[2], n, &s, from, w + first * s.len * j->width * item, to, own ? j->width : a[2].out_step * j->g.o, first > 0);
+      int64_t ldo = own ? j->width : a[2].out_step * j->g.o;
+      if (j->few) mx_vec_now()->strip_few(b->n[2], n, &s, (const void *)from, (const void *)w, (void *)to, ldo);
+      else fn(b->n[2], n, &s, from, w + first * s.len * j->width * item, to, ldo, first > 0);
     }
   }
   for (int64_t r = 0; own && r < rows; r++)
@@ -160,6 +170,7 @@ static int phase(product_job *j, int64_t i) {
   lay_out(j);
   find_pieces(j);
   j->depth = j->strip.count * j->strip.len;
+  j->few = j->t == MX_F32 && j->og <= FEW && j->strip.len >= LONG;
   int64_t items = j->p.total * j->g.groups;
   j->chunks = items < ITEMS ? (ITEMS + items - 1) / items : 1;
   if (j->chunks > j->panels) j->chunks = j->panels;

@@ -115,6 +115,8 @@ typedef struct mx_vec {
    * w[t * channels + k]; sums[t * channels + k] += the sum over i of x[i * step + at[t] + k] y[i * channels + k] */
   void (*taps)(int64_t places, int64_t channels, int n, const float *x, int64_t step, const int64_t *at, const float *w, float *o, int64_t ldo);
   void (*products)(int64_t places, int64_t channels, int n, const float *x, int64_t step, const int64_t *at, const float *y, float *sums);
+  /* A strip's rows times n rows of weights, each as long as a strip's row: o[i * ldo + c] (isa/taps.c) */
+  void (*strip_few)(int64_t places, int64_t n, const mx_strip *s, const float *x, const float *w, float *o, int64_t ldo);
 } mx_vec;
 
 /* Of the instruction set in use (isa.h). */

@@ -1,5 +1,6 @@
 /* Depthwise convolutions: vectors of channels, each with weights of its own. Channels that fill no vector take the same steps one by one, so
- * that they have the same bits. */
+ * that they have the same bits. And convolutions to few channels. */
+#include "backend/cpu/gemm.h"
 #include "backend/cpu/isa/common.h"
 
 #if defined(__AVX512F__)
@@ -90,4 +91,45 @@ void CAT(mx_products, MX_ISA)(int64_t places, int64_t channels, int n, const flo
   TAPS(9)
   TAPS(4)
   TAPS(1)
+}
+
+static inline float total(vec v) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_add_ps((__m512)v);
+#else
+  float s[LANES];
+  for (int i = 0; i < LANES; i++) s[i] = v[i];
+  for (int d = LANES / 2; d; d /= 2)
+    for (int i = 0; i < d; i++) s[i] += s[i + d];
+  return s[0];
+#endif
+}
+
+/* P places, one output channel: vectors along the pieces, their lanes added at the end, what fills no vector after them. */
+#define ALONG(P)                                                                                       \
+  for (; places >= P; places -= P, x += P * s->rs, o += P * ldo) {                                     \
+    vec acc[P];                                                                                        \
+    float rest[P];                                                                                     \
+    UNROLL for (int i = 0; i < P; i++) acc[i] = (vec){0}, rest[i] = 0;                                 \
+    for (int64_t k = 0; k < s->count; k++) {                                                           \
+      const float *a = x + s->at[k], *b = w + k * s->len;                                              \
+      int64_t e = 0;                                                                                   \
+      for (; e + LANES <= s->len; e += LANES) {                                                        \
+        vec weight = AT(b + e);                                                                        \
+        UNROLL for (int i = 0; i < P; i++) acc[i] = FMA(AT(a + i * s->rs + e), weight, acc[i]);        \
+      }                                                                                                \
+      for (; e < s->len; e++)                                                                          \
+        UNROLL for (int i = 0; i < P; i++) rest[i] = FMA1(a[i * s->rs + e], b[e], rest[i]);            \
+    }                                                                                                  \
+    UNROLL for (int i = 0; i < P; i++) o[i * ldo] = total(acc[i]) + rest[i];                           \
+  }
+static void along(int64_t places, const mx_strip *s, const float *x, const float *w, float *o, int64_t ldo) {
+  ALONG(8)
+  ALONG(1)
+}
+
+/* o[i * ldo + c], c < n: the sum of the products of the pieces of place i, s->rs elements apart, with row c of w */
+void CAT(mx_strip_few, MX_ISA)(int64_t places, int64_t n, const mx_strip *s, const float *x, const float *w, float *o, int64_t ldo);
+void CAT(mx_strip_few, MX_ISA)(int64_t places, int64_t n, const mx_strip *s, const float *x, const float *w, float *o, int64_t ldo) {
+  for (int64_t c = 0; c < n; c++) along(places, s, x, w + c * s->count * s->len, o + c, ldo);
 }

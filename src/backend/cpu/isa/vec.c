@@ -223,6 +223,7 @@ extern const mx_vec_quant CAT(mx_vec_quant, MX_ISA);
 extern const struct mx_arg CAT(mx_args, MX_ISA)[];
 extern void CAT(mx_taps, MX_ISA)(int64_t, int64_t, int, const float *, int64_t, const int64_t *, const float *, float *, int64_t);
 extern void CAT(mx_products, MX_ISA)(int64_t, int64_t, int, const float *, int64_t, const int64_t *, const float *, float *);
+extern void CAT(mx_strip_few, MX_ISA)(int64_t, int64_t, const mx_strip *, const float *, const float *, float *, int64_t);
 extern void CAT(mx_strip_f32, MX_ISA)(int64_t, int64_t, const mx_strip *, const void *, const void *, void *, int64_t, bool);
 extern void CAT(mx_strip_f64, MX_ISA)(int64_t, int64_t, const mx_strip *, const void *, const void *, void *, int64_t, bool);
 extern const int CAT(mx_panel, MX_ISA);
@@ -241,4 +242,4 @@ const mx_vec CAT(mx_vec, MX_ISA) = {
     GEMM_OF(u32), GEMM_OF(u64), GEMM_OF(bool), {{GEMM_OF(u8u8), GEMM_OF(u8i8)}, {GEMM_OF(i8u8), GEMM_OF(i8i8)}}, CAT(mx_sort_u32, MX_ISA), CAT(mx_sort_u64, MX_ISA),
     CAT(mx_select_u32, MX_ISA), CAT(mx_select_u64, MX_ISA), CAT(mx_keys_float, MX_ISA), CAT(mx_values_float, MX_ISA),
     CAT(mx_keys_double, MX_ISA), CAT(mx_values_double, MX_ISA),
-    CAT(mx_taps, MX_ISA), CAT(mx_products, MX_ISA)};
+    CAT(mx_taps, MX_ISA), CAT(mx_products, MX_ISA), CAT(mx_strip_few, MX_ISA)};
