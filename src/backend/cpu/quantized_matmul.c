@@ -4,6 +4,7 @@
 
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/index.h"
+#include "backend/cpu/isa.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/quant.h"
 #include "backend/cpu/rows.h"
@@ -28,6 +29,7 @@ typedef struct product {
   segment *segments;
   int64_t count;
   int64_t tile, tiles;     /* columns of the result */
+  int64_t most;            /* rows of x that are few */
   bool many;               /* rows of matrices are unpacked in tiles */
   mx_quant_x few;          /* segments of few rows: */
   bool bf16;               /* so is x */
@@ -38,7 +40,7 @@ typedef struct product {
 
 enum {
   DEPTH = 512, /* rows of a matrix that is not transposed, at a time */
-  FEW = 8,     /* rows of x that need no packing */
+  FEW = 8,     /* rows of x that a matrix which is not transposed is read for without packing */
   FAST = 32 << 10, /* bytes of x that stay close */
   RUN = 96 << 10, /* bytes of codes that are read in one go */
 };
@@ -158,7 +160,7 @@ static int order_x(product *p, int64_t rows) {
 
 /* Columns [n0, n0 + n) of one segment's result. */
 static int tile(const product *p, const segment *s, int64_t n0, int64_t n, char *block) {
-  if (p->t == MX_F32 && s->rows <= FEW) {
+  if (p->t == MX_F32 && s->rows <= p->most) {
     if (p->transpose) dot_rows(p, s, n0, n, (float *)block);
     else sum_rows(p, s, n0, n, (float *)block);
     return 0;
@@ -212,11 +214,12 @@ static int multiply(product *p) {
     return 0;
   }
   int64_t rows = 0;
+  p->most = p->transpose ? mx_vec_now()->quant->few[p->bf16 && mx_isa_now->dot_bf16] : FEW;
   bool few = false, many = p->t != MX_F32 || !p->transpose;
   for (int64_t i = 0; i < p->count; i++) {
     rows += p->segments[i].rows;
-    few = few || p->segments[i].rows <= FEW;
-    many = many || p->segments[i].rows > FEW;
+    few = few || p->segments[i].rows <= p->most;
+    many = many || p->segments[i].rows > p->most;
   }
   p->ordered = NULL;
   if (few && p->transpose && p->t == MX_F32) {

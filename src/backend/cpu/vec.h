@@ -41,6 +41,7 @@ typedef struct mx_vec_quant {
   void (*order)(const mx_quant_x *x, const float *row, void *o);
   /* y[r], y[ldy + r], ...: the products of the rows of x with row r of w */
   void (*dot)(const mx_quant_x *x, const mx_quant_w *w, float *y);
+  int few[2];               /* rows of x for which that is faster than to unpack the matrix first; [1]: of bfloat16 under dot_bf16 (isa.h) */
   /* Matrices that are not transposed: y, of w->n columns, = the rows of x, k floats each (m of any number), times k rows of codes of n
    * numbers. scratch: room for 6 m (n + 256) floats. NULL: by unpack and add_rows */
   void (*sum)(const mx_quant_x *x, const mx_quant_w *w, float *y);

@@ -157,8 +157,10 @@ static void add_rows(int64_t count, int64_t n, const float *x, const float *rest
 
 #if defined(__AVX512F__)
 #define SUM CAT(mx_quant_sum, MX_ISA)
+#define FEW {10, 24}
 #else
 #define SUM NULL
+#define FEW {8, 8}
 #endif
 const mx_vec_quant CAT(mx_vec_quant, MX_ISA) = {{unpack_affine, unpack_fp4, unpack_fp8, unpack_fp4}, scale_groups, CAT(mx_quant_lay, MX_ISA),
-                                                CAT(mx_quant_order, MX_ISA), CAT(mx_quant_dot, MX_ISA), SUM, add_rows};
+                                                CAT(mx_quant_order, MX_ISA), CAT(mx_quant_dot, MX_ISA), FEW, SUM, add_rows};

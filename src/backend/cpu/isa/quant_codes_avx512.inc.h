@@ -20,6 +20,7 @@ typedef struct codes {
   int shift;               /* a group has 2^shift codes */
   int width;               /* of a code in bits */
   int C;
+  __mmask16 whole;         /* the words that a block of WINDOWS fills */
 } codes;
 
 static inline __mmask16 first(int64_t n) { return n >= 16 ? 0xffff : (__mmask16)((1u << n) - 1); }
@@ -59,6 +60,7 @@ static void find_windows(codes *of) {
 static codes codes_in(const mx_quant_x *x) {
   const int kind = kind_of(x), mask = kind == WINDOWS ? (1 << x->bits) - 1 : 15;
   codes of = {.bits = _mm512_set1_epi16((short)x->bits), .shift = __builtin_ctz((unsigned)x->group), .width = x->bits, .C = codes_of(x->bits)};
+  of.whole = first(of.C * of.width);
   uint32_t group[16];
   for (int i = 0; i < 16; i++) group[i] = (uint32_t)(2 * of.C * i >> of.shift);
   of.group_of = _mm512_loadu_si512(group);
@@ -75,8 +77,7 @@ static codes codes_in(const mx_quant_x *x) {
 /* The words of a block, of which `left` codes are there. */
 static inline __m512i load_codes(const codes *of, const int kind, const uint8_t *from, int64_t left) {
   if (kind == WINDOWS) {
-    const int block = 32 * of->C;
-    __m512i w = _mm512_maskz_loadu_epi32(first((left < block ? left : block) * of->width / 32), from);
+    __m512i w = left >= 32 * of->C ? _mm512_maskz_loadu_epi32(of->whole, from) : _mm512_maskz_loadu_epi32(first(left * of->width / 32), from);
     return _mm512_srlv_epi16(_mm512_shuffle_epi8(_mm512_permutexvar_epi16(of->words, w), of->bytes), of->first);
   }
   const __mmask16 there = first(left / (kind == NIBBLES ? 8 : 4));

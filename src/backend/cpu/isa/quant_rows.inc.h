@@ -31,10 +31,10 @@ static inline __attribute__((always_inline TARGET)) void CAT(dot, FLAVOUR)(const
           acc[i][m] = _mm512_fmadd_ps(b[i], _mm512_maskz_loadu_ps(some, x->sums + m * x->ldsums + g0), acc[i][m]);
       }
     }
-    for (int64_t c = g0 << shift; c < end; c += block) {
+    const uint8_t *here = from + (g0 << shift) * bits / 8;
+    for (int64_t c = g0 << shift; c < end; c += block, here += block * bits / 8) {
       const X *xc = xs + c;
       const __m512i index = _mm512_add_epi32(of->group_of, _mm512_set1_epi32((int)((c >> shift) - g0)));
-      const uint8_t *here = from + c * bits / 8;
       __m512i word[4];
       __m512 t[4][4];
       UNROLL for (int i = 0; i < R; i++) {
