@@ -22,13 +22,8 @@ JOIN(sqrt_add, mx_sqrt_f32(a[i]) + b0)
 JOIN(div_sub, c[i] - a[i] / b[i])
 #ifdef __AVX512F__
 static void sub_exp(size_t n, void *vo, const void *va, const void *vb, const void *vc) {
-  float *o = vo;
-  const float *a = va;
-  __m512 b = _mm512_set1_ps(*(const float *)vb);
   (void)vc;
-  for (; n >= 16; n -= 16, o += 16, a += 16) _mm512_storeu_ps(o, v_exp(_mm512_sub_ps(_mm512_loadu_ps(a), b)));
-  __mmask16 m = (__mmask16)((1u << n) - 1);
-  if (n) _mm512_mask_storeu_ps(o, m, v_exp(_mm512_sub_ps(_mm512_maskz_loadu_ps(m, a), b)));
+  exp_after(n, vo, va, _mm512_set1_ps(*(const float *)vb));
 }
 #else
 JOIN(sub_exp, mx_exp_f32(a[i] - b0))
