@@ -22,7 +22,7 @@ def test_readme_python_example_runs(capfd):
     pytest.importorskip("mlx.core")
     for code in docs_check.blocks("python"):
         exec(compile(code, "README.md", "exec"), {})
-    assert re.match(r"array\(\[(1\.0|0\.99)", capfd.readouterr().out)
+    assert re.match(r"array\(\[(1\.0|1,|0\.99)", capfd.readouterr().out)    # of random data: now and then it is printed as 1
 
 
 @pytest.mark.parametrize("header, missing", [
