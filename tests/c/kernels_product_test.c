@@ -183,13 +183,13 @@ static void halves_match_plain_sums_under_every_instruction_set(void **state) {
 /* Packed once: parts of k (odd ones too), of n and tiles that are not whole, rows that lie a power of two apart. */
 static void large_products_match_plain_sums_under_every_instruction_set(void **state) {
   (void)state;
-  static const mx_dtype types[] = {MX_F32, MX_F16, MX_BF16};
-  EACH_ISA for (int t = 0; t < 3; t++)
+  static const mx_dtype types[] = {MX_F32, MX_F16, MX_BF16, MX_F64};
+  EACH_ISA for (int t = 0; t < 4; t++)
     for (int layout = 0; layout < 16; layout++) {
       check_product(types[t], 1, 130, 77, 515, layout / 4, layout % 4, layout % 2);
       check_product(types[t], 2, 33, 520, 256, layout / 4, layout % 4, false);
     }
-  for (int t = 0; t < 3; t++) check_product(types[t], 1, 32, 1100, 8200, 0, 2 * (t % 2), t == 1); /* b in two goes */
+  for (int t = 0; t < 4; t++) check_product(types[t], 1, 32, 1100, 8200, 0, 2 * (t % 2), t == 1); /* b in two goes */
 }
 
 /* Few rows, and few columns: whole vectors and parts of them, pieces of k, both ways that W may lie. */

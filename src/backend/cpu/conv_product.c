@@ -145,7 +145,7 @@ static void find_pieces(product_job *j) {
     for (int64_t t1 = 0; t1 < a[1].taps; t1++)
       for (int64_t t2 = 0; t2 < taps2; t2++)
         j->at[k++] = t0 * a[0].step * j->l.step[0] + t1 * a[1].step * j->l.step[1] + t2 * a[2].step * j->l.step[2];
-  j->strip = (mx_strip){a[2].stride * j->l.step[2], 1, merge ? a[2].taps * j->cg : j->cg, k, j->at};
+  j->strip = (mx_strip){a[2].stride * j->l.step[2], 1, merge ? a[2].taps * j->cg : j->cg, k, j->at, NULL, 0};
 }
 
 /* Where the products of a phase read: in x itself when there is no padding and every place is read once, else in copies of blocks. */

@@ -32,7 +32,7 @@ typedef struct weight_job {
 static void multiply(const weight_job *j, const mx_conv_block *b, const int64_t *rows, const char *x, const char *panel, int64_t n, char *sums) {
   const mx_conv_axis *a = j->p.at;
   const mx_strip_fn fn = j->item == 4 ? mx_vec_now()->strip_f32 : mx_vec_now()->strip_f64;
-  const mx_strip s = {1, a[2].stride * j->l.step[2], b->n[2], b->images * b->n[0] * b->n[1], rows};
+  const mx_strip s = {1, a[2].stride * j->l.step[2], b->n[2], b->images * b->n[0] * b->n[1], rows, NULL, 0};
   /* the taps of a row of the kernel in one piece, where they are in x and in w */
   bool merge = j->l.step[2] == j->cg && a[2].step == 1 && a[2].tap_step == 1;
   int64_t taps2 = merge ? a[2].taps > 0 : a[2].taps, m = merge ? a[2].taps * j->cg : j->cg;

@@ -101,7 +101,7 @@ static void multiply(const job *j, const block *b, int gate, float *to) {
   for (int64_t u = 0; u < b->units; u += j->width) {
     const float *panel = j->panels + (gate * panels_of(j) + (b->unit + u) / j->width) * j->k * j->width;
     for (int64_t k = 0; k < j->k; k += depth) {
-      mx_strip s = {j->ld, 1, j->k - k < depth ? j->k - k : depth, 1, &at};
+      mx_strip s = {j->ld, 1, j->k - k < depth ? j->k - k : depth, 1, &at, NULL, 0};
       v->strip_f32(b->rows, b->units - u < j->width ? b->units - u : j->width, &s, j->left[1] + b->row * j->ld + k, panel + k * j->width,
                    to + u, b->units, true);
     }

@@ -70,7 +70,7 @@ static void matmul_range(void *ctx, int64_t begin, int64_t end) {
     int64_t ld = sums ? n : j->n;
     double beta = sums ? 0 : j->beta;
     if (c && !sums) {
-      mx_product_start(m, n, beta, &(mx_matrix){c, j->c.rs, j->c.cs}, (float *)(void *)out, j->n);
+      mx_product_start(j->t, m, n, beta, &(mx_matrix){c, j->c.rs, j->c.cs}, out, j->n);
       beta = 1;
     }
     int rc = j->fn ? j->fn(m, n, j->k, j->alpha, &a, &b, beta, to, ld) : mx_gemm(j->t, m, n, j->k, j->alpha, a, b, beta, to, ld);
@@ -126,14 +126,14 @@ static int large(const matmul_job *j) {
   return rc ? mx_fail_memory() : 0;
 }
 
-/* out (batch..., m, n) = alpha a b + beta c; c, where there is one, was copied to out unless it is float. */
+/* out (batch..., m, n) = alpha a b + beta c; c, where there is one, was copied to out unless it is of floats. */
 static int product(const mx_view *a, const mx_view *b, const mx_view *c, double alpha, double beta, const mx_view *out) {
   int nd = a->ndim;
   matmul_job j = {.m = a->shape[nd - 2], .n = b->shape[nd - 1], .k = a->shape[nd - 1], .alpha = alpha, .beta = beta,
                   .a = {a->data, a->strides[nd - 2], a->strides[nd - 1]},
                   .b = {b->data, b->strides[nd - 2], b->strides[nd - 1]}, .out = out->data};
   choose(&j, out->dtype, a->dtype, b->dtype);
-  if (!j.sum && j.t != MX_F32) c = NULL;
+  if (!j.sum && j.t != MX_F32 && j.t != MX_F64) c = NULL;
   if (c) j.c = (mx_matrix){c->data, c->strides[nd - 2], c->strides[nd - 1]};
   mx_walk_init(&j.batch, nd - 2, a->shape, -1, a->strides, b->strides, c ? c->strides : NULL);
   if (!j.batch.n || !j.m || !j.n) return 0;
@@ -181,6 +181,6 @@ int mx_cpu_addmm(const mx_call *call) {
   double alpha = mx_unbits(call->p[0]), beta = mx_unbits(call->p[1]);
   if (!out->size) return 0;
   if (beta == 0) c = NULL;
-  int rc = c && mx_dtype_sizes[out->dtype] > 2 && out->dtype != MX_F32 ? mx_copy_view(c, out) : 0;
+  int rc = c && mx_dtype_sizes[out->dtype] > 2 && out->dtype != MX_F32 && out->dtype != MX_F64 ? mx_copy_view(c, out) : 0;
   return rc ? rc : product(a, b, c, alpha, beta, out);
 }

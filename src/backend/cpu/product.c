@@ -73,10 +73,17 @@ void mx_product_round(mx_dtype t, int64_t m, int64_t n, double alpha, float *sum
   }
 }
 
-void mx_product_start(int64_t m, int64_t n, double beta, const mx_matrix *c, float *out, int64_t ldo) {
-  for (int64_t r = 0; r < m; r++, out += ldo) {
-    mx_load_f32(MX_F32, (const float *)c->data + r * c->rs, c->cs, n, out);
-    for (int64_t q = 0; beta != 1 && q < n; q++) out[q] *= (float)beta;
+void mx_product_start(mx_dtype t, int64_t m, int64_t n, double beta, const mx_matrix *c, void *out, int64_t ldo) {
+  for (int64_t r = 0; r < m; r++) {
+    if (t == MX_F64) {
+      double *o = (double *)out + r * ldo;
+      mx_load_f64(t, (const double *)c->data + r * c->rs, c->cs, n, o);
+      for (int64_t q = 0; beta != 1 && q < n; q++) o[q] *= beta;
+    } else {
+      float *o = (float *)out + r * ldo;
+      mx_load_f32(t, (const float *)c->data + r * c->rs, c->cs, n, o);
+      for (int64_t q = 0; beta != 1 && q < n; q++) o[q] *= (float)beta;
+    }
   }
 }
 
@@ -95,17 +102,18 @@ static void tile_range(void *ctx, int64_t begin, int64_t end) {
     int64_t m0 = i / j->tiles_n * j->tm, n0 = i % j->tiles_n * j->tn;
     int64_t m = p->m - m0 < j->tm ? p->m - m0 : j->tm, n = j->columns - n0 < j->tn ? j->columns - n0 : j->tn;
     char *out = (char *)p->out + (m0 * p->n + j->first + n0) * j->item;
-    float *sums = (float *)(void *)(round ? scratch + bytes + own : out);
+    char *sums = round ? scratch + bytes + own : out;
     mx_matrix c = p->c;
     if (c.data) c = part(j, &p->c, m0, j->first + n0);
-    if (c.data && !round) mx_product_start(m, n, p->beta, &c, sums, p->n);
+    if (c.data && !round) mx_product_start(p->t, m, n, p->beta, &c, sums, p->n);
     for (int64_t p0 = 0; p0 < p->k; p0 += kernel->depth) {
       int64_t np = p->k - p0 < kernel->depth ? p->k - p0 : kernel->depth;
       mx_matrix a = part(j, &p->a, m0, p0), b = part(j, &p->b, p0, n0);
       if (j->alone) kernel->pack(n, np, j->pack_alpha, &b, scratch + bytes, scratch);
       kernel->tile(m, n, np, &a, j->alone ? scratch + bytes : panel(j, p0, np, n0), sums, round ? n : p->n, p0 > 0 || (c.data && !round), scratch);
     }
-    if (round) mx_product_round(p->t, m, n, j->round_alpha, sums, p->beta, &c, out, p->n, sums + j->tm * j->tn);
+    float *floats = (float *)(void *)sums;
+    if (round) mx_product_round(p->t, m, n, j->round_alpha, floats, p->beta, &c, out, p->n, floats + j->tm * j->tn);
   }
   mx_scratch_free(scratch);
 }
@@ -114,6 +122,7 @@ static const mx_packer *kernel_of(mx_dtype t) {
   const mx_vec *v = mx_vec_now();
   switch (t) {
     case MX_F32: return v->packed_f32;
+    case MX_F64: return v->packed_f64;
     case MX_F16: return v->packed_f16;
     case MX_BF16: return v->packed_pairs() ? v->packed_pairs() : v->packed_bf16;
     default: return NULL;
@@ -127,8 +136,8 @@ bool mx_product_is_large(const mx_product *p) {
 int mx_product_packed(const mx_product *p) {
   packed_job j = {.p = p, .kernel = kernel_of(p->t), .item = (int64_t)mx_dtype_sizes[p->t]};
   const mx_packer *kernel = j.kernel;
-  j.pack_alpha = j.item == 4 ? p->alpha : 1;
-  j.round_alpha = j.item == 4 ? 1 : p->alpha;
+  j.pack_alpha = j.item == 2 ? 1 : p->alpha;
+  j.round_alpha = j.item == 2 ? p->alpha : 1;
   const int64_t width = kernel->width, k = p->k + p->k % 2;
   int64_t most = PANELS / (k * kernel->item) / TILE_N * TILE_N;
   j.alone = p->m <= TILE_M;
@@ -136,7 +145,7 @@ int mx_product_packed(const mx_product *p) {
   if (most < TILE_N) most = TILE_N;
   int64_t chunk = p->n < most ? p->n : most, height = kernel->height;
   j.tm = TILE_M / height * height;
-  j.tn = TILE_N;
+  j.tn = j.item == 8 ? TILE_N / 2 : TILE_N;
   if (j.alone) j.tm = p->m, j.tn = p->n < 1024 ? 64 : 256;
   while (!j.alone && (p->m + j.tm - 1) / j.tm * ((chunk + j.tn - 1) / j.tn) < ITEMS && (j.tn > 128 || j.tm > 2 * height)) {
     if (j.tn > 128) j.tn /= 2;

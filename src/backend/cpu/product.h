@@ -5,7 +5,7 @@
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/walk.h"
 
-/* out (m, n), row-contiguous of type t = alpha a b + beta c; c.data NULL: nothing. t: f32, f16 or bf16, as are a, b and c. */
+/* out (m, n), row-contiguous of type t = alpha a b + beta c; c.data NULL: nothing. t: f32, f64, f16 or bf16, as are a, b and c. */
 typedef struct mx_product {
   mx_dtype t;
   int64_t m, n, k;
@@ -27,7 +27,7 @@ int mx_product_thin(const mx_product *p, const mx_walk *batch);
 /* out (m, n), rows ldo apart, of type t from sums, rows of n floats: alpha sums + beta c; c.data NULL: nothing. row: room for n floats. */
 void mx_product_round(mx_dtype t, int64_t m, int64_t n, double alpha, float *sums, double beta, const mx_matrix *c, void *out, int64_t ldo,
                       float *row);
-/* out = beta c, of floats. */
-void mx_product_start(int64_t m, int64_t n, double beta, const mx_matrix *c, float *out, int64_t ldo);
+/* out = beta c, of t: f32 or f64. */
+void mx_product_start(mx_dtype t, int64_t m, int64_t n, double beta, const mx_matrix *c, void *out, int64_t ldo);
 
 #endif

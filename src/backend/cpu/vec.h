@@ -95,8 +95,9 @@ typedef struct mx_vec {
   mx_strip_fn strip_f32, strip_f64;
   const int *panel;         /* bytes of a row of a packed panel */
   /* Large ones; of bf16 by products of pairs where the CPU is fast at them (NULL: it is not) */
-  const mx_packer *packed_f32, *packed_f16, *packed_bf16, *(*packed_pairs)(void);
+  const mx_packer *packed_f32, *packed_f64, *packed_f16, *packed_bf16, *(*packed_pairs)(void);
   const mx_few_rows *few_rows;
+  const mx_few_pairs *(*few_pairs)(void); /* NULL as of packed_pairs */
   /* mx_gemm_own of halves, into f32; of integers, wrapping (those of 8 bits into u16, bools into u32 counts) */
   mx_gemm_fn gemm_f16, gemm_bf16, gemm_u8, gemm_u16, gemm_u32, gemm_u64, gemm_bool;
   /* i32 = bytes by bytes; [a is signed][b is signed]; alpha 1, beta 0 */

@@ -97,4 +97,6 @@ PACKED(mx_packer_bf16, &of_bf16)
 PRODUCT(mx_gemm_f64, NULL)
 #include "backend/cpu/isa/gemm_strip.inc.h"
 STRIP(mx_strip_f64)
+#include "backend/cpu/isa/gemm_packed.inc.h"
+PACKED(mx_packer_f64, NULL)
 const int CAT(mx_panel, MX_ISA) = NV * VECTOR;

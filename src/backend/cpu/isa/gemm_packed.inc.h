@@ -24,7 +24,7 @@ static void NAME(tile)(const NAME(source) *s, int64_t m, int64_t n, int64_t k, c
   static void pack_##name(int64_t n, int64_t k, double alpha, const mx_matrix *b, void *panels, void *scratch) {                     \
     NAME(pack_from)(source, n, k, NAME(NR), (T)alpha, b->data, b->cs, b->rs, panels, scratch);                                       \
   }                                                                                                                                  \
-  static void tile_##name(int64_t m, int64_t n, int64_t k, const mx_matrix *a, const void *panels, float *c, int64_t ldc, bool add,  \
+  static void tile_##name(int64_t m, int64_t n, int64_t k, const mx_matrix *a, const void *panels, void *c, int64_t ldc, bool add,   \
                           void *scratch) {                                                                                           \
     NAME(tile)(source, m, n, k, a, panels, c, ldc, add, scratch);                                                                    \
   }                                                                                                                                  \

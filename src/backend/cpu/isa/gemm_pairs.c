@@ -81,7 +81,7 @@ static void pack(int64_t n, int64_t k, double alpha, const mx_matrix *b, void *p
   pack_lines(n, k, NR, b->data, b->cs, b->rs, panels, scratch);
 }
 
-static void tile(int64_t m, int64_t n, int64_t k, const mx_matrix *a, const void *panels, float *c, int64_t ldc, bool add, void *scratch) {
+static void tile(int64_t m, int64_t n, int64_t k, const mx_matrix *a, const void *panels, void *c, int64_t ldc, bool add, void *scratch) {
   const bool rows = a->cs == 1;
   const uint16_t *x = a->data;
   uint32_t *to = scratch;

@@ -19,7 +19,7 @@ static void NAME(panels)(int64_t ni, int64_t nj, int64_t np, const T *a, int64_t
                          bool add) {
   enum { NR = NAME(NR) };
   const int64_t at = 0;
-  const mx_strip strip = {rows ? rs : 1, rows ? 1 : MR, np, 1, &at};
+  mx_strip strip = {rows ? rs : 1, rows ? 1 : MR, np, 1, &at, NULL, NR * (int64_t)sizeof(T) / ((ni + MR - 1) / MR)};
   for (int64_t j = 0; j < nj; j += NR) {
     int64_t width = nj - j < NR ? nj - j : NR;
     int vectors = width > NAME(LANES) ? 2 : 1;
@@ -29,6 +29,7 @@ static void NAME(panels)(int64_t ni, int64_t nj, int64_t np, const T *a, int64_t
       height = rows ? (left + blocks - 1) / blocks : left < MR ? left : MR;
       const T *pa = rows ? a + i * rs : a + i * np;
       T *o = c + i * ldc + j, edge[MR * NR];
+      strip.next = j + NR < nj ? panel_b + (j + NR) * np + i / MR * strip.pace * np / (int64_t)sizeof(T) : NULL;
       NAME(micros)[height - 1][vectors - 1](&strip, pa, panel_b + j * np, whole ? o : edge, whole ? ldc : NR, whole && add);
       if (whole) continue;
       for (int64_t r = 0; r < height; r++)

@@ -61,6 +61,12 @@ SOME_OF(some_f16, mx_f16, from_f16)
 SOME_OF(some_bf16, mx_bf16, from_bf16)
 
 static inline float sum_of(vec v) {
+#if VECTOR == 64 /* the same sum */
+  __m256 w = _mm256_add_ps(_mm512_castps512_ps256((__m512)v), _mm512_extractf32x8_ps((__m512)v, 1));
+  __m128 x = _mm_add_ps(_mm256_castps256_ps128(w), _mm256_extractf128_ps(w, 1));
+  x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+  return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
+#endif
   float lane[LANES];
   memcpy(lane, &v, sizeof v);
   for (int half = LANES / 2; half; half /= 2)
@@ -90,6 +96,10 @@ static inline float sum_of(vec v) {
 #define ROWS_(a, b, c) ROWS__(a, b, c)
 #define KERNEL(name) ROWS_(name, W, COUNT)
 
+#define X float
+#define PER LANES
+#define LOAD_X from_f32
+#define SOME_X some_f32
 #define W float
 #define LOAD from_f32
 #define SOME some_f32
@@ -115,3 +125,48 @@ extern const mx_few_rows CAT(mx_few_rows, MX_ISA);
 const mx_few_rows CAT(mx_few_rows, MX_ISA) = {
     {EACH_M(NAMED, plain, float), EACH_M(NAMED, plain, mx_f16), EACH_M(NAMED, plain, mx_bf16)},
     {EACH_M(NAMED, turned, float), EACH_M(NAMED, turned, mx_f16), EACH_M(NAMED, turned, mx_bf16)}};
+
+/* Five to eight rows of bf16 by vdpbf16ps, which the sums of products in f32 would keep from the memory's speed. */
+extern const mx_packer *CAT(mx_packer_pairs, MX_ISA)(void);
+extern const mx_few_pairs *CAT(mx_few_pairs, MX_ISA)(void);
+#if defined(__AVX512BW__)
+#undef TARGET
+#undef W
+#undef LOAD
+#undef SOME
+#undef X
+#undef PER
+#undef LOAD_X
+#undef SOME_X
+#undef FMA
+#undef ROWS_
+#define ROWS_(a, b, c) ROWS__(a, pairs, c)
+#define TARGET __attribute__((target("avx512bf16")))
+#define W uint16_t
+#define X uint16_t
+#define PER 32
+#define LOAD pairs_of
+#define LOAD_X pairs_of
+#define SOME some_pairs
+#define SOME_X some_pairs
+#define FMA(x, y, z) (vec)_mm512_dpbf16_ps((__m512)(z), (__m512bh)(x), (__m512bh)(y))
+static inline vec pairs_of(const uint16_t *p) { return (vec)_mm512_loadu_si512(p); }
+static inline vec some_pairs(const uint16_t *p, int count) { return (vec)_mm512_maskz_loadu_epi16((__mmask32)((1ull << count) - 1), p); }
+#define COUNT 5
+#include "backend/cpu/isa/gemm_rows_pairs.inc.h"
+#undef COUNT
+#define COUNT 6
+#include "backend/cpu/isa/gemm_rows_pairs.inc.h"
+#undef COUNT
+#define COUNT 7
+#include "backend/cpu/isa/gemm_rows_pairs.inc.h"
+#undef COUNT
+#define COUNT 8
+#include "backend/cpu/isa/gemm_rows_pairs.inc.h"
+#undef COUNT
+
+static const mx_few_pairs few_pairs = {{plain_pairs_5, plain_pairs_6, plain_pairs_7, plain_pairs_8}, {turned_pairs_5, turned_pairs_6, turned_pairs_7, turned_pairs_8}};
+const mx_few_pairs *CAT(mx_few_pairs, MX_ISA)(void) { return CAT(mx_packer_pairs, MX_ISA)() ? &few_pairs : NULL; }
+#else
+const mx_few_pairs *CAT(mx_few_pairs, MX_ISA)(void) { return NULL; }
+#endif

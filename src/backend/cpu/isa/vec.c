@@ -227,8 +227,9 @@ extern void CAT(mx_strip_few, MX_ISA)(int64_t, int64_t, const mx_strip *, const 
 extern void CAT(mx_strip_f32, MX_ISA)(int64_t, int64_t, const mx_strip *, const void *, const void *, void *, int64_t, bool);
 extern void CAT(mx_strip_f64, MX_ISA)(int64_t, int64_t, const mx_strip *, const void *, const void *, void *, int64_t, bool);
 extern const int CAT(mx_panel, MX_ISA);
-extern const mx_packer CAT(mx_packer_f32, MX_ISA), CAT(mx_packer_f16, MX_ISA), CAT(mx_packer_bf16, MX_ISA);
+extern const mx_packer CAT(mx_packer_f32, MX_ISA), CAT(mx_packer_f64, MX_ISA), CAT(mx_packer_f16, MX_ISA), CAT(mx_packer_bf16, MX_ISA);
 extern const mx_few_rows CAT(mx_few_rows, MX_ISA);
+extern const mx_few_pairs *CAT(mx_few_pairs, MX_ISA)(void);
 extern const mx_packer *CAT(mx_packer_pairs, MX_ISA)(void);
 extern const mx_index_fn CAT(mx_index_fns, MX_ISA)[];
 extern const mx_vec CAT(mx_vec, MX_ISA);
@@ -237,8 +238,8 @@ const mx_vec CAT(mx_vec, MX_ISA) = {
     &CAT(mx_vec_quant, MX_ISA), CAT(mx_index_fns, MX_ISA), softmax, logsumexp, max_of, exp_sum, softmax_vjp, norm, norm_vjp, lstm_back,
     column_moments, column_sums, column_line, CAT(mx_args, MX_ISA), threefry, GEMM_OF(f32), GEMM_OF(f64),
     CAT(mx_strip_f32, MX_ISA), CAT(mx_strip_f64, MX_ISA), &CAT(mx_panel, MX_ISA),
-    &CAT(mx_packer_f32, MX_ISA), &CAT(mx_packer_f16, MX_ISA), &CAT(mx_packer_bf16, MX_ISA), CAT(mx_packer_pairs, MX_ISA),
-    &CAT(mx_few_rows, MX_ISA), GEMM_OF(f16), GEMM_OF(bf16), GEMM_OF(u8), GEMM_OF(u16),
+    &CAT(mx_packer_f32, MX_ISA), &CAT(mx_packer_f64, MX_ISA), &CAT(mx_packer_f16, MX_ISA), &CAT(mx_packer_bf16, MX_ISA), CAT(mx_packer_pairs, MX_ISA),
+    &CAT(mx_few_rows, MX_ISA), CAT(mx_few_pairs, MX_ISA), GEMM_OF(f16), GEMM_OF(bf16), GEMM_OF(u8), GEMM_OF(u16),
     GEMM_OF(u32), GEMM_OF(u64), GEMM_OF(bool), {{GEMM_OF(u8u8), GEMM_OF(u8i8)}, {GEMM_OF(i8u8), GEMM_OF(i8i8)}}, CAT(mx_sort_u32, MX_ISA), CAT(mx_sort_u64, MX_ISA),
     CAT(mx_select_u32, MX_ISA), CAT(mx_select_u64, MX_ISA), CAT(mx_keys_float, MX_ISA), CAT(mx_values_float, MX_ISA),
     CAT(mx_keys_double, MX_ISA), CAT(mx_values_double, MX_ISA),
