@@ -175,15 +175,30 @@ static bool any_wanted(int n, mx_array *const *in, bool *differentiated) {
   return any;
 }
 
-/* The function itself, as if no trace wanted other shapes. */
+static _Thread_local bool opened; /* a call of the trace around, by what goes on inside of one */
+
+typedef struct around {
+  bool wanted, used, opened;
+} around;
+
+/* What happens inside of a call happens as if no trace wanted other shapes. */
+static around go_inside(void) {
+  around a = {mx_any_shape_wanted, mx_shape_used, opened};
+  mx_any_shape_wanted = opened = false;
+  return a;
+}
+
+static void come_back(around a) {
+  mx_any_shape_wanted = a.wanted;
+  mx_shape_used = a.used || opened;
+  opened |= a.opened;
+}
+
 static int call_plainly(mx_scope *s, int which, const mx_argument *x, mx_list *out) {
-  bool wanted = mx_any_shape_wanted, used = mx_shape_used;
-  mx_any_shape_wanted = false;
+  around a = go_inside();
   int rc = mx_recordables[which].call(s, x, out);
-  if (!rc) rc = s->rc;
-  mx_any_shape_wanted = wanted;
-  mx_shape_used = used;
-  return rc;
+  come_back(a);
+  return rc ? rc : s->rc;
 }
 
 /* What a call builds of a shape alone depends on the arguments all the same: its picks do, and they may become copies of it. */
@@ -203,7 +218,7 @@ static int make_dependent(mx_scope *s, const mx_list *in, mx_list *out) {
 }
 
 /* The node over the arguments and results, and its picks in the place of these. */
-static int tie(mx_scope *s, words *w, mx_list *out) {
+static int tie(mx_scope *s, words *w, mx_object *object, mx_list *out) {
   int nargs = w->in.n, nout = out->n, rc = w->rc ? w->rc : make_dependent(s, &w->in, out);
   if (rc) return rc;
   for (int i = 0; i < nout && !w->rc; i++) put_array(w, out->at[i]);
@@ -211,6 +226,8 @@ static int tie(mx_scope *s, words *w, mx_list *out) {
   if (w->in.n > UINT16_MAX || w->n > MOST_WORDS)
     return mx_fail(MX_EVALUE, "[compile] %d arrays and %d numbers are too many for one call in a function for all shapes.", w->in.n, w->n);
   mx_array *t = mx_tuple_like(s, OP_recorded, nargs + nout, w->in.at, w->n, w->at, nout, out->at);
+  if (t) t->object = mx_object_retain(object);
+  if (t) t->flags &= (uint8_t)~MX_TRACER; /* of a gradient inside; the arguments have none */
   for (int i = 0; i < nout && t; i++) {
     mx_array *pick = mx_pick(s, t, i);
     if (pick) mx_set(&out->at[i], mx_retain(pick));
@@ -240,12 +257,32 @@ bool mx_record(mx_scope *s, int which, const mx_argument *x, mx_list *out) {
   if (record) {
     int rc = w.rc ? w.rc : s->rc;
     if (!rc) rc = call_plainly(s, which, given, out);
-    if (!rc) rc = tie(s, &w, out);
+    if (!rc) rc = tie(s, &w, NULL, out);
     if (rc && !s->rc) mx_scope_error(s, rc);
   }
   mx_list_clear(&w.in);
   mx_free(w.at);
   return record;
+}
+
+bool mx_record_function(mx_scope *s, mx_recorded_function *f, int nin, mx_array *const *in, mx_list *out) {
+  bool differentiated;
+  if (s->rc || !any_wanted(nin, in, &differentiated)) return false;
+  if (differentiated) {
+    mx_shape_used = true;
+    return false;
+  }
+  words w = {.rc = 0};
+  put(&w, -1);
+  for (int i = 0; i < nin; i++) put_array(&w, in[i]);
+  around a = go_inside();
+  int rc = w.rc ? w.rc : f->call(f, s, nin, in, out);
+  come_back(a);
+  if (!rc) rc = s->rc ? s->rc : tie(s, &w, &f->base, out);
+  if (rc && !s->rc) mx_scope_error(s, rc);
+  mx_list_clear(&w.in);
+  mx_free(w.at);
+  return true;
 }
 
 int mx_recorded_call(mx_scope *s, int nin, mx_array *const *in, int np, const int64_t *p, mx_list *out) {
@@ -267,12 +304,17 @@ int mx_recorded_call(mx_scope *s, int nin, mx_array *const *in, int np, const in
 int mx_recorded_again(mx_scope *s, const mx_array *node, mx_array *const *in, mx_list *out) {
   mx_stream around = s->stream;
   s->stream = node->stream;
-  int rc = mx_recorded_call(s, node->nin, in, node->np, node->p, out);
+  mx_recorded_function *f = (mx_recorded_function *)node->object;
+  int rc = 0;
+  if (!f) rc = mx_recorded_call(s, node->nin, in, node->np, node->p, out);
+  else if (!mx_any_shape_wanted || !mx_record_function(s, f, node->nin, in, out)) rc = f->call(f, s, node->nin, in, out);
+  if (!rc) rc = s->rc;
   s->stream = around;
   bool fits = out->n == node->nout;
   for (int i = 0; i < out->n && fits; i++) fits = out->at[i]->dtype == node->outs[i].dtype && out->at[i]->ndim == node->outs[i].ndim;
   if (!rc && !fits)
-    rc = mx_fail(MX_EVALUE, "[%s] For inputs of these shapes the results have another form than those of the trace.", mx_recordables[node->p[0]].name);
+    rc = mx_fail(MX_EVALUE, "[%s] For inputs of these shapes the results have another form than those of the trace.",
+                 f ? "compile" : mx_recordables[node->p[0]].name);
   return rc;
 }
 
@@ -283,6 +325,6 @@ void mx_recorded_open(mx_array *pick) {
   pick->in[0] = mx_retain(call->in[call->nin - call->nout + (int)pick->p[0]]);
   pick->op = OP_copy;
   pick->np = 0;
-  mx_shape_used = true;
+  mx_shape_used = opened = true;
   mx_release(call);
 }

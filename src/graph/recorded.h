@@ -39,12 +39,19 @@ typedef struct mx_recordable {
 /* Generated with the public functions (tools/opgen_capi.py). */
 extern const mx_recordable mx_recordables[];
 extern const int mx_nrecordables;
+/* Something else that is called again, as the object of its node; p[0] is then -1. Such a node goes to no file. */
+typedef struct mx_recorded_function {
+  mx_object base;
+  int (*call)(struct mx_recorded_function *f, mx_scope *s, int nin, mx_array *const *in, mx_list *out);
+} mx_recorded_function;
 /* Its number, or -1. */
 int mx_recordable_named(const char *name);
 
 /* Calls function `which` and records it; out: its results. false: no argument is traced for all shapes, or the scope has failed already; the
  * call is the caller's. A call that fails marks the scope. */
 bool mx_record(mx_scope *s, int which, const mx_argument *x, mx_list *out);
+/* The same for a function of another kind, which is retained. */
+bool mx_record_function(mx_scope *s, mx_recorded_function *f, int nin, mx_array *const *in, mx_list *out);
 /* The call of a node over other inputs: as many results, of the same dtypes and numbers of dimensions, or an error. */
 int mx_recorded_again(mx_scope *s, const mx_array *node, mx_array *const *in, mx_list *out);
 /* The same from p, which is trusted in nothing; p[0] is a function's number. */

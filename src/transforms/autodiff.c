@@ -6,6 +6,7 @@
 
 #include "transforms/custom.h"
 #include "transforms/diff.h"
+#include "transforms/inner.h"
 #include "transforms/transforms.h"
 
 _Thread_local int mx_sweeping;
@@ -241,6 +242,8 @@ static int check_cotangents(const mx_list *out, int ncot, mx_array *const *cot) 
 
 int mx_vjp_of(mx_closure *f, int nsrc, const int *which, int n, mx_array *const *primals, int ncot, mx_array *const *cotangents,
               mx_list *outputs, mx_list *grads) {
+  mx_within inner = {MX_INNER_VJP, n, ncot, which ? nsrc : -1, primals, cotangents, which};
+  if (mx_within_wanted(&inner)) return mx_within_apply(&inner, f, outputs, grads);
   mx_diff_trace t;
   int rc = mx_diff_open(&t, f, nsrc, which, n, primals);
   if (!rc) rc = check_cotangents(&t.out, ncot, cotangents);
@@ -286,6 +289,8 @@ static int grad_of_first(mx_diff_trace *t, mx_list *grads) {
 int mx_value_and_grad(mx_closure *f, int nargnums, const int *argnums, int n, mx_array *const *in, mx_list *values, mx_list *grads) {
   int rc = mx_check_argnums("grad", nargnums, argnums, n);
   if (rc) return rc;
+  mx_within inner = {MX_INNER_GRAD, n, 0, nargnums, in, NULL, argnums};
+  if (mx_within_wanted(&inner)) return mx_within_apply(&inner, f, values, grads);
   mx_diff_trace t;
   rc = mx_diff_open(&t, f, nargnums, argnums, n, in);
   if (!rc) rc = grad_of_first(&t, grads);
@@ -322,6 +327,8 @@ int mx_jvp(mx_closure *f, int n, mx_array *const *primals, int ntan, mx_array *c
     if (!mx_same_shape(primals[i], tangents[i]))
       return mx_fail(MX_EVALUE, "[jvp] Input shape %s does not match shape of tangent %s.", mx_shape_of(primals[i]),
                      mx_shape_of(tangents[i]));
+  mx_within inner = {MX_INNER_JVP, n, ntan, 0, primals, tangents, NULL};
+  if (mx_within_wanted(&inner)) return mx_within_apply(&inner, f, outputs, tangents_out);
   mx_diff_trace t;
   mx_sweeping++;
   int rc = mx_diff_open(&t, f, n, NULL, n, primals);

@@ -41,7 +41,7 @@ int mx_body_new(mx_body **res, int nsrc, mx_array *const *src, int nout, mx_arra
   *b = (mx_body){.base = {1, body_destroy}, .nout = nout};
   int first = lifted->n;
   mx_tape t;
-  int rc = mx_tape_build(&t, nsrc, src, nout, out, MX_PLACEHOLDER, mx_follow_all, 0, NULL);
+  int rc = mx_tape_build(&t, nsrc, src, nout, out, MX_PLACEHOLDER, mx_any_shape_wanted ? mx_follow_recorded : mx_follow_all, 0, NULL);
   if (!rc) {
     rc = mx_replay_from_tape(&b->f, &t, nout, out, MX_TRACER | MX_PLACEHOLDER | MX_LIFT_LAZY, lifted);
     mx_tape_clear(&t);

@@ -94,9 +94,17 @@ static int trace(mx_replay **r, mx_closure *f, int n, mx_array *const *in, bool 
   return rc ? rc : end;
 }
 
+/* A gradient, tangent or map, whose rules are no data. */
+static const mx_array *transform_in(const mx_replay *r) {
+  for (int i = 0; i < r->n; i++)
+    if (r->node[i].proto->op == OP_recorded && r->node[i].proto->object) return r->node[i].proto;
+  return NULL;
+}
+
 static int serves_all_shapes(const mx_replay *r) {
-  if (mx_replay_fits_all_shapes(r)) return 0;
+  if (mx_replay_fits_all_shapes(r) && !transform_in(r)) return 0;
   const mx_array *bound = mx_replay_shape_bound(r);
+  if (!bound) bound = transform_in(r);
   return mx_fail(MX_EVALUE, "[export_function] The function cannot be exported for all shapes (shapeless): %s%s.",
                  bound ? mx_ops[bound->op].label : "a number made from a shape", bound ? " was built for the shapes of this trace" : " is part of it");
 }

@@ -334,14 +334,11 @@ static void get_custom(reading *r, int nin, mx_array **x, int nout, int np, cons
 static void get_call(reading *r, int call, int nin, mx_array **x, int nout, int np, int64_t *p) {
   in *i = r->i;
   mx_list out = {0};
-  if (!i->shapeless || i->depth) bad(i, "a call for other shapes in a function for one");
+  if (!i->shapeless) bad(i, "a call for other shapes in a function for one");
   if (i->rc) return;
   memmove(p + 1, p, (size_t)np * sizeof *p);
   p[0] = call;
-  bool wanted = mx_any_shape_wanted;
-  mx_any_shape_wanted = true;
   i->rc = mx_recorded_call(&r->s, nin, x, np + 1, p, &out);
-  mx_any_shape_wanted = wanted;
   if (!i->rc && out.n != nout) bad(i, "a call with a wrong number of results");
   for (int k = 0; k < out.n && !i->rc; k++) add_value(r, out.at[k]);
   mx_list_clear(&out);
@@ -456,7 +453,11 @@ int mx_exports_read(mx_exports *e, const mx_source *source) {
   i.shapeless = e->shapeless = flags & MX_EXPORT_SHAPELESS;
   if (!i.rc) e->metadata = get_text(&i);
   int n = get_count(&i, 24);
+  bool wanted = mx_any_shape_wanted, used = mx_shape_used;
+  mx_any_shape_wanted = e->shapeless;
   for (int k = 0; k < n && !i.rc; k++) get_trace(&i, e);
+  mx_any_shape_wanted = wanted;
+  mx_shape_used = used;
   if (!i.rc && i.at != source->size) bad(&i, "more bytes than the functions take");
   if (i.rc) mx_exports_clear(e);
   return i.rc;

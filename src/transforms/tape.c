@@ -140,6 +140,8 @@ typedef struct walk {
   mx_list visited;
 } walk;
 
+static int to_follow(const mx_array *a, mx_follow *follow) { return (a->op == OP_recorded ? mx_follow_recorded : follow)(a); }
+
 static int push(walk *w, mx_array *a, mx_follow *follow) {
   if (w->n == w->cap) {
     int cap = w->cap ? 2 * w->cap : 64, rc = grow_bytes((void **)&w->at, (size_t)cap, sizeof *w->at);
@@ -147,7 +149,7 @@ static int push(walk *w, mx_array *a, mx_follow *follow) {
     w->cap = cap;
   }
   int rc = mx_list_push(&w->visited, a);
-  if (!rc) w->at[w->n++] = (frame){a, 0, follow(a)};
+  if (!rc) w->at[w->n++] = (frame){a, 0, to_follow(a, follow)};
   return rc;
 }
 
@@ -161,12 +163,33 @@ static void wait_for(mx_array *a) {
 static bool to_visit(const mx_tape *t, const mx_array *a, uint8_t flag) { return (a->flags & flag) && !mx_index_find(&t->slots, a); }
 
 static int enter(walk *w, mx_array *a, mx_follow *follow) {
-  if (mx_is_recorded(a) && follow != mx_follow_recorded) mx_recorded_open(a);
   int rc = push(w, a, follow);
   if (rc || atomic_load_explicit(&a->status, memory_order_acquire) != MX_SCHEDULED) return rc;
   wait_for(a);
-  w->at[w->n - 1].follow = follow(a);
+  w->at[w->n - 1].follow = to_follow(a, follow);
   return 0;
+}
+
+/* A recorded call that depends on a source and is to be opened has no slots: its results are visited again as what they are copies of. */
+enum { TO_OPEN = -2 };
+
+static int mark_call(mx_tape *t, mx_array *a, int followed) {
+  bool active = false;
+  for (int i = 0; i < followed; i++) active |= mx_tape_slot(t, a->in[i]) >= 0;
+  return mx_index_put(&t->slots, a, active ? TO_OPEN : -1);
+}
+
+/* All inputs of the last frame's node are in the map. */
+static int finish(mx_tape *t, walk *w, frame *f, mx_follow *follow) {
+  mx_array *a = f->a;
+  if (mx_is_recorded(a) && mx_tape_slot(t, a->in[0]) == TO_OPEN) {
+    mx_recorded_open(a);
+    f->next = 0;
+    f->follow = to_follow(a, follow);
+    return 0;
+  }
+  w->n--;
+  return a->op == OP_recorded && follow != mx_follow_recorded ? mark_call(t, a, f->follow) : add_node(t, a, f->follow);
 }
 
 static int collect(mx_tape *t, walk *w, mx_array *root, uint8_t flag, mx_follow *follow) {
@@ -179,11 +202,7 @@ static int collect(mx_tape *t, walk *w, mx_array *root, uint8_t flag, mx_follow 
       mx_array *x = a->in[f->next++];
       if (to_visit(t, x, flag)) deeper = x;
     }
-    if (deeper) rc = enter(w, deeper, follow);
-    else {
-      rc = add_node(t, a, f->follow);
-      w->n--;
-    }
+    rc = deeper ? enter(w, deeper, follow) : finish(t, w, f, follow);
   }
   return rc;
 }

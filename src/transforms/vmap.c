@@ -1,7 +1,22 @@
 /* vmap: trace over inputs without their mapped axis, then rebuild what depends on them over the whole inputs, op by op. */
 #include "transforms/custom.h"
+#include "transforms/inner.h"
 #include "transforms/tape.h"
 #include "transforms/transforms.h"
+
+/* In a trace for all shapes: the map as one call that is made again. */
+static int recorded(int n, mx_array *const *inputs, mx_array *const *trace_inputs, const int *in_axes, int nout, mx_array *const *trace_outputs,
+                    const int *out_axes, mx_list *outputs, bool *done) {
+  mx_within x = {MX_INNER_MAP, n, 0, n + nout, inputs, NULL, NULL};
+  if (!mx_within_wanted(&x)) return 0;
+  int *axes = mx_malloc((size_t)(n + nout + 1) * sizeof *axes);
+  if (!axes) return mx_fail_memory();
+  for (int i = 0; i < n + nout; i++) axes[i] = i < n ? in_axes[i] : out_axes[i - n];
+  x.nums = axes;
+  int rc = mx_within_map(&x, trace_inputs, &(mx_list){(mx_array **)trace_outputs, nout, nout}, outputs, done);
+  mx_free(axes);
+  return rc;
+}
 
 /* The size of the mapped axes, which must agree. */
 static int mapped_size(int n, mx_array *const *in, const int *axes, int32_t *size) {
@@ -130,8 +145,10 @@ static int rebuild(const mx_tape *t, int n, mx_array *const *inputs, const int *
 int mx_vmap_replace(int n, mx_array *const *inputs, mx_array *const *trace_inputs, const int *in_axes, int nout,
                     mx_array *const *trace_outputs, const int *out_axes, mx_list *outputs) {
   int32_t size;
+  bool done = false;
   int rc = mapped_size(n, inputs, in_axes, &size), nsrc = 0;
-  if (rc) return rc;
+  if (!rc) rc = recorded(n, inputs, trace_inputs, in_axes, nout, trace_outputs, out_axes, outputs, &done);
+  if (rc || done) return rc;
   mx_array **src = mx_slots_new(n);
   if (!src) return MX_EMEMORY;
   for (int i = 0; i < n; i++)
