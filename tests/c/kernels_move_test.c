@@ -1,4 +1,5 @@
 /* Kernels that move elements: contiguous, concatenate, pad, slices, gather and scatter, against plain loops over indices. */
+#include "backend/cpu/isa.h"
 #include "kernels_testing.h"
 
 static const mx_dtype all[] = {MX_BOOL, MX_U8, MX_U16, MX_U32, MX_U64, MX_I8, MX_I16, MX_I32, MX_I64, MX_F16, MX_BF16, MX_F32, MX_F64, MX_C64};
@@ -38,6 +39,28 @@ static void contiguous_copies_any_layout(void **state) {
       for (int64_t i = 0; i < x.v.size; i++) assert_true(same(tensor_ptr(&out, i), tensor_ptr(&x, i), all[t]));
       tensor_free(&x), tensor_free(&out);
     }
+}
+
+static void transposed_copies_in_squares_and_their_rests(void **state) {
+  (void)state;
+  static const char *const isas[] = {"scalar", "avx2", "avx512"};
+  static const mx_dtype types[] = {MX_U8, MX_F16, MX_F32, MX_F64};
+  static const int32_t sizes[] = {3, 8, 16, 17, 33, 64, 65, 130, 300};
+  enum { SIZES = 9 };
+  const char *best = mx_isa_now->name;
+  for (int k = 0; k < 3 * 4 * SIZES * SIZES; k++) {
+    if (mx_isa_use(isas[k / (4 * SIZES * SIZES)])) continue;
+    mx_dtype t = types[k / (SIZES * SIZES) % 4];
+    int32_t shape[] = {2, sizes[k / SIZES % SIZES], sizes[k % SIZES]};
+    tensor x = tensor_new(t, 3, shape, 0), out = tensor_new(t, 3, shape, 0), *in[] = {&x};
+    for (int64_t i = 0; i < x.v.size * mx_dtype_sizes[t]; i++) ((uint8_t *)x.v.data)[i] = (uint8_t)test_random();
+    x.strides[1] = 1; /* each of the two is turned over */
+    x.strides[2] = shape[1];
+    assert_int_equal(call_kernel(OP_contiguous, 1, in, &out, 1, (int64_t[]){0}), 0);
+    for (int64_t i = 0; i < x.v.size; i++) assert_true(same(tensor_ptr(&out, i), tensor_ptr(&x, i), t));
+    tensor_free(&x), tensor_free(&out);
+  }
+  mx_isa_use(best);
 }
 
 static void concatenate_joins_along_each_axis(void **state) {
@@ -375,6 +398,7 @@ static void an_index_out_of_bounds_is_an_error_that_names_it(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(contiguous_copies_any_layout),
+      cmocka_unit_test(transposed_copies_in_squares_and_their_rests),
       cmocka_unit_test(concatenate_joins_along_each_axis),
       cmocka_unit_test(pad_puts_the_value_around),
       cmocka_unit_test(slice_update_combines_in_every_mode_and_direction),

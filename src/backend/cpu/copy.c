@@ -1,17 +1,22 @@
 /* Copies between views of any strides. Dimensions are merged; the walk follows the output, and where the input runs along another
- * dimension, the two are copied in squares of a cache line by a cache line. */
+ * dimension, the two are copied in squares, by vectors where the instruction set has them. What is large is written past the caches
+ * (lines that are read in order are not: that was no faster, and slower by half where they are short). */
 #include <string.h>
 
 #include "backend/cpu/tile.h"
 #include "core/parallel.h"
 
-enum { GRAIN = 16384 };
+enum {
+  GRAIN = 16384,
+  LINES = 8, ITEMS = 32,           /* of the input, side by side in a piece of squares, if that many pieces are left */
+  PAST_BYTES = 16 << 20            /* of so many bytes */
+};
 
 typedef struct plan {
   char *to;
   const char *from;
   int nd, item;                    /* nd outer dimensions; then y (blocks only) and x, the inner ones */
-  bool blocks;
+  bool blocks, turns, past;        /* turns: squares by vectors */
   int64_t shape[MX_MAX_NDIM], in[MX_MAX_NDIM], out[MX_MAX_NDIM];
   int64_t x, xi, xo, y, yi, yo;    /* lengths and strides */
   int64_t pieces, piece;           /* x (y of blocks) is cut into pieces */
@@ -45,7 +50,9 @@ COPIES(uint16_t)
 COPIES(uint32_t)
 COPIES(uint64_t)
 
-static void line(int item, char *to, const char *from, int64_t n, int64_t so, int64_t si) {
+static void line(const plan *p, char *to, const char *from, int64_t n) {
+  int64_t so = p->xo, si = p->xi;
+  int item = p->item;
   switch (item) {
     case 1: line_uint8_t((void *)to, (const void *)from, n, so, si); break;
     case 2: line_uint16_t((void *)to, (const void *)from, n, so, si); break;
@@ -54,8 +61,14 @@ static void line(int item, char *to, const char *from, int64_t n, int64_t so, in
   }
 }
 
+static int log_item(const plan *p) { return p->item == 1 ? 0 : p->item == 2 ? 1 : p->item == 4 ? 2 : 3; }
+
 static void blocks(const plan *p, char *to, const char *from, int64_t y) {
   int64_t side = 64 / p->item;
+  if (p->turns) {
+    mx_isa_now->turner->turn[log_item(p)](p->x, y, from, p->xi * p->item, to, p->yo * p->item, p->past);
+    return;
+  }
   for (int64_t x = 0; x < p->x; x += side) {
     int64_t n = p->x - x < side ? p->x - x : side;
     char *t = to + x * p->xo * p->item;
@@ -79,11 +92,11 @@ static void run(void *ctx, int64_t begin, int64_t end) {
     o += at[d] * p->out[d];
   }
   for (int64_t item = begin; item < end; item++) {
-    int64_t s = piece * p->piece, whole = p->blocks ? p->y : p->x, n = whole - s < p->piece ? whole - s : p->piece;
+    int64_t s = piece * p->piece, whole = p->blocks ? p->y : p->x, n = piece == p->pieces - 1 ? whole - s : p->piece;
     if (p->blocks)
       blocks(p, p->to + (o + s * p->yo) * p->item, p->from + (i + s * p->yi) * p->item, n);
     else
-      line(p->item, p->to + (o + s * p->xo) * p->item, p->from + (i + s * p->xi) * p->item, n, p->xo, p->xi);
+      line(p, p->to + (o + s * p->xo) * p->item, p->from + (i + s * p->xi) * p->item, n);
     if (++piece < p->pieces) continue;
     piece = 0;
     for (int d = p->nd - 1; d >= 0; d--) {
@@ -95,6 +108,7 @@ static void run(void *ctx, int64_t begin, int64_t end) {
       at[d] = 0;
     }
   }
+  if (p->past) mx_isa_now->streamer->fence();
 }
 
 static inline int64_t magnitude(int64_t s) { return s < 0 ? -s : s; }
@@ -104,6 +118,28 @@ static void take(plan *p, int d) {
   memmove(p->in + d, p->in + d + 1, (size_t)(p->nd - d - 1) * sizeof *p->in);
   memmove(p->out + d, p->out + d + 1, (size_t)(p->nd - d - 1) * sizeof *p->out);
   p->nd--;
+}
+
+/* Cuts the work into pieces, which are what threads take. */
+static void cut(plan *p, int64_t size) {
+  const mx_turner *t = mx_isa_now->turner;
+  int64_t line = 64 / p->item, bytes = size * p->item;
+  int64_t side = t->side / p->item;
+  p->turns = p->blocks && side && p->xo == 1 && p->yi == 1 && p->x >= side && p->y >= side;
+  if (!p->blocks) {
+    p->piece = GRAIN;
+    p->pieces = (p->x + GRAIN - 1) / GRAIN;
+  } else if (!p->turns) {
+    p->piece = line;
+    p->pieces = (p->y + line - 1) / line;
+  } else { /* the last piece has what is left, for it may be too little for a square */
+    int64_t lines = size / p->x / line / ITEMS;
+    p->past = bytes >= PAST_BYTES && t->past && !((uintptr_t)p->to & 63) && p->yo * p->item % 64 == 0;
+    for (int d = 0; d < p->nd; d++) p->past &= p->out[d] * p->item % 64 == 0;
+    p->piece = (lines < 1 ? 1 : lines > LINES ? LINES : lines) * line;
+    p->pieces = p->y < p->piece ? 1 : p->y / p->piece;
+    if (p->pieces == 1) p->piece = p->y;
+  }
 }
 
 int mx_copy_view(const mx_view *in, const mx_view *out) {
@@ -132,9 +168,8 @@ int mx_copy_view(const mx_view *in, const mx_view *out) {
     take(&p, x);
     if (p.blocks) take(&p, y > x ? y - 1 : y);
   }
+  cut(&p, size);
   int64_t whole = p.blocks ? p.y : p.x, each = p.blocks ? p.x : 1;
-  p.piece = p.blocks ? 64 / p.item : GRAIN;
-  p.pieces = (whole + p.piece - 1) / p.piece;
   int64_t items = size / (whole * each) * p.pieces, work = (whole < p.piece ? whole : p.piece) * each;
   mx_parallel(items, work < GRAIN ? GRAIN / work : 1, run, &p);
   return 0;

@@ -27,11 +27,12 @@ const uint8_t mx_tag_sizes[MX_N_TAGS] = {1, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8, 8};
   extern const mx_loop mx_casts_##isa[][MX_N_TAGS];                                    \
   extern const mx_halves mx_halves_##isa[];                                            \
   extern const mx_streamer mx_streamer_##isa;                                          \
+  extern const mx_turner mx_turner_##isa;                                              \
   extern const struct mx_ffts mx_ffts_##isa;
 #define ISA(name, isa, dot_bf16)                                                         \
   static const mx_isa name = {#name, dot_bf16, {EACH_TAG(LOOPS_OF, isa)}, mx_right_f32_##isa, mx_left_f32_##isa, mx_pairs_##isa, \
                              mx_joins_##isa, mx_casts_##isa, {EACH_TAG(REDUCERS_OF, isa)}, mx_halves_##isa, \
-                             &mx_streamer_##isa, &mx_ffts_##isa};
+                             &mx_streamer_##isa, &mx_turner_##isa, &mx_ffts_##isa};
 
 DECLARE(base)
 ISA(base, base, false)

@@ -54,6 +54,14 @@ typedef struct mx_streamer {
   void (*fence)(void);                                                          /* after the last of a thread's streams */
 } mx_streamer;
 
+/* Transposed copies by the width of an item, 1 << index bytes: to[j * yo + i * item] = from[i * xi + j * item] for i < x, j < y, both at least
+ * side / item; steps in bytes. past: past the caches, where `past` says it can be: `to` and yo are multiples of 64. side 0: there are none. */
+typedef struct mx_turner {
+  int side;
+  bool past;
+  void (*turn[4])(int64_t x, int64_t y, const void *from, int64_t xi, void *to, int64_t yo, bool past);
+} mx_turner;
+
 /* Two operations in one loop: exp(a - b), sqrt(a) + b, c - a / b; b is one number but for the last. */
 enum { MX_JOIN_SUB_EXP, MX_JOIN_SQRT_ADD, MX_JOIN_DIV_SUB };
 
@@ -68,6 +76,7 @@ typedef struct mx_isa {
   const mx_reducer *reducers[MX_N_TAGS];     /* [OP_reduce_end - OP_elementwise_end - 1] */
   const mx_halves *halves;                   /* 0: f16, 1: bf16 */
   const mx_streamer *streamer;
+  const mx_turner *turner;
   const struct mx_ffts *ffts;                /* fft.h */
 } mx_isa;
 
