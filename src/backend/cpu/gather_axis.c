@@ -1,18 +1,20 @@
 /* take_along_axis and what writes so: every line of the indices has its own line of the array. Where the last axis is not the indexed one,
  * neighbouring lines go together, in blocks of columns, so that memory is read in runs. A block of the array that fits the second cache is
  * packed there: lines that are a power of two apart would share few sets of the cache. */
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <string.h>
 
 #include "backend/cpu/combine.h"
 #include "backend/cpu/index.h"
+#include "backend/cpu/isa.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/scratch.h"
 #include "backend/cpu/walk.h"
 #include "core/error.h"
 #include "core/parallel.h"
 
-enum { CHUNK = 512, COLUMNS = 128, PIECE = 1 << 14, PACKED = 512 << 10, LONG = 1 << 15, FEW = 16, PARTS = 16 };
+enum { CHUNK = 512, AHEAD = 8, NEAR = 16 << 10, COLUMNS = 128, PIECE = 1 << 14, PACKED = 512 << 10, LONG = 1 << 15, FEW = 16, PARTS = 16 };
 enum { A, INDEX, B };                  /* operands of the walk */
 
 typedef struct axis_job {
@@ -22,12 +24,26 @@ typedef struct axis_job {
   int64_t n, dim, along[3];            /* along the indexed axis: lengths, steps */
   int64_t columns, width, step[3];     /* lines that go together, in one block; their steps */
   int64_t parts;                       /* a walked point: blocks, or pieces of its line */
-  bool packed, scatter;
+  bool packed, scatter, past;          /* past: what is read is written past the caches */
+  int64_t ahead;                       /* of indices, to those that are read soon */
   int item;
   mx_combine assign;
   mx_combine_at fn;
   _Atomic int rc;
 } axis_job;
+
+/* Reads n elements; whole lines of cache go past it where they lie so. */
+static void take(const axis_job *j, int64_t n, char *to, int64_t step, const char *from, const int64_t *places) {
+  alignas(64) char room[CHUNK * 8];
+  int64_t bytes = n * j->item, whole = bytes / 64 * 64;
+  if (!j->past || step != 1 || (uintptr_t)to & 63) {
+    mx_take_at(j->item, n, to, step, from, places);
+    return;
+  }
+  mx_take_at(j->item, n, room, 1, from, places);
+  mx_isa_now->streamer->stream((size_t)(whole / 64), to, room, NULL);
+  memcpy(to + whole, room + whole, (size_t)(bytes - whole));
+}
 
 /* `count` indices from element `index` on, step[INDEX] apart, lead from `a` on to places by `into`; as many elements of b from b on. */
 static bool move(axis_job *j, int64_t count, char *a, const mx_index_axis *into, int64_t index, int64_t b, const int64_t step[3]) {
@@ -38,9 +54,10 @@ static bool move(axis_job *j, int64_t count, char *a, const mx_index_axis *into,
       j->rc = MX_EINDEX;
       return false;
     }
+    if (step[INDEX] == 1) mx_fetch_all(mx_at(j->index, index + first + j->ahead), w * mx_dtype_sizes[j->index->dtype]);
     char *from = a + first * into->drift * j->item, *other = mx_at(j->b, b + first * step[B]);
     if (j->scatter) j->fn(w, from, places, other, step[B]);
-    else mx_take_at(j->item, w, other, step[B], from, places);
+    else take(j, w, other, step[B], from, places);
   }
   return true;
 }
@@ -48,14 +65,21 @@ static bool move(axis_job *j, int64_t count, char *a, const mx_index_axis *into,
 static void line_range(void *ctx, int64_t begin, int64_t end) {
   axis_job *j = ctx;
   const mx_index_axis into = {j->dim, j->dim, j->along[A], 0};
+  int64_t bytes = j->dim * j->item;
+  bool near = j->parts == 1 && j->along[A] == 1 && bytes <= NEAR && j->n >= j->dim / 4; /* lines of a that are fetched one ahead */
   for (int64_t r = begin; r < end && !j->rc; r++) {
     mx_cursor at;
+    if (near && r + 1 < end) {
+      mx_walk_seek(&j->walk, &at, r + 1);
+      mx_fetch_all(mx_at(j->a, at.off[A]), bytes);
+    }
     mx_walk_seek(&j->walk, &at, r / j->parts);
     int64_t first = j->parts == 1 ? 0 : r % j->parts * PIECE, n = j->parts == 1 || j->n - first < PIECE ? j->n - first : PIECE;
     char *a = mx_at(j->a, at.off[A]);
     if (j->scatter && j->start != j->a->data) j->assign(j->dim, a, j->along[A], j->start + at.off[A] * j->item, j->along[A]);
     if (!move(j, n, a, &into, at.off[INDEX] + first * j->along[INDEX], at.off[B] + first * j->along[B], j->along)) return;
   }
+  if (j->past) mx_isa_now->streamer->fence();
 }
 
 /* w columns from offset `at` of the array: in what memory they are worked on, and how its places are found. */
@@ -64,7 +88,10 @@ static char *open_block(const axis_job *j, int64_t at, int64_t w, char *room, mx
   char *a = mx_at(j->a, at);
   *into = j->packed ? (mx_index_axis){j->dim, j->dim, w, 1} : (mx_index_axis){j->dim, j->dim, j->along[A], j->step[A]};
   if (j->packed)
-    for (int64_t i = 0; i < j->dim; i++) j->assign(w, room + i * w * j->item, 1, from + i * j->along[A] * j->item, j->step[A]);
+    for (int64_t i = 0; i < j->dim; i++) {
+      if (j->step[A] == 1) mx_fetch_all(from + (i + AHEAD) * j->along[A] * j->item, w * j->item);
+      j->assign(w, room + i * w * j->item, 1, from + i * j->along[A] * j->item, j->step[A]);
+    }
   else if (j->scatter && from != a)
     for (int64_t i = 0; i < j->dim; i++)
       j->assign(w, a + i * j->along[A] * j->item, j->step[A], from + i * j->along[A] * j->item, j->step[A]);
@@ -88,6 +115,7 @@ static void block_range(void *ctx, int64_t begin, int64_t end) {
       for (int64_t i = 0; i < j->dim; i++) j->assign(w, mx_at(j->a, a + i * j->along[A]), j->step[A], room + i * w * j->item, 1);
   }
   mx_scratch_free(room);
+  if (j->past) mx_isa_now->streamer->fence();
 }
 
 /* The first index that is out of bounds, in row order. */
@@ -152,10 +180,13 @@ static int axis_run(axis_job *j, const char *tag, int axis, int mode) {
   j->along[A] = j->a->strides[axis];
   j->along[INDEX] = index->strides[axis];
   j->along[B] = j->b->strides[axis];
+  j->ahead = CHUNK;
+  j->past = !j->scatter && index->size * j->item >= MX_PAST_BYTES;
   mx_walk_init(&j->walk, index->ndim, index->shape, axis, j->a->strides, index->strides, j->b->strides);
   if (goes_in_columns(j, axis)) {
     j->columns = mx_walk_pop(&j->walk, j->step);
     choose_blocks(j);
+    j->ahead = AHEAD * j->along[INDEX];
     int64_t work = j->step[A] * j->item < 64 ? 1 << 14 : 1 << 11; /* elements; each in a line of its own takes longer */
     mx_parallel(j->walk.n * j->parts, work / (j->n * j->width) + 1, block_range, j);
   } else if (j->scatter && j->walk.n < FEW && j->n >= LONG && j->along[A] == 1) {

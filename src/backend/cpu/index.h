@@ -35,6 +35,14 @@ static inline void mx_fetch(const char *p, int64_t bytes) {
   for (int64_t k = 0; k < bytes && k < 256; k += 64) __builtin_prefetch(p + k);
 }
 
+/* As many of its lines as there are. */
+static inline void mx_fetch_all(const char *p, int64_t bytes) {
+  for (int64_t k = 0; k < bytes; k += 64) __builtin_prefetch(p + k);
+}
+
+/* Of an array of so many bytes or more, written once in order: past the caches. */
+enum { MX_PAST_BYTES = 16 << 20 };
+
 /* From this size on, items at random places of an array are asked for before they are read: most are not in the caches. */
 enum { MX_FAR = 8 << 20, MX_FETCH_AHEAD = 8 };
 

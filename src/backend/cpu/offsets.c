@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "backend/cpu/index.h"
+#include "backend/cpu/kernels.h"
 #include "backend/cpu/scratch.h"
 #include "core/error.h"
 
@@ -40,6 +41,8 @@ bool mx_places_fill(mx_places *p, int64_t begin, int64_t end, int64_t *o) {
         return false;
       }
       i += n;
+      if (q->along == 1) /* what the next call will read: fetched while the caller waits for something else */
+        mx_fetch_all(mx_at(q->index, at.off[0] + first + n), (end - begin) * mx_dtype_sizes[q->index->dtype]);
     }
   }
   return true;

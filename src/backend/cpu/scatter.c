@@ -30,6 +30,7 @@ static void scatter_columns(void *ctx, int64_t begin, int64_t end) {
     int64_t last = first + MX_PLACES_CHUNK < j->places.n ? first + MX_PLACES_CHUNK : j->places.n;
     if (!mx_places_fill(&j->places, first, last, to)) return;
     if (points && begin < end) {
+      if (j->step == 1) mx_fetch_all(mx_at(j->updates, last), (last - first) * j->item);
       j->fn_at(last - first, j->out->data, to, mx_at(j->updates, first * j->step), j->step);
       continue;
     }

@@ -89,6 +89,7 @@ static void deal_range(void *ctx, int64_t begin, int64_t end) {
         mx_take_at(b->item, m, room, 1, j->updates->data, j->sources + from + i);
       else
         u = mx_at(j->updates, (from + i) * j->step), su = j->step;
+      if (b->points && j->step == 1) mx_fetch_all(mx_at(j->updates, from + i + m), m * b->item);
       deal(b, &h, m, to, u, su, b->at[p].records);
     }
   }
