@@ -18,7 +18,9 @@
 /* lane[W] = the lanes of row */
 #define LANES(A, W, body)                                                \
   A lane[W];                                                             \
-  size_t i = W;                                                          \
+  size_t i = 0;                                                          \
+  FETCH(W)                                                               \
+  i = W;                                                                 \
   for (size_t j = 0; j < W; j++) lane[j] = (A)row[j];                    \
   for (; i + W <= len; i += W) {                                         \
     FETCH(W)                                                             \
