@@ -73,3 +73,10 @@ def test_sort_does_not_depend_on_threads_and_keeps_its_input():
     assert np.array_equal(np.array(mx.sort(a)), np.sort(x))
     assert np.array_equal(np.array(mx.partition(a, 77777))[77777], np.sort(x)[77777])
     assert np.array_equal(np.array(a), x)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "float16", "float32"])
+def test_argsort_is_stable(dtype):
+    for n in LENGTHS:
+        for name, x in orders(n, dtype):
+            np.testing.assert_array_equal(np.array(mx.argsort(array(x))), np.argsort(x.astype("float64"), kind="stable"), err_msg=f"{n} {name}")

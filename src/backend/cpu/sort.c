@@ -80,8 +80,8 @@ typedef struct at64 {
   static inline U key_##TAG(T x) {                                                                                           \
     U u, sign = (U)((U)1 << (sizeof(U) * 8 - 1));                                                                            \
     memcpy(&u, &x, sizeof u);                                                                                                \
-    if ((U)(u & (U)~sign) > (U)NAN_ABOVE) return (U)~(U)0;                                                                   \
-    return u & sign ? (U)~u : (U)(u ^ sign);                                                                                 \
+    U flip = (U)((U)0 - (U)(u >> (sizeof(U) * 8 - 1))) | sign; /* no branch: signs are not foreseen */                       \
+    return (U)(u & (U)~sign) > (U)NAN_ABOVE ? (U)~(U)0 : (U)(u ^ flip);                                                      \
   }                                                                                                                          \
   static inline T value_##TAG(U k) {                                                                                         \
     U sign = (U)((U)1 << (sizeof(U) * 8 - 1)), u = k & sign ? (U)(k ^ sign) : (U)~k;                                         \
@@ -124,6 +124,10 @@ NOT_FAST(u16, uint16_t)
 FAST(u32, uint32_t)
 FAST(u64, uint64_t)
 
+/* Keys above their positions are such numbers too. With no numbers it says whether there are vectors. */
+static inline bool fast_at32(int64_t n, at32 *a) { return mx_vec_now()->sort_u64(n, a); }
+static inline bool fast_at64(int64_t n, at64 *a) { return (void)n, (void)a, false; }
+
 /* Rows that stand next to each other, by vectors too. */
 #define NO_ROW_KEYS(TAG, T, U)                                                                                               \
   static inline bool row_keys_##TAG(int64_t n, const T *x, U *o) { return (void)n, (void)x, (void)o, false; }                \
@@ -164,11 +168,14 @@ ROW_KEYS(float64, double, uint64_t)
     uint32_t *o = out, *counts = scratch;                                                                                    \
     AT *a = (AT *)(void *)(counts + RADIX_COUNTS(n)), *b = a + n;                                                            \
     (void)kth;                                                                                                               \
-    for (int64_t i = 0; i < n; i++) {                                                                                        \
-      U k = key_##TAG(x[i * stride]);                                                                                        \
-      a[i] = NEW(has_minus && k == minus ? zero : k, (uint32_t)i);                                                           \
+    for (bool fast = fast_##AT(0, NULL), done = false; !done; fast = false) {                                          \
+      for (int64_t i = 0; i < n; i++) {                                                                                      \
+        U k = key_##TAG(x[i * stride]);                                                                                      \
+        a[i] = NEW(has_minus && k == minus ? zero : k, (uint32_t)i);                                                         \
+      }                                                                                                                      \
+      if (!fast) sort_##AT(n, a, b, counts);                                                                                 \
+      done = !fast || fast_##AT(n, a);                                                                                       \
     }                                                                                                                        \
-    sort_##AT(n, a, b, counts);                                                                                              \
     for (int64_t i = 0; i < n; i++) o[i] = POSITION_##AT(a[i]);                                                              \
   }
 #define IS_FLOAT_boolean false
@@ -268,16 +275,48 @@ static void sort_range(void *ctx, int64_t begin, int64_t end) {
     [MX_F32] = fn##_float32, [MX_F64] = fn##_float64, [MX_BF16] = fn##_bfloat16, [MX_C64] = fn##_complex64                   \
   }
 
-static int sort_run(const mx_call *c, bool arg, int64_t kth) {
+static int sort_rows(const mx_view *in, const mx_view *out, int axis, bool arg, int64_t kth) {
   static const sort_fn sorts[MX_DTYPES] = TABLE(sort), argsorts[MX_DTYPES] = TABLE(argsort);
-  sort_job j = {.in = c->in, .out = c->out, .fn = arg ? argsorts[c->in->dtype] : sorts[c->in->dtype], .kth = kth};
-  if (!c->out->size) return 0;
-  mx_rows_init(&j.rows, c->in, c->out, (int)c->p[0]);
-  j.scratch = row_scratch(j.rows.n[0], arg ? 2 * sizeof(at64) : c->in->dtype == MX_C64 ? 16 : mx_dtype_sizes[c->in->dtype]);
+  sort_job j = {.in = in, .out = out, .fn = arg ? argsorts[in->dtype] : sorts[in->dtype], .kth = kth};
+  mx_rows_init(&j.rows, in, out, axis);
+  j.scratch = row_scratch(j.rows.n[0], arg ? 2 * sizeof(at64) : in->dtype == MX_C64 ? 16 : mx_dtype_sizes[in->dtype]);
   j.scratch = (j.scratch + 63) / 64 * 64;
   if (j.rows.walk.n == 1) sort_range(&j, 0, 1); /* the row itself is cut for the pool */
   else mx_parallel(j.rows.walk.n, mx_rows_grain(&j.rows), sort_range, &j);
   return j.no_memory ? mx_fail_memory() : 0;
+}
+
+/* Rows along an axis of which the elements lie apart: laid next to each other, and back. */
+static int sort_turned(const mx_view *in, const mx_view *out, int axis, bool arg, int64_t kth) {
+  int32_t shape[MX_MAX_NDIM];
+  int64_t from[MX_MAX_NDIM], to[MX_MAX_NDIM], rows[MX_MAX_NDIM];
+  int last = in->ndim - 1, rc = 0;
+  for (int d = 0; d <= last; d++) {
+    int at = d == last ? axis : d < axis ? d : d + 1;
+    shape[d] = in->shape[at], from[d] = in->strides[at], to[d] = out->strides[at];
+  }
+  mx_row_strides(in->ndim, shape, rows);
+  mx_view x = *in, keys = *in, sorted = *out, result = *out;
+  x.shape = keys.shape = sorted.shape = result.shape = shape;
+  x.strides = from, keys.strides = sorted.strides = rows, result.strides = to;
+  void *room = keys.data = mx_scratch((size_t)in->size * mx_dtype_sizes[in->dtype]), *more = NULL;
+  sorted.data = arg ? more = mx_scratch((size_t)out->size * mx_dtype_sizes[out->dtype]) : room;
+  if (!room || !sorted.data) rc = mx_fail_memory();
+  if (!rc) rc = mx_copy_view(&x, &keys);
+  if (!rc) rc = sort_rows(&keys, &sorted, last, arg, kth);
+  if (!rc) rc = mx_copy_view(&sorted, &result);
+  mx_scratch_free(room);
+  mx_scratch_free(more);
+  return rc;
+}
+
+static int sort_run(const mx_call *c, bool arg, int64_t kth) {
+  enum { WORTH = 1 << 12 };
+  const mx_view *in = c->in, *out = c->out;
+  int axis = (int)c->p[0];
+  if (!out->size) return 0;
+  bool together = !in->ndim || (in->strides[axis] == 1 && out->strides[axis] == 1) || in->shape[axis] == out->size;
+  return (together || out->size < WORTH ? sort_rows : sort_turned)(in, out, axis, arg, kth);
 }
 
 int mx_cpu_sort(const mx_call *c) { return sort_run(c, false, -1); }

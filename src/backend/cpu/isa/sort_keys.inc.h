@@ -361,7 +361,7 @@ static bool NAME(quicksort)(int64_t n, KEY *a, int depth) {
 
 /* a[k] as if a were sorted, what is not above it before, the others behind. */
 static bool NAME(quickselect)(int64_t n, KEY *a, int64_t k) {
-  for (int depth = 200; n > NAME(LEAF); depth--) {
+  for (int depth = 200; n > NAME(SMALL); depth--) { /* what has the key is less work to cut than to sort */
     int done, rank = (int)(64 * k / n);
     if (depth == 0) return false;
     rank = rank < 24 ? rank + 2 : rank > 40 ? rank - 2 : rank; /* so that the smaller side has it, most often */
