@@ -7,6 +7,7 @@
 #include "backend/cpu/fill.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/scratch.h"
+#include "backend/cpu/vec.h"
 #include "core/error.h"
 #include "core/parallel.h"
 
@@ -47,25 +48,6 @@ static int64_t count_trues(const uint8_t *m, int64_t n) {
   return count;
 }
 
-/* Their positions; at has room for one more than n. */
-static int64_t list_trues(const uint8_t *m, int64_t n, uint32_t *at) {
-  int64_t k = 0, i = 0;
-  for (; i + 8 <= n; i += 8) {
-    uint64_t w;
-    memcpy(&w, m + i, 8);
-    if (w)
-      for (int b = 0; b < 8; b++) {
-        at[k] = (uint32_t)(i + b);
-        k += m[i + b] != 0;
-      }
-  }
-  for (; i < n; i++) {
-    at[k] = (uint32_t)i;
-    k += m[i] != 0;
-  }
-  return k;
-}
-
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static void count_range(void *ctx, int64_t begin, int64_t end) {
@@ -78,13 +60,13 @@ static void count_range(void *ctx, int64_t begin, int64_t end) {
 
 static void use_range(void *ctx, int64_t begin, int64_t end) {
   const mask_job *j = ctx;
-  uint32_t at[BLOCK + 1];
+  uint32_t at[BLOCK + 16];
   for (int64_t c = begin; c < end; c++) {
     int64_t batch = c / j->chunks, i = c % j->chunks * j->chunk, stop = least(i + j->chunk, j->n);
     const int64_t *before = j->before + batch * (j->chunks + 1) + c % j->chunks;
     int64_t k = before[0], last = least(before[1], j->size);
     for (; i < stop && k < last; i += BLOCK) {
-      int64_t m = least(list_trues(j->mask + batch * j->n + i, least(BLOCK, stop - i), at), last - k);
+      int64_t m = least(mx_vec_now()->list_trues(j->mask + batch * j->n + i, least(BLOCK, stop - i), at), last - k);
       if (m) j->use(j, batch, i, k, m, at);
       k += m;
     }

@@ -69,6 +69,8 @@ typedef struct mx_columns {
 typedef struct mx_vec {
   const mx_vec_quant *quant;
   const mx_index_fn *places; /* by dtype */
+  /* The positions of the bytes of m that are not 0, and how many; at has room for 16 more than n */
+  int64_t (*list_trues)(const uint8_t *m, int64_t n, uint32_t *at);
   /* o may be x */
   void (*softmax)(int64_t n, const float *x, float *o);
   float (*logsumexp)(int64_t n, const float *x);

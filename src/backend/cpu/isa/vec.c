@@ -232,10 +232,11 @@ extern const mx_few_rows CAT(mx_few_rows, MX_ISA);
 extern const mx_few_pairs *CAT(mx_few_pairs, MX_ISA)(void);
 extern const mx_packer *CAT(mx_packer_pairs, MX_ISA)(void);
 extern const mx_index_fn CAT(mx_index_fns, MX_ISA)[];
+extern int64_t CAT(mx_list_trues, MX_ISA)(const uint8_t *, int64_t, uint32_t *);
 extern const mx_vec CAT(mx_vec, MX_ISA);
 #define GEMM_OF(t) CAT(mx_gemm_##t, MX_ISA)
 const mx_vec CAT(mx_vec, MX_ISA) = {
-    &CAT(mx_vec_quant, MX_ISA), CAT(mx_index_fns, MX_ISA), softmax, logsumexp, max_of, exp_sum, softmax_vjp, norm, norm_vjp, lstm_back,
+    &CAT(mx_vec_quant, MX_ISA), CAT(mx_index_fns, MX_ISA), CAT(mx_list_trues, MX_ISA), softmax, logsumexp, max_of, exp_sum, softmax_vjp, norm, norm_vjp, lstm_back,
     column_moments, column_sums, column_line, CAT(mx_args, MX_ISA), threefry, GEMM_OF(f32), GEMM_OF(f64),
     CAT(mx_strip_f32, MX_ISA), CAT(mx_strip_f64, MX_ISA), &CAT(mx_panel, MX_ISA),
     &CAT(mx_packer_f32, MX_ISA), &CAT(mx_packer_f64, MX_ISA), &CAT(mx_packer_f16, MX_ISA), &CAT(mx_packer_bf16, MX_ISA), CAT(mx_packer_pairs, MX_ISA),
