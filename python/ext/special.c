@@ -1,4 +1,4 @@
-/* Functions of the submodules fast, linalg, fft and einsum that need more than a conversion each. */
+/* Functions of the submodules fast, nn, linalg, fft and einsum that need more than a conversion each. */
 #include <limits.h>
 #include <math.h>
 
@@ -69,6 +69,45 @@ int px_do_sdpa(PyObject **v, PyObject **out) { /* q, k, v, scale, mask, sinks, f
 }
 
 #endif
+
+/* ---- nn ---- */
+
+/* Entry `at` (a dict's own, NULL where there is none, if it may be missing) or else attribute, of a quantized layer: a new reference. */
+enum { WEIGHT, SCALES, BIASES, GROUP_SIZE, BITS, MODE, LAYER_PARTS };
+static PyObject *layer_part(PyObject *layer, int at) {
+  static const char *const names[] = {"weight", "scales", "biases", "group_size", "bits", "mode"};
+  static PyObject *interned[LAYER_PARTS];
+  if (!interned[at] && !(interned[at] = PyUnicode_InternFromString(names[at]))) return NULL;
+  if (at == BIASES) return Py_XNewRef(PyDict_GetItemWithError(layer, interned[at]));
+  return at < BIASES ? PyObject_GetItem(layer, interned[at]) : PyObject_GetAttr(layer, interned[at]);
+}
+
+static int product_of(PyObject *const *part, PyObject *given, PyObject **out) {
+  mlx_optional_int group_size, bits;
+  const char *mode;
+  PX_ARG(x);
+  PX_ARG(weight);
+  PX_ARG(scales);
+  PX_ARG(biases);
+  PX_TRY(px_to_array(given, &x));
+  PX_TRY(px_to_array(part[WEIGHT], &weight));
+  PX_TRY(px_to_array(part[SCALES], &scales));
+  if (part[BIASES]) PX_TRY(px_to_array_or_none(part[BIASES], &biases));
+  PX_TRY(px_to_int_or_none(part[GROUP_SIZE], &group_size));
+  PX_TRY(px_to_int_or_none(part[BITS], &bits));
+  PX_TRY(px_to_string(part[MODE], &mode));
+  PX_RESULT(out, mlx_quantized_matmul(&res, x.h, weight.h, scales.h, biases.h, true, group_size, bits, mode, mlx_ext_default_stream()));
+}
+
+int px_do_quantized_product(PyObject **v, PyObject **out) { /* layer, x */
+  PyObject *part[LAYER_PARTS] = {NULL};
+  int rc = PyDict_Check(v[0]) ? 0 : PX_TYPE;
+  for (int i = 0; i < LAYER_PARTS && !rc; i++)
+    if (!(part[i] = layer_part(v[0], i)) && (i != BIASES || PyErr_Occurred())) rc = PX_ERROR;
+  if (!rc) rc = product_of(part, v[1], out);
+  for (int i = 0; i < LAYER_PARTS; i++) Py_XDECREF(part[i]);
+  return rc;
+}
 
 /* ---- linalg ---- */
 #ifdef PX_HAVE_mlx_linalg_norm

@@ -4,6 +4,7 @@ import math
 from typing import Callable, Optional, Union
 
 import mlx.core as mx
+from mlx.core import _nn
 from mlx.nn.layers.base import Module
 from mlx.utils import tree_map_with_path
 
@@ -24,18 +25,7 @@ def _set_quantized(layer, weight):
     layer.biases = biases[0] if biases else None
 
 
-def quantized_product(layer, x):
-    """``x`` times the transposed quantized weight of ``layer``."""
-    return mx.quantized_matmul(
-        x,
-        layer["weight"],
-        scales=layer["scales"],
-        biases=layer.get("biases"),
-        transpose=True,
-        group_size=layer.group_size,
-        bits=layer.bits,
-        mode=layer.mode,
-    )
+quantized_product = _nn.quantized_product  # of a layer and its input; weight, scales and biases are entries, the rest attributes
 
 
 def quantize(
