@@ -27,15 +27,23 @@ static void NAME(pack)(int64_t n, int64_t k, int64_t depth, int width, T alpha, 
     x += whole;
     o += whole * depth;
   }
+  if (across == 1 && width == MR && alpha == 1) { /* so are those of a */
+    enum { AHEAD = 8 };
+    whole = n / MR * MR;
+    for (int64_t p = 0; p < k; p++)
+      for (int64_t i = 0; i < whole; i += MR) {
+        if (p + AHEAD < k) __builtin_prefetch(x + i + (p + AHEAD) * along);
+        memcpy(o + i * depth + p * MR, x + i + p * along, MR * sizeof(T));
+      }
+    x += whole;
+    o += whole * depth;
+  }
   for (int64_t i = whole; i < n; i += width, x += width * across, o += width * depth) {
     int w = n - i < width ? (int)(n - i) : width, j = 0;
     if (w < width) memset(o, 0, (size_t)(width * k) * sizeof(T));
     if (across == 1) {
-      if (w == MR && width == MR && alpha == 1)
-        for (int64_t p = 0; p < k; p++) memcpy(o + p * MR, x + p * along, MR * sizeof(T));
-      else
-        for (int64_t p = 0; p < k; p++)
-          for (int q = 0; q < w; q++) o[p * width + q] = alpha * x[q + p * along];
+      for (int64_t p = 0; p < k; p++)
+        for (int q = 0; q < w; q++) o[p * width + q] = alpha * x[q + p * along];
       continue;
     }
     if (along == 1 && width == NAME(NR)) j = NAME(transpose)(w, k, alpha, x, across, o);
