@@ -57,6 +57,7 @@ typedef struct mx_program {
  * the domain's full shape, the same strides and the same item size. */
 typedef int (*mx_run_program)(const mx_program *g, int ndim, const int32_t *shape, const mx_view *in, const mx_view *out);
 
+enum { MX_JOINED_CALLS = 4 };
 typedef struct mx_backend {
   const char *name;
   const mx_kernel *kernels;       /* [MX_OPS]; NULL where there is none */
@@ -66,6 +67,9 @@ typedef struct mx_backend {
   /* optional: what the calling thread will read after its next programs and reductions, over `elements` elements together: they fetch it
    * into the thread's cache meanwhile. n = 0: no more. */
   void (*soon)(int n, const void *const *data, const int64_t *bytes, int64_t elements);
+  /* optional: n (at most MX_JOINED_CALLS) calls of one op that joins, with the same first input, none of which reads what another makes */
+  bool (*joins)(int op);
+  int (*joined)(int n, const mx_call *c);
 } mx_backend;
 
 extern const mx_backend mx_cpu_backend;

@@ -24,6 +24,8 @@ typedef enum mx_opcode {
   MX_OPS
 } mx_opcode;
 
+enum { MX_TURNED = -1 }; /* the parameter of a matmul whose second factor is turned */
+
 static inline int mx_is_elementwise(int op) { return op > OP_none && op < OP_elementwise_end; }
 static inline int mx_is_reduction(int op) { return op > OP_elementwise_end && op < OP_reduce_end; }
 

@@ -65,17 +65,19 @@ mx_array *mx_matmul_as(mx_scope *s, mx_array *a, mx_array *b, mx_dtype t) {
   if (col) b = mx_expand_dims(s, b, 1);
   if (!a || !b) return NULL;
   mx_array *r;
-  if (foldable(a, b)) { /* one large product: also its gradient with respect to b is one */
-    int shape[MX_MAX_NDIM];
-    for (int i = 0; i < a->ndim - 1; i++) shape[i] = a->shape[i];
-    shape[a->ndim - 1] = b->shape[1];
-    r = mx_reshape(s, mx_node2(s, OP_matmul, as_rows(s, a), b, bytes, p), shape, a->ndim);
-  } else {
-    if ((rc = equal_batches(s, &a, &b))) return mx_scope_error(s, rc);
-    r = mx_node2(s, OP_matmul, a, b, bytes, p);
-  }
+  if (!foldable(a, b) && (rc = equal_batches(s, &a, &b))) return mx_scope_error(s, rc);
+  r = mx_node2(s, OP_matmul, a, b, bytes, p);
   if (row) r = mx_squeeze_axis(s, r, -2);
   return col ? mx_squeeze_axis(s, r, -1) : r;
+}
+
+mx_array *mx_matmul_turned(mx_scope *s, mx_array *a, mx_array *b) {
+  if (!a || !b) return NULL;
+  mx_dtype t = mx_promote(a->dtype, b->dtype);
+  bool fits = b->ndim == 2 && (a->ndim == 2 || foldable(a, b)) && a->shape[a->ndim - 1] == b->shape[1];
+  if (!fits) return mx_matmul_as(s, a, mx_transpose(s, b), t);
+  if (product_dtype(s, &a, &b, t)) return NULL;
+  return mx_node2(s, OP_matmul, a, b, 1, (int64_t[]){MX_TURNED});
 }
 
 mx_array *mx_matmul(mx_scope *s, mx_array *a, mx_array *b) {

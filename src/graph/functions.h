@@ -210,6 +210,8 @@ mx_array *mx_diff(mx_scope *s, mx_array *a, int n, int axis);
 mx_array *mx_matmul(mx_scope *s, mx_array *a, mx_array *b);
 /* Of factors and sums of dtype t. */
 mx_array *mx_matmul_as(mx_scope *s, mx_array *a, mx_array *b, mx_dtype t);
+/* a times b transposed, which is no node of its own where b is a matrix. */
+mx_array *mx_matmul_turned(mx_scope *s, mx_array *a, mx_array *b);
 mx_array *mx_addmm(mx_scope *s, mx_array *c, mx_array *a, mx_array *b, float alpha, float beta);
 mx_array *mx_inner(mx_scope *s, mx_array *a, mx_array *b);
 mx_array *mx_outer(mx_scope *s, mx_array *a, mx_array *b);

@@ -4,8 +4,7 @@
 
 mx_array *mx_nn_linear(mx_scope *s, mx_array *x, mx_array *weight, mx_array *bias) {
   if (!x || !weight) return NULL;
-  weight = mx_transpose(s, weight);
-  return bias ? mx_addmm(s, bias, x, weight, 1, 1) : mx_matmul(s, x, weight);
+  return bias ? mx_addmm(s, bias, x, mx_transpose(s, weight), 1, 1) : mx_matmul_turned(s, x, weight);
 }
 
 mx_array *mx_nn_bilinear(mx_scope *s, mx_array *x1, mx_array *x2, mx_array *weight, mx_array *bias) {

@@ -18,11 +18,11 @@ void mx_batch_prepare(mx_plan *plan, int nnode, int *made, int *reader, int all)
   for (int i = 0; i < all; i++) reader[i] = -1;
   for (int k = 0; k < n; k++) {
     mx_group *g = plan->steps[k].group;
-    plan->steps[k].batch = g != NULL;
     if (!g) {
       start = k + 1;
       continue;
     }
+    plan->steps[k].batch = 1;
     for (int i = 0; i < g->n_in; i++)
       if (!(g->in[i] & MX_LEAF) && made[g->in[i]] >= start) start = k;
     g->shared = 0;
@@ -33,6 +33,27 @@ void mx_batch_prepare(mx_plan *plan, int nnode, int *made, int *reader, int all)
     }
     for (int i = 0; i < g->n_out; i++) made[g->out[i]] = k;
     for (int j = k; j > start && k - j < MOST - 1; j--) plan->steps[j - 1].batch++;
+  }
+}
+
+/* A product whose other inputs are leaves may be made as soon as the first one's x is there. */
+void mx_join_prepare(mx_plan *plan, const mx_piece *p, const mx_backend *b) {
+  enum { AWAY = 24 };
+  for (int i = 0, n; i < plan->nsteps; i += n) {
+    mx_step *s = plan->steps;
+    const mx_array *first = s[i].kind == MX_STEP_KERNEL ? p->node[s[i].node] : NULL;
+    n = 1;
+    if (!first || !b->joins || !b->joins(first->op)) continue;
+    for (int j = i + 1; j < plan->nsteps && j < i + AWAY && n < MX_JOINED_CALLS; j++) {
+      const mx_array *other = s[j].kind == MX_STEP_KERNEL ? p->node[s[j].node] : NULL;
+      bool joins = other && other->op == first->op && other->nin == first->nin && other->in[0] == first->in[0];
+      for (int k = 1; joins && k < other->nin; k++) joins = other->in[k]->walk_index & MX_LEAF;
+      if (!joins) continue;
+      mx_step moved = s[j];
+      memmove(&s[i + n + 1], &s[i + n], (size_t)(j - i - n) * sizeof *s);
+      s[i + n++] = moved;
+    }
+    s[i].batch = (uint8_t)n;
   }
 }
 

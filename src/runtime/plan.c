@@ -324,6 +324,7 @@ static int write_plan(mx_maker *m, mx_plan *plan, const writer *w, uint8_t *stor
     plan->bytes += bytes;
   }
   if (m->alone) return 0;
+  mx_join_prepare(plan, m->p, m->backend);
   mx_batch_prepare(plan, m->p->nnode, m->ready, m->reader, m->p->nnode + m->p->nleaf);
   return mx_band_prepare(plan, m->p, m->held);
 }

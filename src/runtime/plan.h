@@ -38,7 +38,7 @@ typedef struct mx_group {
 
 typedef struct mx_step {
   uint8_t kind;
-  uint8_t batch;                       /* how many steps from here on are groups that do not depend on each other (batch.c) */
+  uint8_t batch;                       /* how many steps from here on are groups that do not depend on each other, or joined calls (batch.c) */
   uint32_t node;                       /* kernel, view */
   mx_group *group;
 } mx_step;

@@ -134,7 +134,8 @@ static void *worker(void *at) {
   uint32_t seen = 0;
   for (;;) {
     uint32_t now = seen;
-    for (int i = 0; i < SPINS && now == seen; i++) {
+    /* one that the jobs do without leaves its CPU at once to the thread that needs it */
+    for (int i = 0; i < SPINS && now == seen && (uint32_t)me < atomic_load_explicit(&pool.helpers, memory_order_relaxed); i++) {
       pause_cpu();
       now = atomic_load_explicit(&pool.epoch, memory_order_acquire);
     }

@@ -227,6 +227,29 @@ static int run_kernel(const runner *r, mx_array *n) {
   return rc;
 }
 
+/* All n steps from s on, or none: 0. */
+static int run_joined(const runner *r, const mx_step *s, int *rc) {
+  mx_call calls[MX_JOINED_CALLS];
+  mx_view views[MX_JOINED_CALLS][FEW];
+  int n = s->batch;
+  for (int i = 0; i < n; i++) {
+    const mx_array *a = r->p->node[s[i].node];
+    if (a->nin + a->nout > FEW) return 0;
+    for (int k = 0; k < a->nin; k++)
+      if (atomic_load_explicit(&a->in[k]->status, memory_order_acquire) == MX_FAILED) return 0;
+  }
+  *rc = 0;
+  for (int i = 0; i < n && !*rc; i++) {
+    mx_array *a = r->p->node[s[i].node];
+    for (int k = 0; k < a->nin; k++) views[i][k] = view_of(a->in[k]);
+    *rc = allocate_results(r, a, views[i] + a->nin);
+    calls[i] = (mx_call){.op = (mx_opcode)a->op, .nin = a->nin, .nout = a->nout, .np = a->np, .in = views[i], .out = views[i] + a->nin, .p = a->p};
+    mx_count_run(false);
+  }
+  if (!*rc) *rc = r->b->joined(n, calls);
+  return n;
+}
+
 static int single_failure(const mx_array *n) {
   for (int i = 0; i < n->nin; i++) {
     int rc = mx_input_failure(n->in[i]);
@@ -350,7 +373,7 @@ static int run_steps(const runner *r, const mx_plan *plan, int i, uint32_t watch
     if (n && !*rc && (watching & MX_WATCH_TIMES)) mx_watch_step(&start, s + n - 1, r->p);
     if (n) return n;
   }
-  int n = watching ? 0 : mx_batch_run(r, plan, i, rc);
+  int n = watching || s->batch < 2 ? 0 : s->kind == MX_STEP_GROUP ? mx_batch_run(r, plan, i, rc) : run_joined(r, s, rc);
   if (n) return n;
   *rc = watching ? run_step_watched(r, s, watching) : run_step(r, s);
   return 1;

@@ -43,6 +43,11 @@ void mx_batch_prepare(mx_plan *plan, int nnode, int *made, int *reader, int all)
 /* Runs the steps from `first` on that make a batch. How many there are; 0: none, nothing was done. *rc: whether it failed. */
 int mx_batch_run(const mx_runner *r, const mx_plan *plan, int first, int *rc);
 
+/* ---- joined calls: products of the same array, whose back end makes them together ---- */
+
+/* Puts the steps of a new plan that could be such calls one behind the other. */
+void mx_join_prepare(mx_plan *plan, const mx_piece *p, const mx_backend *b);
+
 /* ---- bands: steps that go through their arrays row by row are run together, some rows at a time, while these are in the cache ---- */
 
 /* Notes in a new plan what bands need to know, if some of its steps could be one. */

@@ -115,6 +115,30 @@ static void our_own_product_matches_plain_sums(void **state) {
     }
 }
 
+/* Rows of any layout, also those that cannot be joined, by one matrix (k, n) or a turned (n, k). */
+static void check_rows_by_matrix(mx_dtype t, int m, int n, int k, int la, int lb, bool turned) {
+  tensor a = tensor_new(t, 3, (int32_t[]){3, m, k}, la), b = tensor_new(t, 2, turned ? (int32_t[]){n, k} : (int32_t[]){k, n}, lb);
+  tensor out = tensor_new(t, 3, (int32_t[]){3, m, n}, 0), *in[] = {&a, &b};
+  tensor_fill(&a, false), tensor_fill(&b, false), tensor_fill(&out, false);
+  assert_int_equal(call_kernel(OP_matmul, 2, in, &out, turned, (int64_t[]){MX_TURNED}), 0);
+  for (int64_t i = 0; i < out.v.size; i += out.v.size > 300 ? 7 : 1) {
+    double sum = 0;
+    for (int64_t p = 0; p < k; p++) sum += tensor_get(&a, i / n * k + p) * tensor_get(&b, turned ? i % n * k + p : p * n + i % n);
+    ASSERT_CLOSE(tensor_get(&out, i), sum, tolerance(t, k));
+  }
+  tensor_free(&a), tensor_free(&b), tensor_free(&out);
+}
+
+static void one_matrix_multiplies_all_rows(void **state) {
+  (void)state;
+  static const int sizes[][3] = {{1, 1, 1}, {1, 90, 200}, {5, 7, 0}, {6, 33, 19}, {40, 130, 300}};
+  for (int t = 0; t < 4; t++)
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+      for (int layout = 0; layout < LAYOUTS * LAYOUTS; layout++)
+        for (int turned = 0; turned < 2; turned++)
+          check_rows_by_matrix(floats[t], sizes[s][0], sizes[s][1], sizes[s][2], layout / LAYOUTS, layout % LAYOUTS, turned);
+}
+
 /* For each instruction set that there is. */
 #define EACH_ISA                                                                                       \
   for (const char *const *isa_ = (const char *const[]){"base", "avx2", "avx512", "avx512_bf16", NULL}; \
@@ -321,7 +345,7 @@ static void large_convolutions_are_cut_into_blocks(void **state) {
 int main(void) {
   best_isa = mx_isa_now->name;
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(products_of_any_layout_match_plain_sums),
+      cmocka_unit_test(products_of_any_layout_match_plain_sums), cmocka_unit_test(one_matrix_multiplies_all_rows),
       cmocka_unit_test(large_products_are_cut_into_tiles),
       cmocka_unit_test(transposed_matrices_need_no_copy_and_give_the_same),
       cmocka_unit_test(our_own_product_matches_plain_sums),

@@ -99,6 +99,7 @@ F(sort, mx_sort_axis(s, x[0], 0))
 F(partition, mx_partition_axis(s, x[0], 1, 1))
 F(topk, mx_topk_axis(s, x[0], 2, 1))
 F(matmul, mx_matmul(s, x[0], x[1]))
+F(matmul_turned, mx_matmul_turned(s, x[0], x[1]))
 F(addmm, mx_addmm(s, x[0], x[1], x[2], 0.5f, 2))
 F(gather_mm, mx_gather_mm(s, x[0], x[1], IDX(0, 2, -1, 0), IDX(1, 1, 0, -1), false))
 static mx_array *conv(mx_scope *s, mx_array *const *x, int groups, bool flip) {
@@ -257,6 +258,8 @@ static const row rows[] = {
     {"matmul", OP_matmul, f_matmul, "2,3,4;4,2", 0},
     {"matmul of batches", OP_matmul, f_matmul, "2,1,2,3;3,3,2", 0},
     {"matmul of a vector", OP_matmul, f_matmul, "3;2,3,2", 0},
+    {"matmul by a turned matrix", OP_matmul, f_matmul_turned, "3,4;2,4", 0},
+    {"matmul of batches by a turned matrix", OP_matmul, f_matmul_turned, "2,3,4;2,4", 0},
     {"addmm", OP_addmm, f_addmm, "2;3,4;4,2", 0},
     {"addmm of batches", OP_addmm, f_addmm, "3,1;2,3,4;4,2", 0},
     {"gather_mm", OP_gather_mm, f_gather_mm, "3,2,3;2,3,2", 0},

@@ -137,6 +137,18 @@ def test_halves(dtype, tolerance, mask):
         np.testing.assert_allclose(np.array(x.astype(mx.float32)), np.array(y.astype(mx.float32)), rtol=10 * tolerance, atol=10 * tolerance)
 
 
+@pytest.mark.parametrize("dtype, tolerance", [(mx.float32, 2e-6), (mx.float16, 2e-3), (mx.bfloat16, 2e-2)], ids=["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("rows, heads", [(1, 6), (1, 2), (3, 4), (4, 4), (5, 4)])
+def test_few_rows_of_a_cache(dtype, tolerance, rows, heads):
+    q, k, v = (x.astype(dtype) for x in arrays((1, heads, rows, 20), (1, 2, 1600, 20), (1, 2, 1600, 12)))
+    turned = mx.swapaxes(mx.contiguous(mx.swapaxes(k, 2, 3)), 2, 3)
+    for keys in (5, 600, 1500):
+        want = written_out(*(x.astype(mx.float32) for x in (q, k[..., :keys, :], v[..., :keys, :])), 0.3, "causal" if rows > 1 else None)
+        for cache in (k, turned):
+            got = mx.fast.scaled_dot_product_attention(q, cache[..., :keys, :], v[..., :keys, :], scale=0.3, mask="causal" if rows > 1 else None)
+            np.testing.assert_allclose(np.array(got.astype(mx.float32)), np.array(want), rtol=tolerance, atol=tolerance)
+
+
 def test_strided_inputs():
     q, k, v = arrays((2, 30, 4, 16), (2, 40, 2, 16), (2, 2, 8, 40))
     f = mx.fast.scaled_dot_product_attention

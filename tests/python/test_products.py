@@ -3,6 +3,7 @@
 import itertools
 
 import mlx.core as mx
+import mlx.nn as nn
 import numpy as np
 import pytest
 
@@ -150,3 +151,36 @@ def test_tensordot_takes_any_integers_as_axes():
     want = mx.tensordot(a, a.T, 1)
     assert mx.array_equal(mx.tensordot(a, a.T, np.int32(1)), want) and mx.array_equal(mx.tensordot(a, a.T, mx.array(1)), want)
     assert mx.array_equal(mx.tensordot(a, a, [mx.array([0, 1]), np.array([0, 1])]), mx.tensordot(a, a, [[0, 1], [0, 1]]))
+
+
+@pytest.mark.parametrize("rows", [1, 3, 9, 40])
+@pytest.mark.parametrize("bits", [0, 4, 8, 3])
+@pytest.mark.parametrize("dtype", [mx.float32, mx.float16, mx.bfloat16])
+def test_products_of_one_array_are_the_same_together_as_alone(dtype, bits, rows):
+    mx.random.seed(1)
+    x = mx.random.normal((rows, 192)).astype(dtype)
+    layers = [nn.Linear(192, n, bias=False) for n in (96, 128, 40, 1000, 64, 8)]
+    for layer in layers:
+        layer.set_dtype(dtype)
+    if bits:
+        layers = [nn.QuantizedLinear.from_linear(layer, 64, bits) for layer in layers]
+    mx.eval(x, [layer.parameters() for layer in layers])
+    alone = []
+    for layer in layers:
+        alone.append(layer(x))
+        mx.eval(alone[-1])
+    together = [mx.exp(layer(x)).reshape(-1) for layer in layers]
+    mx.eval(together)
+    for a, b in zip(alone, together):
+        assert mx.array_equal(mx.exp(a).reshape(-1), b, equal_nan=True)
+
+
+def test_a_product_that_fails_beside_others_fails_alone_of_them():
+    x = mx.random.normal((1, 64))
+    bad = mx.linalg.cholesky(-mx.eye(64), stream=mx.cpu)
+    good, fails, other = x @ mx.eye(64), x @ bad, x @ (2 * mx.eye(64))
+    try:
+        mx.eval(good, fails, other)
+    except (RuntimeError, ValueError):
+        pass
+    assert mx.array_equal(good, x) and mx.array_equal(other, 2 * x)

@@ -14,7 +14,7 @@
 #include "core/error.h"
 #include "core/parallel.h"
 
-enum { ROWS = MX_ATTENTION_ROWS, KEYS = MX_ATTENTION_KEYS, FEW = 8, SPLIT = 1024 };
+enum { ROWS = MX_ATTENTION_ROWS, KEYS = MX_ATTENTION_KEYS, SPLIT = 1024 };
 
 void mx_attention_init(mx_attention *a, const mx_call *c) {
   const mx_view *in = c->in;
@@ -86,14 +86,45 @@ static tile tile_of(const job *j, int64_t i) {
   return t;
 }
 
-/* scores (n, count), KEYS apart = scale q k^T; few rows go through the keys one by one. */
-static int scores_of(const job *j, int64_t n, int64_t count, const float *q, const float *k, int64_t rs, int64_t cs, float *x) {
-  int64_t d = j->a.width;
-  if (n >= FEW) return mx_gemm(MX_F32, n, count, d, j->a.scale, (mx_matrix){q, d, 1}, (mx_matrix){k, cs, rs}, 0, x, KEYS);
-  int rc = 0;
-  for (int64_t i = 0; i < n && !rc; i++)
-    rc = mx_gemm(MX_F32, count, 1, d, j->a.scale, (mx_matrix){k, rs, cs}, (mx_matrix){q + i * d, 1, 1}, 0, x + i * KEYS, 1);
-  return rc;
+/* Rows [first, ...) of one head of keys or values as a matrix for the kernels of few rows: as they are stored where those read that, else n of
+ * them converted into o. *step: from row to row. */
+static const void *rows_as_stored(const mx_view *x, const tile *t, int64_t first, int64_t n, float *o, int64_t *step, int *type) {
+  const int64_t *s = x->strides;
+  *type = x->dtype == MX_F32 ? 0 : x->dtype == MX_F16 ? 1 : 2;
+  *step = s[2];
+  if ((s[3] == 1 || x->shape[3] == 1) && (*type < 2 || x->dtype == MX_BF16)) return mx_at(x, t->b * s[0] + t->kv * s[1] + first * s[2]);
+  *type = 0;
+  *step = x->shape[3];
+  mx_attention_load(x, t->b, t->kv, first, n, o);
+  return o;
+}
+
+/* scores (n, count), KEYS apart = scale q k^T. Few rows, which are scaled already, go through the keys together, as these are stored. */
+static int scores_of(const job *j, const tile *t, int64_t key, int64_t count, const float *q, float *block, float *x) {
+  int64_t d = j->a.width, rs, cs;
+  if (t->n <= MX_FEW) {
+    int type;
+    const void *k = rows_as_stored(j->a.k, t, key, count, block, &rs, &type);
+    mx_vec_now()->few_rows->turned[type][t->n - 1](count, d, q, d, k, rs, x, KEYS);
+    return 0;
+  }
+  const float *k = mx_attention_block(j->a.k, t->b, t->kv, key, count, block, &rs, &cs);
+  return mx_gemm(MX_F32, t->n, count, d, j->a.scale, (mx_matrix){q, d, 1}, (mx_matrix){k, cs, rs}, 0, x, KEYS);
+}
+
+/* o (n, E) += x (n, count) v. There is room for ROWS rows in o. */
+static int add_values(const job *j, const tile *t, int64_t key, int64_t count, const float *x, float *block, float *o) {
+  int64_t e = j->a.value_width, rs, cs;
+  if (t->n <= MX_FEW) {
+    int type;
+    float *part = o + MX_FEW * e;
+    const void *v = rows_as_stored(j->a.v, t, key, count, block, &rs, &type);
+    mx_vec_now()->few_rows->plain[type][t->n - 1](e, count, x, KEYS, v, rs, part, e);
+    for (int64_t i = 0; i < t->n * e; i++) o[i] += part[i];
+    return 0;
+  }
+  const float *v = mx_attention_block(j->a.v, t->b, t->kv, key, count, block, &rs, &cs);
+  return mx_gemm(MX_F32, t->n, e, count, 1, (mx_matrix){x, KEYS, 1}, (mx_matrix){v, rs, cs}, 1, o, e);
 }
 
 /* One block of keys: scores to weights, the rows' maxima and sums, and what was summed before scaled to the new maxima. */
@@ -121,7 +152,7 @@ static void weigh(const job *j, const tile *t, int64_t key, int64_t count, float
 /* o (n, E), not yet divided by the sums. room: scratch_size floats */
 static int attend(const job *j, const tile *t, float *o, float *max, float *sum, float *room) {
   const mx_attention *a = &j->a;
-  int64_t d = a->width, e = a->value_width, last = 0, rs, cs;
+  int64_t d = a->width, e = a->value_width, last = 0;
   float *q = room, *x = q + ROWS * d, *block = x + ROWS * KEYS, *row = block + KEYS * (d > e ? d : e);
   for (int64_t i = 0; i < t->n; i++) {
     int64_t r = t->first + i, sees = mx_attention_sees(a, r % a->rows);
@@ -129,20 +160,15 @@ static int attend(const job *j, const tile *t, float *o, float *max, float *sum,
     max[i] = -INFINITY, sum[i] = 0;
     last = sees > last ? sees : last;
   }
+  for (int64_t i = 0; t->n <= MX_FEW && i < t->n * d; i++) q[i] *= (float)a->scale;
   if (last > t->to) last = t->to;
   memset(o, 0, (size_t)(t->n * e) * sizeof *o);
   for (int64_t key = t->from; key < last; key += KEYS) {
     int64_t count = last - key < KEYS ? last - key : KEYS;
-    const float *k = mx_attention_block(a->k, t->b, t->kv, key, count, block, &rs, &cs);
-    int rc = scores_of(j, t->n, count, q, k, rs, cs, x);
+    int rc = scores_of(j, t, key, count, q, block, x);
     if (rc) return rc;
     weigh(j, t, key, count, x, o, max, sum, row);
-    const float *v = mx_attention_block(a->v, t->b, t->kv, key, count, block, &rs, &cs);
-    if (t->n >= FEW) rc = mx_gemm(MX_F32, t->n, e, count, 1, (mx_matrix){x, KEYS, 1}, (mx_matrix){v, rs, cs}, 1, o, e);
-    else
-      for (int64_t i = 0; i < t->n && !rc; i++)
-        rc = mx_gemm(MX_F32, 1, e, count, 1, (mx_matrix){x + i * KEYS, KEYS, 1}, (mx_matrix){v, rs, cs}, 1, o + i * e, e);
-    if (rc) return rc;
+    if ((rc = add_values(j, t, key, count, x, block, o))) return rc;
   }
   return 0;
 }

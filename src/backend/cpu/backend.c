@@ -13,4 +13,8 @@ static const mx_kernel kernels[MX_OPS] = {
 #include "structured.def"
 };
 
-const mx_backend mx_cpu_backend = {.name = "cpu", .kernels = kernels, .run = mx_cpu_run, .fuses_reductions = true, .on_threads = true, .soon = mx_cpu_soon};
+static int joined(int n, const mx_call *c) { return c->op == OP_matmul ? mx_cpu_matmuls(n, c) : mx_cpu_quantized_matmuls(n, c); }
+static bool joins(int op) { return op == OP_matmul || op == OP_quantized_matmul; }
+
+const mx_backend mx_cpu_backend = {.name = "cpu", .kernels = kernels, .run = mx_cpu_run, .fuses_reductions = true, .on_threads = true, .soon = mx_cpu_soon,
+                                   .joins = joins, .joined = joined};

@@ -19,6 +19,10 @@
 int mx_cpu_reduce(const mx_call *c);
 int mx_cpu_run(const mx_program *g, int ndim, const int32_t *shape, const mx_view *in, const mx_view *out);
 
+/* n calls of one op with the same first input. */
+int mx_cpu_matmuls(int n, const mx_call *c);
+int mx_cpu_quantized_matmuls(int n, const mx_call *c);
+
 /* Copies `in` to `out`, which has the same shape and dtype; both with any strides (out's must not repeat elements). */
 int mx_copy_view(const mx_view *in, const mx_view *out);
 

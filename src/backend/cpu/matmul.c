@@ -146,7 +146,7 @@ static int product(const mx_view *a, const mx_view *b, const mx_view *c, double 
     j.m *= mx_walk_pop(&j.batch, s);
   }
   mx_product p = {j.t, j.m, j.n, j.k, j.a, j.b, j.c, j.alpha, j.beta, j.out};
-  if (mx_product_is_thin(&p)) return mx_product_thin(&p, &j.batch) ? mx_fail_memory() : 0;
+  if (mx_product_is_thin(&p)) return mx_products_thin(1, &p, &j.batch) ? mx_fail_memory() : 0;
   /* of many, one for each thread at a time has less overhead, but for bf16, which the large ones are faster at */
   bool many = j.batch.n >= 8 && j.t != MX_BF16 && (double)j.m * (double)j.n * (double)j.k < 0x1p26;
   if (!many && mx_product_is_large(&p)) return large(&j);
@@ -174,7 +174,75 @@ static int product(const mx_view *a, const mx_view *b, const mx_view *c, double 
   return j.rc ? mx_fail_memory() : 0;
 }
 
-int mx_cpu_matmul(const mx_call *c) { return c->out->size ? product(&c->in[0], &c->in[1], NULL, 1, 0, c->out) : 0; }
+/* Whether the rows of all matrices of x are one distance apart: *step. */
+static bool even_rows(const mx_view *x, int64_t *step) {
+  int64_t rows = 1;
+  *step = 0;
+  for (int d = x->ndim - 2; d >= 0; d--) {
+    if (x->shape[d] == 1) continue;
+    if (rows == 1) *step = x->strides[d];
+    else if (x->strides[d] != rows * *step) return false;
+    rows *= x->shape[d];
+  }
+  return true;
+}
+
+/* One matrix for all rows of a: b with a's dimensions. A batch whose rows cannot be joined is copied. */
+static int rows_by_matrix(const mx_view *a, const mx_view *b, bool turned, const mx_view *out) {
+  int nd = a->ndim;
+  int32_t shape[MX_MAX_NDIM];
+  int64_t strides[MX_MAX_NDIM] = {0}, packed[MX_MAX_NDIM], step;
+  mx_view x = *a, y = *b;
+  void *copy = NULL;
+  for (int i = 0; i < 2; i++) {
+    shape[nd - 2 + i] = b->shape[i ^ turned];
+    strides[nd - 2 + i] = b->strides[i ^ turned];
+  }
+  y.ndim = a->ndim, y.shape = shape, y.strides = strides;
+  if (a->size && !even_rows(a, &step)) {
+    if (!(x.data = (void *)(uintptr_t)mx_packed(a, &copy))) return MX_EMEMORY;
+    mx_row_strides(nd, a->shape, packed);
+    x.strides = packed;
+  }
+  int rc = product(&x, &y, NULL, 1, 0, out);
+  mx_scratch_free(copy);
+  return rc;
+}
+
+static bool is_turned(const mx_call *c) { return c->np && c->p[0] == MX_TURNED; }
+
+/* Whether all n are rows of the same a times a matrix each, and to be made together. */
+static bool join(int n, const mx_call *c, mx_product *p) {
+  const mx_view *a = c->in;
+  int64_t rows = 1, step, k = a->shape[a->ndim - 1];
+  if (n > MX_JOINED || !even_rows(a, &step)) return false;
+  for (int d = 0; d < a->ndim - 1; d++) rows *= a->shape[d];
+  for (int q = 0; q < n; q++) {
+    const mx_view *b = &c[q].in[1], *out = c[q].out;
+    bool turned = is_turned(&c[q]);
+    if (b->ndim != 2 || out->dtype != b->dtype || (c[q].np && !turned)) return false;
+    p[q] = (mx_product){.t = (mx_dtype)out->dtype, .m = rows, .n = b->shape[!turned], .k = k, .a = {c[q].in[0].data, step, a->strides[a->ndim - 1]},
+                        .b = {b->data, b->strides[turned], b->strides[!turned]}, .alpha = 1, .out = out->data};
+  }
+  return mx_products_join(n, p);
+}
+
+int mx_cpu_matmuls(int n, const mx_call *c) {
+  mx_product p[MX_JOINED];
+  mx_walk one;
+  mx_walk_init(&one, 0, NULL, -1, NULL, NULL, NULL);
+  if (join(n, c, p)) return mx_products_thin(n, p, &one) ? mx_fail_memory() : 0;
+  for (int q = 0, rc; q < n; q++)
+    if ((rc = mx_cpu_matmul(&c[q]))) return rc;
+  return 0;
+}
+
+int mx_cpu_matmul(const mx_call *c) {
+  const mx_view *a = &c->in[0], *b = &c->in[1];
+  bool turned = is_turned(c);
+  if (!c->out->size) return 0;
+  return turned || b->ndim < a->ndim ? rows_by_matrix(a, b, turned, c->out) : product(a, b, NULL, 1, 0, c->out);
+}
 
 int mx_cpu_addmm(const mx_call *call) {
   const mx_view *c = &call->in[0], *a = &call->in[1], *b = &call->in[2], *out = call->out;

@@ -22,7 +22,10 @@ int mx_product_packed(const mx_product *p);
 /* Few rows (or columns) by a large matrix, for each point of `batch` (operands a, b, c; results one after the other): whether it is one, and
  * the product: 0, or MX_EMEMORY without a message. */
 bool mx_product_is_thin(const mx_product *p);
-int mx_product_thin(const mx_product *p, const mx_walk *batch);
+int mx_products_thin(int n, const mx_product *p, const mx_walk *batch);
+/* Whether n of them, of the same rows a, are to be made together; else n is 1. */
+enum { MX_JOINED = MX_JOINED_CALLS };
+bool mx_products_join(int n, const mx_product *p);
 
 /* out (m, n), rows ldo apart, of type t from sums, rows of n floats: alpha sums + beta c; c.data NULL: nothing. row: room for n floats. */
 void mx_product_round(mx_dtype t, int64_t m, int64_t n, double alpha, float *sums, double beta, const mx_matrix *c, void *out, int64_t ldo,

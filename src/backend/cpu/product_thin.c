@@ -32,8 +32,15 @@ typedef struct thin_job {
   int64_t each, chunks;      /* columns of an item */
   int64_t deep, parts;       /* rows of w of an item */
   float *sums;               /* of the parts, where there are several, then room to store them */
-  _Atomic int rc;
 } thin_job;
+
+typedef struct thin_set {
+  int n;
+  thin_job j[MX_JOINED];
+  int64_t start[MX_JOINED + 1]; /* of their items among all */
+  size_t room;               /* numbers that a range needs */
+  _Atomic int rc;
+} thin_set;
 
 static mx_matrix turn(mx_matrix x) { return (mx_matrix){x.data, x.cs, x.rs}; }
 
@@ -97,29 +104,38 @@ static void store_rows(const thin_job *j, int64_t at, int64_t r0, int64_t rows, 
   }
 }
 
-/* Items: (batch, columns, part of k). */
+static int64_t rows_at_once(const thin_job *j) { return j->rows < MX_FEW ? j->rows : MX_FEW; }
+
+/* An item: (batch, columns, part of k). room: numbers for the sums of rows_at_once twice, and two rows */
+static void thin_item(const thin_job *j, int64_t i, float *room) {
+  float *part = room + rows_at_once(j) * j->each, *row = part + rows_at_once(j) * j->each;
+  int64_t at = i / j->parts / j->chunks, n0 = i / j->parts % j->chunks * j->each, n = j->n - n0 < j->each ? j->n - n0 : j->each;
+  int64_t p0 = i % j->parts * j->deep, p1 = j->k - p0 < j->deep ? j->k : p0 + j->deep;
+  float *sums = j->sums ? j->sums + i * j->rows * j->each : room;
+  mx_cursor cursor;
+  mx_walk_seek(j->batch, &cursor, at);
+  const char *x = j->xs ? j->xs + at * j->rows * j->ldx * j->item_x : (const char *)j->x.data + cursor.off[j->swapped] * j->item_x;
+  const char *w = (const char *)j->w.data + (cursor.off[!j->swapped] + n0 * j->w.cs) * j->item;
+  for (int64_t g = j->groups, r = 0, rows; g; g--, r += rows) {
+    rows = (j->rows - r) / g;
+    add_up(j, rows, n, p0, p1, x + r * j->ldx * j->item_x, w, sums, part);
+    if (!j->sums) store_rows(j, at, r, rows, n0, sums, row);
+  }
+}
+
 static void thin_range(void *ctx, int64_t begin, int64_t end) {
-  thin_job *j = ctx;
-  float *room = mx_scratch((size_t)((2 * MX_FEW + 2) * j->each) * sizeof *room), *part = room + MX_FEW * j->each, *row = part + MX_FEW * j->each;
+  thin_set *s = ctx;
+  _Alignas(64) float near[4096];
+  float *room = mx_scratch_near(near, sizeof near, s->room * sizeof *room);
   if (!room) {
-    j->rc = MX_EMEMORY;
+    s->rc = MX_EMEMORY;
     return;
   }
-  for (int64_t i = begin; i < end; i++) {
-    int64_t at = i / j->parts / j->chunks, n0 = i / j->parts % j->chunks * j->each, n = j->n - n0 < j->each ? j->n - n0 : j->each;
-    int64_t p0 = i % j->parts * j->deep, p1 = j->k - p0 < j->deep ? j->k : p0 + j->deep;
-    float *sums = j->sums ? j->sums + i * j->rows * j->each : room;
-    mx_cursor cursor;
-    mx_walk_seek(j->batch, &cursor, at);
-    const char *x = j->xs ? j->xs + at * j->rows * j->ldx * j->item_x : (const char *)j->x.data + cursor.off[j->swapped] * j->item_x;
-    const char *w = (const char *)j->w.data + (cursor.off[!j->swapped] + n0 * j->w.cs) * j->item;
-    for (int64_t g = j->groups, r = 0, rows; g; g--, r += rows) {
-      rows = (j->rows - r) / g;
-      add_up(j, rows, n, p0, p1, x + r * j->ldx * j->item_x, w, sums, part);
-      if (!j->sums) store_rows(j, at, r, rows, n0, sums, row);
-    }
+  for (int64_t i = begin, q = 0; i < end; i++) {
+    while (i >= s->start[q + 1]) q++;
+    thin_item(&s->j[q], i - s->start[q], room);
   }
-  mx_scratch_free(room);
+  mx_scratch_leave(room, near);
 }
 
 /* The sums of the parts of k, added up. Items: (batch, columns). */
@@ -172,32 +188,65 @@ static void cut(thin_job *j) {
   j->parts = (j->k + j->deep - 1) / j->deep;
 }
 
-int mx_product_thin(const mx_product *p, const mx_walk *batch) {
-  thin_job j;
-  thin_init(&j, p);
-  j.batch = batch;
+/* The kernels of a product. */
+static void choose(thin_job *j) {
+  const mx_product *p = j->p;
   const mx_few_rows *kernels = mx_vec_now()->few_rows;
-  j.groups = (j.rows + MX_FEW - 1) / MX_FEW;
-  const mx_few_pairs *pairs = p->t == MX_BF16 && j.rows / j.groups >= MX_FEW_PAIRS ? mx_vec_now()->few_pairs() : NULL;
+  j->groups = (j->rows + MX_FEW - 1) / MX_FEW;
+  const mx_few_pairs *pairs = p->t == MX_BF16 && j->rows / j->groups >= MX_FEW_PAIRS ? mx_vec_now()->few_pairs() : NULL;
   int type = p->t == MX_F32 ? 0 : p->t == MX_F16 ? 1 : 2;
-  for (int64_t i = 0, rows = j.rows / j.groups; i < 2 && rows <= MX_FEW; i++, rows++)
-    if (pairs) j.fn[i] = (j.turned ? pairs->turned : pairs->plain)[rows - MX_FEW_PAIRS];
-    else j.fn[i] = (j.turned ? kernels->turned : kernels->plain)[type][rows - 1];
-  j.pairs = pairs;
-  j.item_x = pairs ? 2 : 4;
-  cut(&j);
-  j.ldx = j.x.rs;
+  for (int64_t i = 0, rows = j->rows / j->groups; i < 2 && rows <= MX_FEW; i++, rows++)
+    if (pairs) j->fn[i] = (j->turned ? pairs->turned : pairs->plain)[rows - MX_FEW_PAIRS];
+    else j->fn[i] = (j->turned ? kernels->turned : kernels->plain)[type][rows - 1];
+  j->pairs = pairs;
+  j->item_x = pairs ? 2 : 4;
+}
+
+bool mx_products_join(int n, const mx_product *p) {
+  thin_job j;
+  for (int q = 0; q < n; q++)
+    if (!thin_init(&j, &p[q]) || j.swapped || !j.turned || p[q].t != p->t || p[q].m != p->m || p[q].k != p->k || p[q].a.data != p->a.data)
+      return false;
+  return n <= MX_JOINED;
+}
+
+/* Rows of x as the kernels take them, for all n. near: room for `room` bytes */
+static int load(thin_set *s, void *near, size_t room) {
+  thin_job *j = s->j;
+  j->ldx = j->x.rs;
   /* rows a power of two apart share the same few lines of L1 */
-  if (p->t != MX_F32 || j.x.cs != 1 || (j.rows > 1 && j.ldx * 4 % 1024 == 0)) {
-    j.ldx = j.k + MX_FEW_PAD;
-    if (!(j.xs = mx_scratch((size_t)(batch->n * j.rows * j.ldx * j.item_x)))) return MX_EMEMORY;
-    mx_parallel(batch->n * j.rows, (1 << 15) / j.k + 1, load_range, &j);
+  if (j->p->t != MX_F32 || j->x.cs != 1 || (j->rows > 1 && j->ldx * 4 % 1024 == 0)) {
+    j->ldx = j->k + MX_FEW_PAD;
+    if (!(j->xs = mx_scratch_near(near, room, (size_t)(j->batch->n * j->rows * j->ldx * j->item_x)))) return MX_EMEMORY;
+    mx_parallel(j->batch->n * j->rows, (1 << 15) / j->k + 1, load_range, j);
   }
-  int64_t columns = batch->n * j.chunks, items = columns * j.parts;
-  if (j.parts > 1 && !(j.sums = mx_scratch((size_t)((items * j.rows + 2 * columns) * j.each) * sizeof *j.sums))) j.rc = MX_EMEMORY;
-  if (!j.rc) mx_parallel(items, items <= 16 ? 1 : (1 << 16) / (j.each * j.k) + 1, thin_range, &j);
-  if (!j.rc && j.sums) mx_parallel(columns, 1, join_range, &j);
-  mx_scratch_free(j.sums);
-  mx_scratch_free(j.xs);
-  return j.rc;
+  for (int q = 1; q < s->n; q++) s->j[q].xs = j->xs, s->j[q].ldx = j->ldx;
+  return 0;
+}
+
+int mx_products_thin(int n, const mx_product *p, const mx_walk *batch) {
+  _Alignas(64) char near[8192];
+  thin_set s;
+  s.rc = 0;
+  s.n = n, s.room = 0, s.start[0] = 0;
+  for (int q = 0; q < n; q++) {
+    thin_job *j = &s.j[q];
+    thin_init(j, &p[q]);
+    j->batch = batch;
+    choose(j);
+    cut(j);
+    s.start[q + 1] = s.start[q] + batch->n * j->chunks * j->parts;
+    size_t room = (size_t)((2 * rows_at_once(j) + 2) * j->each);
+    if (room > s.room) s.room = room;
+  }
+  thin_job *j = s.j;
+  if (load(&s, near, sizeof near)) return MX_EMEMORY;
+  int64_t columns = batch->n * j->chunks, items = s.start[n];
+  /* of several products none has parts */
+  if (j->parts > 1 && !(j->sums = mx_scratch((size_t)((items * j->rows + 2 * columns) * j->each) * sizeof *j->sums))) s.rc = MX_EMEMORY;
+  if (!s.rc) mx_parallel(items, items <= 16 ? 1 : (1 << 16) / (j->each * j->k) + 1, thin_range, &s);
+  if (!s.rc && j->sums) mx_parallel(columns, 1, join_range, j);
+  mx_scratch_free(j->sums);
+  mx_scratch_leave(j->xs, near);
+  return s.rc;
 }

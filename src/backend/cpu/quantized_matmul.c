@@ -43,6 +43,7 @@ enum {
   FEW = 8,     /* rows of x that a matrix which is not transposed is read for without packing */
   FAST = 32 << 10, /* bytes of x that stay close */
   RUN = 96 << 10, /* bytes of codes that are read in one go */
+  NEAR = 8192,    /* bytes on the stack that do for one row */
 };
 
 static void unpack_rows(const product *p, const segment *s, int64_t r0, int64_t rows, int64_t c0, int64_t n, void *o) {
@@ -57,8 +58,8 @@ static void unpack_rows(const product *p, const segment *s, int64_t r0, int64_t 
 /* The element of a view, or NULL where there is no view. */
 static const void *element(const mx_view *v, int64_t i) { return v ? mx_at(v, i) : NULL; }
 
-/* Rows [r0, r0 + n) of the matrix with those of x, which lie in the order of the kernel behind one another. */
-static void dot_rows(const product *p, const segment *s, int64_t r0, int64_t n, float *scratch) {
+/* Rows [r0, r0 + n) of the matrix with those of x, which lie in the order of the kernel behind one another; rows of y are ldy apart. */
+static void dot_rows(const product *p, const segment *s, int64_t r0, int64_t n, float *scratch, float *y, int64_t ldy) {
   const mx_qmat *m = &p->m;
   int64_t groups = m->groups;
   mx_quant_w w = {.n = n, .bytes = mx_quant_words(&m->q, m->wide) * 4, .step = groups, .scratch = scratch};
@@ -67,6 +68,7 @@ static void dot_rows(const product *p, const segment *s, int64_t r0, int64_t n, 
   for (int64_t i = 0; i < s->rows; i += MX_QUANT_ROWS) {
     int64_t at = s->row + i, deep = p->k;
     mx_quant_x x = p->few;
+    x.ldy = ldy;
     x.m = (int)(s->rows - i < MX_QUANT_ROWS ? s->rows - i : MX_QUANT_ROWS);
     if (x.m > 1) deep = FAST * p->k / (x.m * x.ld * x.item) / 128 * 128 + 128; /* what fits the L1 cache of x serves all n rows */
     for (int64_t k0 = 0; k0 < p->k; k0 += deep) {
@@ -79,7 +81,7 @@ static void dot_rows(const product *p, const segment *s, int64_t r0, int64_t n, 
       w.codes = (const uint8_t *)m->words->data + s->at.words * 4 + r0 * w.bytes + k0 * m->q.bits / 8;
       w.scales = element(m->scales, s->at.scales + r0 * groups + g0);
       w.biases = element(m->biases, s->at.biases + r0 * groups + g0);
-      mx_vec_now()->quant->dot(&x, &w, (float *)p->y + at * p->n + r0);
+      mx_vec_now()->quant->dot(&x, &w, y + i * ldy);
     }
   }
 }
@@ -142,14 +144,14 @@ static void order_range(void *ctx, int64_t begin, int64_t end) {
   }
 }
 
-/* x in the order of the kernel. */
-static int order_x(product *p, int64_t rows) {
+/* x in the order of the kernel. near: NEAR bytes */
+static int order_x(product *p, int64_t rows, char *near) {
   const mx_quant *q = &p->m.q;
   p->few = (mx_quant_x){.mode = q->mode, .bits = q->bits, .group = q->group, .k = p->k, .groups = p->m.groups, .ldsums = p->m.groups,
-                          .ldy = p->n, .bf16 = p->bf16};
+                          .bf16 = p->bf16};
   mx_vec_now()->quant->lay(&p->few);
   size_t bytes = (size_t)(rows * p->few.ld * p->few.item + 63) / 64 * 64;
-  char *o = mx_scratch(bytes + (size_t)(rows * p->m.groups) * sizeof(float));
+  char *o = mx_scratch_near(near, NEAR, bytes + (size_t)(rows * p->m.groups) * sizeof(float));
   if (!o) return mx_fail_memory();
   p->ordered = o;
   p->sums = (const float *)(const void *)(o + bytes);
@@ -161,7 +163,7 @@ static int order_x(product *p, int64_t rows) {
 /* Columns [n0, n0 + n) of one segment's result. */
 static int tile(const product *p, const segment *s, int64_t n0, int64_t n, char *block) {
   if (p->t == MX_F32 && s->rows <= p->most) {
-    if (p->transpose) dot_rows(p, s, n0, n, (float *)block);
+    if (p->transpose) dot_rows(p, s, n0, n, (float *)block, (float *)p->y + s->row * p->n + n0, p->n);
     else sum_rows(p, s, n0, n, (float *)block);
     return 0;
   }
@@ -185,7 +187,8 @@ static void product_range(void *ctx, int64_t begin, int64_t end) {
   product *p = ctx;
   int64_t deep = p->transpose ? p->k : DEPTH;
   size_t row = (size_t)(p->k + 2 * p->m.groups) * sizeof(float), room = p->many ? (size_t)(p->tile * deep) * mx_dtype_sizes[p->t] : row;
-  char *block = mx_scratch(room > row ? room : row);
+  _Alignas(64) char near[NEAR];
+  char *block = mx_scratch_near(near, sizeof near, room > row ? room : row);
   if (!block) {
     p->rc = MX_EMEMORY;
     return;
@@ -195,7 +198,7 @@ static void product_range(void *ctx, int64_t begin, int64_t end) {
     int rc = tile(p, &p->segments[i / p->tiles], n0, n, block);
     if (rc) p->rc = rc;
   }
-  mx_scratch_free(block);
+  mx_scratch_leave(block, near);
 }
 
 /* By shape alone. A few rows take long runs of little work: they are bound by memory. */
@@ -213,6 +216,7 @@ static int multiply(product *p) {
     memset(p->y, 0, (size_t)(rows * p->n) * mx_dtype_sizes[p->t]);
     return 0;
   }
+  _Alignas(64) char near[NEAR];
   int64_t rows = 0;
   p->most = p->transpose ? mx_vec_now()->quant->few[p->bf16 && mx_isa_now->dot_bf16] : FEW;
   bool few = false, many = p->t != MX_F32 || !p->transpose;
@@ -221,9 +225,9 @@ static int multiply(product *p) {
     few = few || p->segments[i].rows <= p->most;
     many = many || p->segments[i].rows > p->most;
   }
-  p->ordered = NULL;
+  p->ordered = near;
   if (few && p->transpose && p->t == MX_F32) {
-    int rc = order_x(p, rows);
+    int rc = order_x(p, rows, near);
     if (rc) return rc;
   }
   p->many = many;
@@ -232,7 +236,7 @@ static int multiply(product *p) {
   int64_t work = p->tile * p->k;
   int64_t least = p->many ? 1 << 16 : 1 << 14;
   mx_parallel(p->count * p->tiles, work >= least ? 1 : least / work, product_range, p);
-  mx_scratch_free((void *)(uintptr_t)p->ordered);
+  mx_scratch_leave((void *)(uintptr_t)p->ordered, near);
   return p->rc ? mx_fail_memory() : 0;
 }
 
@@ -290,23 +294,24 @@ static int run(product *p, const mx_view *x, const mx_view *out, int64_t blocks,
   p->bf16 = x->dtype == MX_BF16;
   p->k = x->shape[last];
   p->n = out->shape[out->ndim - 1];
+  _Alignas(64) char near_x[NEAR], near_y[NEAR];
   move_job in = {.x = x, .order = order, .lhs = lhs, .rows = x->shape[last - 1], .n = p->k, .t = p->t}, res = in;
   res.n = p->n;
   res.y = out;
   int64_t grain = (1 << 15) / (in.rows * in.n + 1) + 1, size = (int64_t)mx_dtype_sizes[p->t];
   bool x_fits = x->dtype == p->t && !order && !lhs && row_contiguous(x), y_fits = out->dtype == p->t && !order;
   if (!x_fits) {
-    if (!(in.data = mx_scratch((size_t)(blocks * in.rows * in.n * size)))) return mx_fail_memory();
+    if (!(in.data = mx_scratch_near(near_x, NEAR, (size_t)(blocks * in.rows * in.n * size)))) return mx_fail_memory();
     mx_walk_init(&in.walk, x->ndim - 2, x->shape, -1, x->strides, NULL, NULL);
     mx_parallel(blocks, grain, load_range, &in);
   }
-  if (!y_fits && !(res.data = mx_scratch((size_t)(blocks * res.rows * res.n * size)))) rc = mx_fail_memory();
+  if (!y_fits && !(res.data = mx_scratch_near(near_y, NEAR, (size_t)(blocks * res.rows * res.n * size)))) rc = mx_fail_memory();
   p->x = x_fits ? x->data : in.data;
   p->y = y_fits ? out->data : res.data;
   if (!rc) rc = multiply(p);
   if (!rc && !y_fits) mx_parallel(blocks, (1 << 15) / (res.rows * res.n + 1) + 1, store_range, &res);
-  mx_scratch_free(in.data);
-  mx_scratch_free(res.data);
+  mx_scratch_leave(in.data, near_x);
+  mx_scratch_leave(res.data, near_y);
   return rc;
 }
 
@@ -344,20 +349,130 @@ static mx_qmat_at matrix_at(const packed_input *in, int64_t i) {
   return (mx_qmat_at){at.off[0], at.off[1], at.off[2]};
 }
 
+/* ---- few rows by one matrix each of several products, as decoding has them: one go of the pool, and each tile stores its own columns ---- */
+
+enum { JOINED = MX_JOINED_CALLS };
+typedef struct few_job {
+  int n;
+  int64_t rows;
+  size_t scratch, room;    /* bytes: of dot_rows, of a range */
+  product p[JOINED];
+  segment s[JOINED];
+  packed_input in[JOINED];
+  const mx_view *out[JOINED];
+  int64_t start[JOINED + 1]; /* of their tiles among all */
+  _Atomic int rc;
+} few_job;
+
+static void few_range(void *ctx, int64_t begin, int64_t end) {
+  few_job *j = ctx;
+  _Alignas(64) char near[2 * NEAR];
+  char *block = mx_scratch_near(near, sizeof near, j->room);
+  if (!block) {
+    j->rc = MX_EMEMORY;
+    return;
+  }
+  for (int64_t i = begin, q = 0; i < end; i++) {
+    while (i >= j->start[q + 1]) q++;
+    const product *p = &j->p[q];
+    const mx_view *out = j->out[q];
+    int64_t n0 = (i - j->start[q]) * p->tile, n = p->n - n0 < p->tile ? p->n - n0 : p->tile;
+    if (out->dtype == MX_F32) {
+      dot_rows(p, &j->s[q], n0, n, (float *)(void *)block, (float *)out->data + n0, p->n);
+      continue;
+    }
+    float *y = (float *)(void *)(block + j->scratch);
+    dot_rows(p, &j->s[q], n0, n, (float *)(void *)block, y, n);
+    for (int64_t r = 0; r < j->rows; r++) mx_store_f32((mx_dtype)out->dtype, y + r * n, n, mx_at(out, r * p->n + n0));
+  }
+  mx_scratch_leave(block, near);
+}
+
+/* The tiles of product q, whose matrix is known. */
+static void lay_tiles(few_job *j, int q) {
+  product *p = &j->p[q];
+  p->n = j->out[q]->shape[j->out[q]->ndim - 1];
+  p->tile = tile_of(p, true);
+  p->tiles = (p->n + p->tile - 1) / p->tile;
+  j->start[q + 1] = j->start[q] + p->tiles;
+  j->scratch = ((size_t)(p->k + 2 * p->m.groups) * sizeof(float) + 63) / 64 * 64;
+  size_t room = j->scratch + (size_t)(j->rows * p->tile) * sizeof(float);
+  if (room > j->room) j->room = room;
+}
+
+/* The first product's rows of x serve all. */
+static int multiply_few(few_job *j, const mx_view *x) {
+  _Alignas(64) char near_x[NEAR], near[NEAR];
+  product *first = &j->p[0];
+  move_job in = {.x = x, .rows = x->shape[x->ndim - 2], .n = first->k, .t = MX_F32};
+  bool fits = x->dtype == MX_F32 && row_contiguous(x);
+  if (!fits) {
+    if (!(in.data = mx_scratch_near(near_x, NEAR, (size_t)(j->rows * in.n) * sizeof(float)))) return mx_fail_memory();
+    mx_walk_init(&in.walk, x->ndim - 2, x->shape, -1, x->strides, NULL, NULL);
+    load_range(&in, 0, j->rows / in.rows);
+  }
+  first->x = fits ? x->data : in.data;
+  int rc = order_x(first, j->rows, near);
+  for (int q = 0; q < j->n && !rc; q++) {
+    product *p = &j->p[q];
+    p->few = first->few, p->ordered = first->ordered, p->sums = first->sums;
+    lay_tiles(j, q);
+  }
+  int64_t tiles = j->start[j->n], work = rc ? 1 : first->tile * first->k, least = 1 << 14;
+  if (!rc) mx_parallel(tiles, work >= least ? 1 : least / work, few_range, j);
+  if (!rc) mx_scratch_leave((void *)(uintptr_t)first->ordered, near);
+  mx_scratch_leave(in.data, near_x);
+  return rc ? rc : j->rc ? mx_fail_memory() : 0;
+}
+
+/* Whether all n products are such ones, of the same x and kind of matrix. */
+static bool are_few(int n, const mx_call *c, int64_t rows) {
+  if (n > JOINED || rows > FEW || !c->in[0].shape[c->in[0].ndim - 1]) return false;
+  for (int q = 0; q < n; q++) {
+    if (!c[q].p[3] || c[q].out->dtype == MX_F64 || !c[q].out->size || c[q].in[1].ndim != 2 || memcmp(c[q].p, c->p, 3 * sizeof *c->p)) return false;
+    if (c[q].in[0].data != c->in[0].data || c[q].out->dtype != c->out->dtype) return false;
+  }
+  return true;
+}
+
+static int few_products(int n, const mx_call *c, const mx_view *x, int64_t rows) {
+  few_job j; /* not cleared: it is large */
+  j.rc = 0;
+  j.n = 0, j.rows = rows, j.room = 0, j.start[0] = 0;
+  int rc = 0;
+  for (int q = 0; q < n && !rc; q++) {
+    j.p[q] = (product){.t = MX_F32, .k = x->shape[x->ndim - 1], .bf16 = x->dtype == MX_BF16};
+    j.out[q] = c[q].out;
+    rc = packed_init(&j.in[q], &j.p[q], &c[q]);
+    j.s[q] = (segment){{0}, 0, rows};
+    j.n++;
+  }
+  if (!rc) rc = multiply_few(&j, x);
+  for (int q = 0; q < j.n; q++) packed_free(&j.in[q]);
+  return rc;
+}
+
 /* One matrix is for all rows of x; several are for one block of its rows each. */
-int mx_cpu_quantized_matmul(const mx_call *c) {
+int mx_cpu_quantized_matmuls(int n, const mx_call *c) {
   product p = {.rc = 0};
   packed_input in;
-  if (!c->out->size) return 0;
+  segment one;
   mx_view x = c->in[0];
   const int32_t row_shape[2] = {1, x.shape[0]};
   const int64_t row_strides[2] = {0, x.strides[0]};
   if (x.ndim == 1) x.shape = row_shape, x.strides = row_strides, x.ndim = 2;
   int64_t blocks = 1;
   for (int i = 0; i < x.ndim - 2; i++) blocks *= x.shape[i];
+  if (are_few(n, c, blocks * x.shape[x.ndim - 2])) return few_products(n, c, &x, blocks * x.shape[x.ndim - 2]);
+  if (n > 1) {
+    for (int q = 0, rc; q < n; q++)
+      if ((rc = mx_cpu_quantized_matmuls(1, &c[q]))) return rc;
+    return 0;
+  }
+  if (!c->out->size) return 0;
   int rc = packed_init(&in, &p, c);
   int64_t batch = rc ? 0 : in.walk.n, rows = batch == 1 ? blocks * x.shape[x.ndim - 2] : x.shape[x.ndim - 2];
-  if (!rc && !(p.segments = mx_scratch((size_t)batch * sizeof *p.segments))) rc = mx_fail_memory();
+  if (!rc && !(p.segments = mx_scratch_near(&one, sizeof one, (size_t)batch * sizeof one))) rc = mx_fail_memory();
   for (int64_t i = 0; i < batch && !rc; i++) {
     segment s = {matrix_at(&in, i), i * rows, rows}, *before = p.count ? &p.segments[p.count - 1] : NULL;
     if (before && before->at.words == s.at.words && before->at.scales == s.at.scales && before->at.biases == s.at.biases)
@@ -366,10 +481,12 @@ int mx_cpu_quantized_matmul(const mx_call *c) {
       p.segments[p.count++] = s;
   }
   if (!rc) rc = run(&p, &x, c->out, blocks, NULL, NULL);
-  mx_scratch_free(p.segments);
+  mx_scratch_leave(p.segments, &one);
   packed_free(&in);
   return rc;
 }
+
+int mx_cpu_quantized_matmul(const mx_call *c) { return mx_cpu_quantized_matmuls(1, c); }
 
 /* Indices into an axis of size dim, in row order. */
 static int read_indices(const mx_view *v, int64_t dim, const char *name, int64_t *o) {

@@ -7,22 +7,23 @@
 #define VMAP(name) \
   int vmap_##name(mx_scope *s, const mx_array *n, mx_array *const *in, const int *ax, mx_array **res, int *res_ax)
 
-/* (..., M, K) by (..., K, N), with equal batch dimensions; of one dtype, or bytes. */
+/* (..., M, K) by (..., K, N), with equal batch dimensions, or by (K, N) or a turned (N, K); of one dtype, or bytes. */
 static bool is_byte(mx_dtype t) { return t == MX_U8 || t == MX_I8; }
-static int product_shape(int op, const mx_array *a, const mx_array *b, bool bytes, mx_aval *out) {
+static int product_shape(int op, const mx_array *a, const mx_array *b, bool bytes, bool turned, mx_aval *out) {
   const char *tag = mx_ops[op].name;
-  if (a->ndim < 2 || a->ndim != b->ndim) return mx_fail(MX_EVALUE, "[%s] Shapes %s and %s.", tag, mx_shape_of(a), mx_shape_of(b));
+  bool matrix = op == OP_matmul && b->ndim == 2;
+  if (a->ndim < 2 || b->ndim < 2 || (a->ndim != b->ndim && !matrix) || (turned && !matrix)) return mx_fail(MX_EVALUE, "[%s] Shapes %s and %s.", tag, mx_shape_of(a), mx_shape_of(b));
   if (bytes ? !is_byte(a->dtype) || !is_byte(b->dtype) : a->dtype != b->dtype)
     return mx_fail(MX_EVALUE, "[%s] Arrays of %s and %s have no common product.", tag, mx_dtype_name(a->dtype), mx_dtype_name(b->dtype));
-  int nd = a->ndim;
-  if (a->shape[nd - 1] != b->shape[nd - 2])
+  int nd = a->ndim, nb = b->ndim;
+  if (a->shape[nd - 1] != b->shape[nb - 2 + turned])
     return mx_fail(
         MX_EVALUE,
         "[%s] Last dimension of first input with shape %s must match second to last dimension of second input with shape %s.",
         tag, mx_shape_of(a), mx_shape_of(b));
   mx_aval_of(out, a);
-  out->shape[nd - 1] = b->shape[nd - 1];
-  for (int i = 0; i < nd - 2; i++)
+  out->shape[nd - 1] = b->shape[nb - 1 - turned];
+  for (int i = 0; i < nb - 2; i++)
     if (a->shape[i] != b->shape[i])
       return mx_fail(MX_EVALUE, "[%s] Batch dimensions of %s and %s differ.", tag, mx_shape_of(a), mx_shape_of(b));
   return 0;
@@ -30,8 +31,9 @@ static int product_shape(int op, const mx_array *a, const mx_array *b, bool byte
 
 int infer_matmul(int op, int nin, mx_array *const *in, int np, const int64_t *p, int nout, mx_aval *out) {
   (void)nin, (void)nout;
-  int rc = product_shape(op, in[0], in[1], np > 0, out);
-  if (rc || !np) return rc;
+  bool turned = np && p[0] == MX_TURNED;
+  int rc = product_shape(op, in[0], in[1], np && !turned, turned, out);
+  if (rc || !np || turned) return rc;
   if (p[0] != MX_I32) return mx_fail(MX_EVALUE, "[matmul] The sums of bytes are of int32.");
   out->dtype = MX_I32;
   return 0;
@@ -40,18 +42,36 @@ int infer_matmul(int op, int nin, mx_array *const *in, int np, const int64_t *p,
 static mx_array *turned(mx_scope *s, mx_array *x) { return mx_conjugate(s, mx_swapaxes(s, x, -1, -2)); }
 static mx_array *product(mx_scope *s, mx_array *a, mx_array *b) { return mx_node2(s, OP_matmul, a, b, 0, NULL); }
 
+/* The rows of a batch, all of which a matrix multiplies. */
+static mx_array *rows_of(mx_scope *s, mx_array *x, const mx_array *matrix) {
+  return x && x->ndim > matrix->ndim ? mx_flatten(s, x, 0, -2) : x;
+}
+
 VJP(matmul) {
   (void)out;
   res[0] = res[1] = NULL;
-  if (n->np) return 0; /* of integers */
-  if (want[0]) res[0] = product(s, cot[0], turned(s, n->in[1]));
-  if (want[1]) res[1] = product(s, turned(s, n->in[0]), cot[0]);
+  mx_array *a = n->in[0], *b = n->in[1], *c = cot[0];
+  if (n->np && n->p[0] != MX_TURNED) return 0; /* of integers */
+  if (want[0]) res[0] = product(s, c, n->np ? mx_conjugate(s, b) : turned(s, b));
+  if (!want[1]) return s->rc;
+  a = rows_of(s, a, b), c = rows_of(s, c, b);
+  if (!a || !c) return s->rc;
+  res[1] = n->np ? product(s, mx_swapaxes(s, c, -1, -2), mx_conjugate(s, a)) : product(s, turned(s, a), c);
   return s->rc;
 }
 
-/* The builder folds a batch that only the first factor has into its rows. */
+/* The second factor as the first one's batch wants it: not turned, with as many dimensions, unless it is one matrix for all. */
+static mx_array *batched_factor(mx_scope *s, const mx_array *n, mx_array *x, int ax) {
+  x = mx_front(s, x, ax);
+  if (x && n->np && n->p[0] == MX_TURNED) x = mx_swapaxes(s, x, -1, -2);
+  while (x && ax >= 0 && x->ndim < n->ndim + 1) x = mx_expand_dims(s, x, 1);
+  return x;
+}
+
+/* The builder makes rows of a batch that only the first factor has. */
 VMAP(matmul) {
-  res[0] = mx_matmul_as(s, mx_front(s, in[0], ax[0]), mx_front(s, in[1], ax[1]), n->dtype);
+  mx_array *b = batched_factor(s, n, in[1], ax[1]), *a = mx_front(s, in[0], ax[0]);
+  res[0] = mx_matmul_as(s, a, b, n->dtype);
   *res_ax = 0;
   return s->rc;
 }
@@ -61,7 +81,7 @@ VMAP(matmul) {
 int infer_addmm(int op, int nin, mx_array *const *in, int np, const int64_t *p, int nout, mx_aval *out) {
   (void)nin, (void)nout, (void)p;
   NEED(op, np, 2);
-  int rc = product_shape(op, in[1], in[2], false, out);
+  int rc = product_shape(op, in[1], in[2], false, false, out);
   if (rc) return rc;
   bool fits = in[0]->ndim == out->ndim && in[0]->dtype == out->dtype;
   for (int i = 0; fits && i < out->ndim; i++) fits = in[0]->shape[i] == out->shape[i];

@@ -74,6 +74,21 @@ static inline float sum_of(vec v) {
   return lane[0];
 }
 
+/* y[r] = sum_of(v[r * step]) for four of them, added up in the same order. */
+static inline void sums_of_four(const vec *v, int64_t step, float *y) {
+#if defined(__AVX512F__)
+  __m512 a = (__m512)v[0], b = (__m512)v[step], c = (__m512)v[2 * step], d = (__m512)v[3 * step];
+  a = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+  c = _mm512_add_ps(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xee));
+  a = _mm512_add_ps(_mm512_shuffle_f32x4(a, c, 0x88), _mm512_shuffle_f32x4(a, c, 0xdd));
+  a = _mm512_add_ps(a, _mm512_permute_ps(a, 0x4e));
+  a = _mm512_add_ps(a, _mm512_permute_ps(a, 0xb1));
+  _mm_storeu_ps(y, _mm512_castps512_ps128(_mm512_maskz_compress_ps(0x1111, a)));
+#else
+  for (int r = 0; r < 4; r++) y[r] = sum_of(v[r * step]);
+#endif
+}
+
 /* y[i][j, j + V vectors) += four rows of W from w on, times x. */
 #define STEP(V)                                                                                                    \
   for (; j + V * LANES <= n; j += V * LANES) {                                                                     \

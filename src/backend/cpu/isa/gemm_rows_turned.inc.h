@@ -47,8 +47,11 @@ TARGET static void KERNEL(turned)(int64_t n, int64_t k, const void *few, int64_t
 #endif
       TURNED(1)
     }
-    for (int64_t j = 0; j < rows; j++)
-      for (int i = 0; i < COUNT; i++) y[i * ldy + j0 + j] = sum_of(lanes[j * COUNT + i]);
+    for (int i = 0; i < COUNT; i++) {
+      int64_t j = 0;
+      for (; j + 4 <= rows; j += 4) sums_of_four(lanes + j * COUNT + i, COUNT, y + i * ldy + j0 + j);
+      for (; j < rows; j++) y[i * ldy + j0 + j] = sum_of(lanes[j * COUNT + i]);
+    }
   }
 }
 #undef TURNED

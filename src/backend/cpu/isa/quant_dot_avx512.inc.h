@@ -76,22 +76,43 @@ void CAT(mx_quant_lay, MX_ISA)(mx_quant_x *x) {
   x->item = as_pairs(x) ? 2 : 4;
 }
 
-/* Floats that are bfloat16 as such, a's in the low halves and b's in the high ones. */
-static inline __m512i as_bf16(__m512 a, __m512 b) {
-  return _mm512_or_si512(_mm512_srli_epi32(_mm512_castps_si512(a), 16), _mm512_castps_si512(b));
+/* Sixteen pairs of numbers (at, at + C), each pair 2 C behind the one before, of 32 C in order; C is 2 or 4. */
+static inline __m512i pick_pairs(const __m512i *x, int at, int C) {
+  const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  __m512i low = _mm512_add_epi32(_mm512_mullo_epi32(lanes, _mm512_set1_epi32(2 * C)), _mm512_set1_epi32(at));
+  __m512i from = _mm512_or_si512(low, _mm512_slli_epi32(_mm512_add_epi32(low, _mm512_set1_epi32(C)), 16));
+  __m512i o = _mm512_permutex2var_epi16(x[0], from, x[1]);
+  return C == 2 ? o : _mm512_mask_mov_epi32(o, 0xff00, _mm512_permutex2var_epi16(x[2], from, x[3]));
+}
+
+/* Floats that are bfloat16. */
+static void order_pairs(int64_t n, int C, const float *row, uint16_t *o) {
+  for (int64_t c = 0; c < n; c += 32 * C, o += 32 * C) {
+    __m256i half[8];
+    __m512i all[4] = {_mm512_setzero_si512()};
+    for (int i = 0; i < 2 * C; i++) {
+      int64_t left = n - c - 16 * i;
+      __m512 v = _mm512_maskz_loadu_ps(left > 0 ? first(left) : 0, row + c + 16 * i);
+      half[i] = _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_castps_si512(v), 16));
+    }
+    memcpy(all, half, (size_t)(64 * C));
+    for (int j = 0; j < C; j++) _mm512_storeu_si512(o + 32 * j, pick_pairs(all, j, C));
+  }
 }
 
 void CAT(mx_quant_order, MX_ISA)(const mx_quant_x *x, const float *row, void *o) {
   const int C = codes_of(x->bits);
+  if (as_pairs(x)) {
+    order_pairs(x->k, C, row, o);
+    return;
+  }
   const __m512i lanes = _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), _mm512_set1_epi32(2 * C));
   for (int64_t c = 0; c < x->k; c += 32 * C)
     for (int j = 0; j < C; j++) {
       const __mmask16 there = first((x->k - c) / (2 * C));
       const int64_t at = c + 32 * j;
-      __m512 v[2];
-      for (int i = 0; i < 2; i++) v[i] = _mm512_mask_i32gather_ps(_mm512_setzero_ps(), there, lanes, row + c + j + i * C, 4);
-      for (int i = 0; i < 2 && !as_pairs(x); i++) _mm512_storeu_ps((float *)o + at + 16 * i, v[i]);
-      if (as_pairs(x)) _mm512_storeu_si512((uint16_t *)o + at, as_bf16(v[0], v[1]));
+      for (int i = 0; i < 2; i++)
+        _mm512_storeu_ps((float *)o + at + 16 * i, _mm512_mask_i32gather_ps(_mm512_setzero_ps(), there, lanes, row + c + j + i * C, 4));
     }
 }
 
