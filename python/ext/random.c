@@ -1,4 +1,6 @@
 /* mlx.core.random: what the table does not give, and `state`, the generator's state of this thread. */
+#include <limits.h>
+
 #include "px_gen.h"
 
 static PyTypeObject *state_type;
@@ -21,6 +23,11 @@ int px_do_random_key(PyObject **v, PyObject **out) {
   PX_RESULT(out, mlx_random_key(&res, seed));
 }
 
+/* Not given: that of the parameters. */
+static void own_shape(px_ints *shape) {
+  if (shape->n < 0) *shape = (px_ints){.n = 1, .v = {INT_MIN}};
+}
+
 int px_do_random_bernoulli(PyObject **v, PyObject **out) { /* p, shape, key, stream */
   px_ints shape = {.n = -1};
   PX_ARG(p);
@@ -30,8 +37,8 @@ int px_do_random_bernoulli(PyObject **v, PyObject **out) { /* p, shape, key, str
   if (v[1]) PX_TRY(px_to_shape_or_none(v[1], &shape));
   if (v[2]) PX_TRY(px_to_array_or_none(v[2], &key));
   PX_TRY(px_stream_arg(v[3], &s));
-  const int *dims = shape.n < 0 ? mlx_array_shape(p.h) : shape.v;
-  PX_RESULT(out, mlx_random_bernoulli(&res, p.h, dims, shape.n < 0 ? mlx_array_ndim(p.h) : (size_t)shape.n, key.h, s.h));
+  own_shape(&shape);
+  PX_RESULT(out, mlx_random_bernoulli(&res, p.h, shape.v, (size_t)shape.n, key.h, s.h));
 }
 
 int px_do_random_truncated_normal(PyObject **v, PyObject **out) { /* lower, upper, shape, dtype, key, stream */
@@ -40,7 +47,6 @@ int px_do_random_truncated_normal(PyObject **v, PyObject **out) { /* lower, uppe
   PX_ARG(lo);
   PX_ARG(hi);
   PX_ARG(key);
-  PX_ARG(both);
   PX_STREAM(s);
   PX_TRY(px_to_any(v[0], &lo));
   PX_TRY(px_to_any(v[1], &hi));
@@ -48,15 +54,8 @@ int px_do_random_truncated_normal(PyObject **v, PyObject **out) { /* lower, uppe
   if (v[3]) PX_TRY(px_to_dtype_or(v[3], MLX_FLOAT32, &t));
   if (v[4]) PX_TRY(px_to_array_or_none(v[4], &key));
   PX_TRY(px_stream_arg(v[5], &s));
-  const int *dims = shape.v;
-  size_t n = (size_t)shape.n;
-  if (shape.n < 0) { /* the shape that the bounds broadcast to */
-    mlx_array h = px_own(&both);
-    PX_CHECK(mlx_add(&h, lo.h, hi.h, s.h));
-    dims = mlx_array_shape(h);
-    n = mlx_array_ndim(h);
-  }
-  PX_RESULT(out, mlx_random_truncated_normal(&res, lo.h, hi.h, dims, n, t, key.h, s.h));
+  own_shape(&shape);
+  PX_RESULT(out, mlx_random_truncated_normal(&res, lo.h, hi.h, shape.v, (size_t)shape.n, t, key.h, s.h));
 }
 
 int px_do_random_categorical(PyObject **v, PyObject **out) { /* logits, axis, shape, num_samples, key, stream */
@@ -100,7 +99,7 @@ int px_do_random_permutation(PyObject **v, PyObject **out) { /* x, axis, key, st
 /* ---- beyond MLX: parameters, then shape (None: that of the parameters), dtype, key, stream ---- */
 
 typedef struct draw_args {
-  px_arg a, b, key, both;
+  px_arg a, b, key;
   px_ints shape;
   mlx_dtype t;
   px_stream s;
@@ -110,13 +109,11 @@ static void drop_draw(draw_args *d) {
   px_drop(&d->a);
   px_drop(&d->b);
   px_drop(&d->key);
-  px_drop(&d->both);
   px_drop_stream(&d->s);
 }
 #define DRAW(d, type) __attribute__((cleanup(drop_draw))) draw_args d = {.shape = {.n = -1}, .t = type}
 
-/* `cut`: how many of the last axes of the parameter are no part of the shape. */
-static int draw_parse(draw_args *d, PyObject **v, int parameters, int cut) {
+static int draw_parse(draw_args *d, PyObject **v, int parameters) {
   PX_TRY(v[0] ? px_to_any(v[0], &d->a) : px_default_scalar(&d->a, 1));
   if (parameters == 2) PX_TRY(v[1] ? px_to_any(v[1], &d->b) : px_default_scalar(&d->b, 1));
   v += parameters;
@@ -124,34 +121,25 @@ static int draw_parse(draw_args *d, PyObject **v, int parameters, int cut) {
   if (v[1]) PX_TRY(px_to_dtype_or(v[1], d->t, &d->t));
   if (v[2]) PX_TRY(px_to_array_or_none(v[2], &d->key));
   PX_TRY(px_stream_arg(v[3], &d->s));
-  if (d->shape.n >= 0) return 0;
-  mlx_array h = d->a.h;
-  if (parameters == 2) {
-    h = px_own(&d->both);
-    PX_CHECK(mlx_add(&h, d->a.h, d->b.h, d->s.h));
-  }
-  int n = (int)mlx_array_ndim(h) - cut;
-  if (n > PX_MAX_NDIM) return PX_TYPE;
-  d->shape.n = n > 0 ? n : 0;
-  for (int i = 0; i < n; i++) d->shape.v[i] = mlx_array_shape(h)[i];
+  own_shape(&d->shape);
   return 0;
 }
 
-#define DRAW1(name, type, cut)                                                                                        \
+#define DRAW1(name, type)                                                                                             \
   int px_do_random_##name(PyObject **v, PyObject **out) {                                                             \
     DRAW(d, type);                                                                                                    \
-    PX_TRY(draw_parse(&d, v, 1, cut));                                                                                \
+    PX_TRY(draw_parse(&d, v, 1));                                                                                     \
     PX_RESULT(out, mlx_random_##name(&res, d.a.h, d.shape.v, (size_t)d.shape.n, d.t, d.key.h, d.s.h));                \
   }
 #define DRAW2(name)                                                                                                   \
   int px_do_random_##name(PyObject **v, PyObject **out) {                                                             \
     DRAW(d, MLX_FLOAT32);                                                                                             \
-    PX_TRY(draw_parse(&d, v, 2, 0));                                                                                  \
+    PX_TRY(draw_parse(&d, v, 2));                                                                                     \
     PX_RESULT(out, mlx_random_##name(&res, d.a.h, d.b.h, d.shape.v, (size_t)d.shape.n, d.t, d.key.h, d.s.h));         \
   }
-DRAW1(exponential, MLX_FLOAT32, 0)
-DRAW1(poisson, MLX_INT32, 0)
-DRAW1(dirichlet, MLX_FLOAT32, 1)
+DRAW1(exponential, MLX_FLOAT32)
+DRAW1(poisson, MLX_INT32)
+DRAW1(dirichlet, MLX_FLOAT32)
 DRAW2(gamma)
 DRAW2(beta)
 

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "graph/build.h"
+#include "graph/draw_shape.h"
 
 /* ---- what they share ---- */
 
@@ -54,6 +55,8 @@ static mx_array *log_gamma(mx_scope *s, const char *tag, mx_array *a, const int 
 
 mx_array *mx_random_exponential(mx_scope *s, mx_array *scale, const int *shape, size_t n, mx_dtype dtype, mx_array *key) {
   if (!float_wanted(s, "exponential", dtype)) return NULL;
+  int own[MX_MAX_NDIM];
+  if (!mx_draw_shape(s, &shape, &n, own, scale, NULL, 0)) return NULL;
   mx_dtype t = wide(dtype);
   mx_array *by = parameter(s, "exponential", scale, shape, n, t), *u = by ? unit(s, shape, n, t, key) : NULL;
   u = u ? mx_negative(s, mx_log1p(s, mx_negative(s, u))) : NULL;
@@ -62,6 +65,8 @@ mx_array *mx_random_exponential(mx_scope *s, mx_array *scale, const int *shape, 
 
 mx_array *mx_random_gamma(mx_scope *s, mx_array *a, mx_array *scale, const int *shape, size_t n, mx_dtype dtype, mx_array *key) {
   if (!float_wanted(s, "gamma", dtype)) return NULL;
+  int own[MX_MAX_NDIM];
+  if (!mx_draw_shape(s, &shape, &n, own, a, scale, 0)) return NULL;
   mx_dtype t = wide(dtype);
   mx_array *by = parameter(s, "gamma", scale, shape, n, t), *l = by ? log_gamma(s, "gamma", a, shape, n, t, key) : NULL;
   return l ? mx_astype(s, mx_multiply(s, mx_exp(s, l), by), dtype) : NULL;
@@ -70,7 +75,8 @@ mx_array *mx_random_gamma(mx_scope *s, mx_array *a, mx_array *scale, const int *
 /* x / (x + y) of two gamma draws, by their logarithms. */
 mx_array *mx_random_beta(mx_scope *s, mx_array *a, mx_array *b, const int *shape, size_t n, mx_dtype dtype, mx_array *key) {
   mx_array *keys[2];
-  if (!float_wanted(s, "beta", dtype) || !(key = own_key(s, "beta", key)) || mx_random_split(s, keys, key)) return NULL;
+  int own[MX_MAX_NDIM];
+  if (!mx_draw_shape(s, &shape, &n, own, a, b, 0) || !float_wanted(s, "beta", dtype) || !(key = own_key(s, "beta", key)) || mx_random_split(s, keys, key)) return NULL;
   mx_dtype t = wide(dtype);
   mx_array *x = log_gamma(s, "beta", a, shape, n, t, keys[0]), *y = x ? log_gamma(s, "beta", b, shape, n, t, keys[1]) : NULL;
   return y ? mx_astype(s, mx_sigmoid(s, mx_subtract(s, x, y)), dtype) : NULL;
@@ -81,6 +87,8 @@ mx_array *mx_random_dirichlet(mx_scope *s, mx_array *alpha, const int *shape, si
   if (alpha->ndim < 1 || alpha->shape[alpha->ndim - 1] < 1)
     return mx_scope_fail(s, MX_EVALUE, "[dirichlet] alpha needs a last axis of one parameter or more, got shape %s.",
                          mx_shape_of(alpha));
+  int own[MX_MAX_NDIM];
+  if (!mx_draw_shape(s, &shape, &n, own, alpha, NULL, 1)) return NULL;
   int full[MX_MAX_NDIM];
   if (n >= MX_MAX_NDIM) return mx_scope_fail(s, MX_EVALUE, "[dirichlet] Too many dimensions: %zu.", n);
   for (size_t i = 0; i < n; i++) full[i] = shape[i];
@@ -91,6 +99,8 @@ mx_array *mx_random_dirichlet(mx_scope *s, mx_array *alpha, const int *shape, si
 
 mx_array *mx_random_poisson(mx_scope *s, mx_array *lam, const int *shape, size_t n, mx_dtype dtype, mx_array *key) {
   if (!lam) return NULL;
+  int own[MX_MAX_NDIM];
+  if (!mx_draw_shape(s, &shape, &n, own, lam, NULL, 0)) return NULL;
   if (!mx_is_integer(dtype) && !mx_is_float(dtype))
     return mx_scope_fail(s, MX_EVALUE, "[poisson] Can only generate integers or floating numbers, not %s.", mx_dtype_name(dtype));
   if (!(key = own_key(s, "poisson", key))) return NULL;

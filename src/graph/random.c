@@ -1,7 +1,20 @@
 /* Random numbers, all built of Threefry bits. A NULL key takes the next one of this thread's state. */
+#include <limits.h>
 #include <math.h>
 
 #include "graph/build.h"
+#include "graph/draw_shape.h"
+
+bool mx_draw_shape(mx_scope *s, const int **shape, size_t *n, int *room, const mx_array *a, const mx_array *b, int cut) {
+  int k = 0, rc = 0;
+  if (*n != 1 || **shape != INT_MIN) return true;
+  if (!a) return false;
+  rc = mx_broadcast_shape(b ? b->ndim : 0, b ? b->shape : NULL, a->ndim, a->shape, &k, room);
+  if (rc) mx_scope_error(s, rc);
+  *shape = room;
+  *n = k > cut ? (size_t)(k - cut) : 0;
+  return !rc;
+}
 
 int mx_random_split(mx_scope *s, mx_array *res[2], mx_array *key) {
   mx_array *both = mx_random_split_num(s, key, 2);
@@ -119,7 +132,8 @@ mx_array *mx_random_bernoulli(mx_scope *s, mx_array *p, const int *shape, size_t
   if (!mx_is_float(p->dtype))
     return mx_scope_fail(s, MX_EVALUE, "[bernoulli] bernoulli probability `p` must be a float type, not %s.",
                          mx_dtype_name(p->dtype));
-  if (!shape_covers(s, shape, n, p)) return NULL;
+  int own[MX_MAX_NDIM];
+  if (!mx_draw_shape(s, &shape, &n, own, p, NULL, 0) || !shape_covers(s, shape, n, p)) return NULL;
   mx_array *bits = mx_random_bits(s, shape, n, 4, key);
   mx_array *limit = mx_multiply(s, p, mx_scalar(s, MX_F32, 0x1.fffffep31));
   return bits && limit ? mx_less(s, mx_astype(s, bits, limit->dtype), limit) : NULL;
@@ -131,6 +145,8 @@ mx_array *mx_random_truncated_normal(mx_scope *s, mx_array *lower, mx_array *upp
   if (dtype != MX_F32 && dtype != MX_F16 && dtype != MX_BF16)
     return mx_scope_fail(s, dtype == MX_F64 ? MX_ERUNTIME : MX_EVALUE, "[trunc_normal] trunc_normal only accepts floating point dtypes, not %s.",
                          mx_dtype_name(dtype));
+  int own[MX_MAX_NDIM];
+  if (!mx_draw_shape(s, &shape, &n, own, lower, upper, 0)) return NULL;
   lower = mx_astype(s, lower, dtype);
   upper = mx_astype(s, upper, dtype);
   mx_array *root = mx_scalar(s, dtype, M_SQRT2);

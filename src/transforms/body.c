@@ -299,7 +299,6 @@ int mx_body_batch(mx_scope *s, const mx_body *b, mx_array *const *batched, const
 mx_array *mx_control_node(mx_scope *s, mx_opcode op, int nin, mx_array *const *in, int nout, mx_array *const *like, int stacked, int32_t lead,
                           mx_control *object) {
   size_t np = 0;
-  mx_rules_ran = true;
   for (int i = 0; i < nout; i++) np += 3 + (size_t)like[i]->ndim;
   if (nin > UINT16_MAX || np > UINT16_MAX)
     return mx_scope_fail(s, MX_EVALUE, "[%s] %d arrays go in and %d come out: too many.", mx_ops[op].name, nin, nout);

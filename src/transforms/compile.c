@@ -384,21 +384,59 @@ static int trace_and_keep(const compiled *c, int n, mx_array *const *in, int mod
   return rc;
 }
 
-/* *exact: it was traced with these shapes. */
+/* A trace for all shapes, built over arguments of one, as the trace of these: simplified, and with its memory planned once. */
+static int replay_like(const mx_replay *general, int n, mx_array *const *in, bool simplify, mx_replay **r) {
+  mx_list out = {0};
+  mx_scope s;
+  mx_scope_begin(&s, mx_default_stream());
+  mx_array **args = mx_slots_new(n);
+  int rc = args ? 0 : MX_EMEMORY;
+  for (int i = 0; i < n && !rc; i++)
+    if (!(args[i] = mx_placeholder(&s, (mx_dtype)in[i]->dtype, in[i]->ndim, in[i]->shape))) rc = s.rc;
+  if (!rc) rc = mx_replay_run(general, args, &out);
+  if (!rc) rc = mx_replay_new(r, n, args, out.n, out.at, MX_PLACEHOLDER, simplify);
+  mx_free(args);
+  mx_list_clear(&out);
+  int end = mx_scope_end(&s);
+  if (!rc && end) mx_replay_release(*r);
+  return rc ? rc : end;
+}
+
+/* Shapes that are met a second time get a trace of their own from the one for all, without another call of the function. *r: the one for all,
+ * then, if it could be made, theirs. */
+static bool settle_for(const key *k, int n, mx_array *const *in, int mode, mx_callee **r) {
+  enum { REMEMBERED = 256 };
+  static _Atomic uint64_t met[REMEMBERED];
+  if (atomic_exchange_explicit(&met[k->hash % REMEMBERED], k->hash, memory_order_relaxed) != k->hash || mx_any_shape_wanted) return false;
+  mx_replay *own = NULL;
+  mx_callee *callee = NULL;
+  tracing++;
+  if (!replay_like(mx_callee_replay(*r), n, in, mode != MX_COMPILE_NO_SIMPLIFY, &own)) callee = mx_callee_new(own);
+  tracing--;
+  if (!callee) {
+    mx_error_clear();
+    return false;
+  }
+  cache_put(k, callee);
+  mx_object_release(mx_callee_object(*r));
+  *r = callee;
+  return true;
+}
+
+/* *exact: the trace is of these shapes. */
 static int find_or_trace(const compiled *c, int n, mx_array *const *in, int mode, mx_callee **r, bool *exact) {
   key k, general;
-  int rc = 0;
-  *r = NULL;
-  if (c->shapeless) {
-    if ((rc = key_make(&general, c, n, in, mode, false))) return rc;
-    *r = cache_get(&general);
+  int rc = key_make(&k, c, n, in, mode, true);
+  if (rc) return rc;
+  *exact = true;
+  *r = cache_get(&k);
+  if (!*r && !c->shapeless) rc = trace_and_keep(c, n, in, mode, &k, NULL, r);
+  else if (!*r && !(rc = key_make(&general, c, n, in, mode, false))) {
+    if ((*r = cache_get(&general))) *exact = settle_for(&k, n, in, mode, r);
+    else rc = trace_and_keep(c, n, in, mode, &k, &general, r);
+    key_free(&general);
   }
-  *exact = !*r;
-  if (!*r && !(rc = key_make(&k, c, n, in, mode, true))) {
-    if (!(*r = cache_get(&k))) rc = trace_and_keep(c, n, in, mode, &k, c->shapeless ? &general : NULL, r);
-    key_free(&k);
-  }
-  if (c->shapeless) key_free(&general);
+  key_free(&k);
   return rc;
 }
 

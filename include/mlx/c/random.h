@@ -2,7 +2,9 @@
  * mlx/c/random.h: Random numbers: Threefry-2x32, the same bits as MLX for the same key on every
  * machine. `key` is a u32 array of shape (2,); where it is empty the key comes from the calling
  * thread's generator, which mlx_random_seed sets. All but the scalar parameters broadcast to
- * `shape`. Negative dimensions are refused. Written by tools/opgen.py from the tables in ops.
+ * `shape`. Negative dimensions are refused. Draws whose parameters are arrays take INT_MIN as their
+ * only size for the shape that these broadcast to: bernoulli and truncated_normal here, those of
+ * extras.h that are named after a distribution. Written by tools/opgen.py from the tables in ops.
  */
 #ifndef MLX_C_RANDOM_H
 #define MLX_C_RANDOM_H
