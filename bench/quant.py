@@ -1,10 +1,10 @@
 """Products of 4096 x 4096 weights that lie in memory, not in a cache (ten copies take turns), on two threads: one row of x against
 reading as many bytes, 512 rows against float weights. Plain: not transposed. Experts: one row by each of 16 matrices, 1024 x 1024."""
 
-READ = {"4-bit": 9, "8-bit": 17, "bf16": 32, "2-bit": 5, "3-bit": 7, "5-bit": 11, "6-bit": 13, "mxfp4": 8, "nvfp4": 9, "mxfp8": 17,
-        "plain 4-bit": 9, "plain 6-bit": 13, "plain mxfp8": 17, "experts 4-bit": 9, "experts 3-bit": 7}  # megabytes
+READ = {"4-bit": 9, "8-bit": 17, "bf16": 32, "2-bit": 5, "3-bit": 7, "6-bit": 13, "mxfp4": 9, "nvfp4": 9, "mxfp8": 17, "plain 4-bit": 9,
+        "plain 6-bit": 13, "experts 4-bit": 9, "experts 3-bit": 7}  # megabytes
 CLAIMS = [(f"decode {name}", f"reading {megabytes} MB", 1 / 0.6) for name, megabytes in READ.items()]
-CLAIMS += [("prefill 4-bit", "prefill f32", 2.0), ("prefill 4-bit", "unpack, then multiply", 1.0)]
+CLAIMS += [("16 rows 3-bit", "16 rows f32", 2.0), ("prefill 4-bit", "prefill f32", 2.0), ("prefill 4-bit", "unpack, then multiply", 1.0)]
 ROUNDS = 15
 AT_MOST = {"prefill 4-bit": 5, "prefill f32": 5, "unpack, then multiply": 5}
 WIDTH, COPIES = 4096, 10
@@ -22,8 +22,9 @@ def in_turns(jobs):
 
 def weights(dtype):
     import mlx.core as mx
+    one = mx.random.normal((WIDTH, WIDTH))
     for i in range(COPIES):
-        yield mx.random.normal((WIDTH, WIDTH), key=mx.random.key(i)).astype(getattr(mx, dtype))
+        yield (one * (i + 1)).astype(getattr(mx, dtype))
 
 
 def format_of(name):
@@ -79,6 +80,8 @@ def decode(name):
 CONTESTANTS = {f"decode {name}": ("cmlx", decode(name)) for name in READ}
 CONTESTANTS |= {f"reading {megabytes} MB": ("cmlx", reading(megabytes)) for megabytes in READ.values()}
 CONTESTANTS |= {
+    "16 rows 3-bit": ("cmlx", quantized(16, "3-bit")),
+    "16 rows f32": ("cmlx", dense(16, "float32")),
     "prefill 4-bit": ("cmlx", quantized(512, "4-bit")),
     "prefill f32": ("cmlx", dense(512, "float32")),
     "unpack, then multiply": ("cmlx", quantized(512, "4-bit", unpack_first=True)),

@@ -143,7 +143,7 @@ def test_a_code_that_is_nan_spoils_its_own_results_alone(transpose):
 @pytest.mark.parametrize("transpose", [True, False])
 def test_halves(mode, group, bits, dtype, transpose):
     parts, numbers = packed((96, 256), mode, group, bits, dtype=dtype)
-    for rows in (1, 4, 33):
+    for rows in (1, 4, 11, 24, 33):
         x = normal((rows, 256 if transpose else 96), 2, dtype)
         got = mx.quantized_matmul(x, *parts, transpose=transpose, group_size=group, bits=bits, mode=mode)
         assert got.dtype == x.dtype
