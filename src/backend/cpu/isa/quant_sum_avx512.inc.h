@@ -1,7 +1,7 @@
 /* Rows of x times codes that are not transposed: rows of codes, each times its scales and a number of x, are added up, some rows at a time
  * for all columns. The sums lie in the order of the codes, a strip of 32 C columns after the other. */
 
-enum { DEEP = 16, SLOTS = 8, STRIP = 16 * SLOTS };
+enum { DEEP = 8, SLOTS = 8, STRIP = 16 * SLOTS };
 
 /* acc += `rows` rows of a strip's codes times the numbers of x, as `factors` of the groups, of M rows of x. */
 static inline __attribute__((always_inline)) void add_strip(const codes *of, const int kind, const int M, const uint8_t *from, int64_t bytes, int rows,
