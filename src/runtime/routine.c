@@ -169,6 +169,14 @@ static void give(mx_array *a, void *data, mx_buffer *buf, const int64_t *strides
 
 void mx_routine_give(mx_routine *r, int i, void *data, mx_buffer *buf, const int64_t *strides) { give(r->in[i], data, buf, strides); }
 
+bool mx_routine_fail_input(mx_routine *r, int i, const mx_array *x) {
+  int rc = mx_input_failure(x);
+  if (!rc) return false;
+  mx_drop_data(r->in[i]);
+  mx_set_failed(r->in[i], rc, mx_error_message());
+  return r->failed = true;
+}
+
 bool mx_routine_place(mx_routine *r, int i, void *data, mx_buffer *buf) {
   mx_array *a = r->out[i];
   if (!r->placeable[i]) return false;
@@ -191,7 +199,7 @@ int mx_routine_run(mx_routine *r) {
     for (int k = 0; k < plan->nsteps; k++) dead += ndead[k];
     now += (uintptr_t)plan->nsteps;
   }
-  r->failed = failed;
+  r->failed |= failed != NULL;
   return failed ? mx_input_failure(failed) : 0;
 }
 

@@ -18,6 +18,8 @@ bool mx_routine_fits(const mx_routine *r);
 
 /* The data of input i: takes buf, which keeps data alive and may be given to results if nobody else holds it. */
 void mx_routine_give(mx_routine *r, int i, void *data, mx_buffer *buf, const int64_t *strides);
+/* Whether x has failed: then so has input i, and this run is the routine's last. */
+bool mx_routine_fail_input(mx_routine *r, int i, const mx_array *x);
 /* Result i of the next run shall be written there, row by row; borrows buf. False: it cannot be, and has to be copied out. */
 bool mx_routine_place(mx_routine *r, int i, void *data, mx_buffer *buf);
 /* The error of the first step that failed; what does not depend on such a step is computed all the same. Then it is not run again. */

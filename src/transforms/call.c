@@ -200,7 +200,8 @@ static int run(mx_control *control, mx_array *node, bool may_take) {
   mx_routine *r = begin(c, node->in);
   if (!r) return mx_error_kind();
   atomic_store_explicit(&c->misses, 0, memory_order_relaxed);
-  for (int i = 0; i < c->f->nin; i++) mx_give_input(r, i, node->in[i], may_take);
+  for (int i = 0; i < c->f->nin; i++)
+    if (!mx_routine_fail_input(r, i, node->in[i])) mx_give_input(r, i, node->in[i], may_take);
   bool failed = mx_routine_run(r);
   for (int i = 0; i < c->nmade; i++) {
     int rc = failed ? mx_routine_failure(r, i) : 0;

@@ -151,6 +151,23 @@ def test_what_depends_on_a_failed_step_fails_and_nothing_else(evaluate):
         same(f(X, GOOD), want)
 
 
+def test_what_depends_on_a_failed_argument_fails_and_nothing_else():
+    """But for what is fused with it: the results of a group have one fate."""
+    f = mx.compile(lambda x, y: (y * 2 + 1, (x @ y) * 3, mx.exp(x) - 1, x @ x, y[::-1]))
+    x, y = mx.array([[1.0, 2.0], [3.0, 4.0]]), mx.take(X, BAD)
+    with pytest.raises(IndexError, match="index 7"):
+        mx.eval(y)
+    for _ in range(3):
+        want = [np.array(a) for a in f(x, X)]
+        got = f(x, y)
+        with pytest.raises(IndexError, match="index 7"):
+            mx.eval(got)
+        for i in (0, 1, 4):
+            with pytest.raises(IndexError, match="index 7"):
+                mx.eval(got[i] + 1)
+        same(got[2:4], want[2:4])
+
+
 def test_a_failed_call_of_one_thread_is_nothing_to_the_others():
     f, want = mx.compile(takes_at), [np.array(a) for a in takes_at(X, GOOD)]
     mx.eval(f(X, GOOD))

@@ -188,6 +188,10 @@ VECTOR(sigmoid)
 VECTOR(erf)
 VECTOR(tanh)
 #undef K
+#undef EXP_STEPS
+#undef AT
+#undef ONCE
+#undef FOUR_TIMES
 #define exp_f32 vector_exp
 #define sigmoid_f32 vector_sigmoid
 #define erf_f32 vector_erf
