@@ -144,7 +144,8 @@ int mx_product_packed(const mx_product *p) {
   if (j.alone) most = p->n;
   if (most < TILE_N) most = TILE_N;
   int64_t chunk = p->n < most ? p->n : most, height = kernel->height;
-  j.tm = TILE_M / height * height;
+  const int64_t tiles_m = (p->m + TILE_M - 1) / TILE_M; /* as even as they come */
+  j.tm = (p->m + tiles_m - 1) / tiles_m;
   j.tn = j.item == 8 ? TILE_N / 2 : TILE_N;
   if (j.alone) j.tm = p->m, j.tn = p->n < 1024 ? 64 : 256;
   while (!j.alone && (p->m + j.tm - 1) / j.tm * ((chunk + j.tn - 1) / j.tn) < ITEMS && (j.tn > 128 || j.tm > 2 * height)) {

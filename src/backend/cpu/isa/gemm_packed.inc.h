@@ -3,6 +3,7 @@ enum { NAME(GAP) = 64 / sizeof(T) }; /* rows that are copied lie this much more 
 
 static void NAME(tile)(const NAME(source) *s, int64_t m, int64_t n, int64_t k, const mx_matrix *a, const T *panels, T *c, int64_t ldc, bool add,
                        T *scratch) {
+  enum { AHEAD = 4 };
   const bool rows = a->cs == 1;
   const T *from = scratch;
   int64_t rs = NAME(KC) + NAME(GAP);
@@ -10,9 +11,12 @@ static void NAME(tile)(const NAME(source) *s, int64_t m, int64_t n, int64_t k, c
     from = a->data;
     rs = a->rs;
   } else if (rows) {
-    for (int64_t i = 0; i < m; i++)
+    for (int64_t i = 0; i < m; i++) {
+      const char *then = (const char *)NAME(element)(s, a->data, (i + AHEAD < m ? i + AHEAD : i) * a->rs); /* a row to come: each is too short to be foreseen */
+      for (int64_t q = 0; q < k * (s ? s->item : (int64_t)sizeof(T)); q += 64) __builtin_prefetch(then + q);
       if (s) s->convert(k, scratch + i * rs, NAME(element)(s, a->data, i * a->rs), 1);
       else memcpy(scratch + i * rs, (const T *)a->data + i * a->rs, (size_t)k * sizeof(T));
+    }
   } else {
     NAME(pack_from)(s, m, k, MR, 1, a->data, a->rs, a->cs, scratch, scratch + (m + MR) * rs);
   }

@@ -91,7 +91,10 @@ static void tile(int64_t m, int64_t n, int64_t k, const mx_matrix *a, const void
     from = a->data;
     rs = a->rs / 2;
   } else if (rows) {
-    for (int64_t i = 0; i < m; i++) copy_line(k, x + i * a->rs, to + i * LD);
+    for (int64_t i = 0; i < m; i++) {
+      for (int64_t p = 0; p < k; p += 32) __builtin_prefetch(x + (i + 4 < m ? i + 4 : i) * a->rs + p);
+      copy_line(k, x + i * a->rs, to + i * LD);
+    }
   } else {
     pack_lines(m, k, MR, x, a->rs, a->cs, to, to + (m + MR) * LD);
   }
