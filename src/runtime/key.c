@@ -124,7 +124,7 @@ static inline bool put_pair(mx_key *k, mx_array *n, int i, uint32_t *w) {
 }
 
 int mx_key_node(mx_key *k, mx_array *n) {
-  enum { MOST = 6, HELD = MX_PIECE / 4 };
+  enum { MOST = 6, HELD = MX_PIECE / 4 + 3 };
   int i = k->nnode++, rc = 0, room = MOST + 3 * n->nin + HELD;
   if (k->n + room > k->cap && (rc = more_room(k, room))) return rc;
   uint32_t *w = k->w + k->n;
@@ -141,12 +141,12 @@ int mx_key_node(mx_key *k, mx_array *n) {
 }
 
 void mx_key_end(mx_key *k, mx_array *const *node, bool keep) {
-  int n = k->nnode, words = (n + 3) / 4;
-  for (int i = 0; i < n; i++) k->held[i] = refs[i] > uses[i];
-  for (int i = 0; keep && i < n; i++) k->held[i] |= (node[i]->flags & MX_TRACER) != 0;
-  for (int i = n; i < 4 * words; i++) k->held[i] = 0;
-  memcpy(k->w + k->n, k->held, 4 * (size_t)words);
-  k->n += words;
+  int n = k->nnode;
+  uint8_t *last = (uint8_t *)(k->w + k->n);
+  for (int i = 0; i < n; i++) last[i] = k->held[i] = refs[i] > uses[i] || (keep && (node[i]->flags & MX_TRACER));
+  k->n += (n + 3) / 4;
+  for (uint8_t *p = last + n; p < (uint8_t *)(k->w + k->n); p++) *p = 0;
+  while (k->n % 4) k->w[k->n++] = 0; /* for the hash */
   k->w[0] = (uint32_t)n << 1 | k->alone;
 }
 
@@ -155,19 +155,21 @@ static uint64_t fold(uint64_t h, uint64_t a, uint64_t b) {
   return (uint64_t)m ^ (uint64_t)(m >> 64) ^ h << 1;
 }
 
-/* Four words a step, by a multiplication whose halves are folded; four steps at a time that do not wait for each other. */
+/* Four words a step, by a multiplication whose halves are folded; of long keys four steps at a time that do not wait for each other. */
 uint64_t mx_key_hash(const mx_key *k) {
-  uint64_t h[4] = {0x9E3779B97F4A7C15u ^ (uint64_t)k->n, 0xC2B2AE3D27D4EB4Fu, 0x165667B19E3779F9u, 0x27D4EB2F165667C5u}, w[8];
+  uint64_t all = 0x9E3779B97F4A7C15u ^ (uint64_t)k->n, w[8];
   int i = 0;
-  for (; i + 16 <= k->n; i += 16) {
-    memcpy(w, k->w + i, sizeof w);
-    for (int j = 0; j < 4; j++) h[j] = fold(h[j], w[2 * j], w[2 * j + 1]);
+  if (k->n >= 16) {
+    uint64_t h[4] = {all, 0xC2B2AE3D27D4EB4Fu, 0x165667B19E3779F9u, 0x27D4EB2F165667C5u};
+    for (; i + 16 <= k->n; i += 16) {
+      memcpy(w, k->w + i, sizeof w);
+      for (int j = 0; j < 4; j++) h[j] = fold(h[j], w[2 * j], w[2 * j + 1]);
+    }
+    all = fold(h[0] ^ h[2], h[1], h[3]);
   }
   for (; i < k->n; i += 4) {
-    w[0] = w[1] = 0;
-    memcpy(w, k->w + i, (size_t)(k->n - i < 4 ? k->n - i : 4) * sizeof *k->w);
-    h[0] = fold(h[0], w[0], w[1]);
+    memcpy(w, k->w + i, 2 * sizeof *w);
+    all = fold(all, w[0], w[1]);
   }
-  uint64_t all = fold(h[0] ^ h[2], h[1], h[3]);
   return all ^ all >> 32;
 }
