@@ -40,8 +40,9 @@ typedef struct mx_packer {
   int64_t scratch_row, scratch; /* bytes of scratch: for each row of a tile, and besides */
   /* alpha times rows of b (k <= depth, n <= 1024) as ceil(n / width) panels of k rows (k even unless it is the last part of an odd one) */
   void (*pack)(int64_t n, int64_t k, double alpha, const mx_matrix *b, void *panels, void *scratch);
-  /* c (m, n) = or += (add) a (m, k) times panels of as many rows; m <= 1024; c: double for f64, else float */
-  void (*tile)(int64_t m, int64_t n, int64_t k, const mx_matrix *a, const void *panels, void *c, int64_t ldc, bool add, void *scratch);
+  /* c (m, n) = or += (add) a (m, k) times panels of as many rows; m <= 1024; c: double for f64, else float. next: so many
+   * columns of a are wanted after these */
+  void (*tile)(int64_t m, int64_t n, int64_t k, int64_t next, const mx_matrix *a, const void *panels, void *c, int64_t ldc, bool add, void *scratch);
 } mx_packer;
 
 /* y (rows, n) = x, of f32, times a matrix w, by the number of rows less one; rows of x `ldx` apart, of y `ldy`, of w `ldw`. w is (k, n), or turned:

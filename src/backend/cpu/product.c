@@ -110,7 +110,8 @@ static void tile_range(void *ctx, int64_t begin, int64_t end) {
       int64_t np = p->k - p0 < kernel->depth ? p->k - p0 : kernel->depth;
       mx_matrix a = part(j, &p->a, m0, p0), b = part(j, &p->b, p0, n0);
       if (j->alone) kernel->pack(n, np, j->pack_alpha, &b, scratch + bytes, scratch);
-      kernel->tile(m, n, np, &a, j->alone ? scratch + bytes : panel(j, p0, np, n0), sums, round ? n : p->n, p0 > 0 || (c.data && !round), scratch);
+      const int64_t left = p->k - p0 - np, next = left < kernel->depth ? left : kernel->depth;
+      kernel->tile(m, n, np, next, &a, j->alone ? scratch + bytes : panel(j, p0, np, n0), sums, round ? n : p->n, p0 > 0 || (c.data && !round), scratch);
     }
     float *floats = (float *)(void *)sums;
     if (round) mx_product_round(p->t, m, n, j->round_alpha, floats, p->beta, &c, out, p->n, floats + j->tm * j->tn);

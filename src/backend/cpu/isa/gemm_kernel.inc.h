@@ -181,7 +181,7 @@ static int NAME(product)(const NAME(source) *s, int64_t m, int64_t n, int64_t k,
         else if (!rows)
           NAME(pack_from)(s, ni, np, MR, 1, pa, ma->rs, ma->cs, panel_a, lines);
         NAME(panels)(ni, nj, np, in_place ? pa : panel_a, in_place ? ma->rs : np, rows, panel_b, c + i0 * ldc + j0, ldc,
-                     beta != 0 || p0 > 0);
+                     beta != 0 || p0 > 0, &(NAME(ahead)){0});
       }
     }
   }

@@ -81,7 +81,9 @@ static void pack(int64_t n, int64_t k, double alpha, const mx_matrix *b, void *p
   pack_lines(n, k, NR, b->data, b->cs, b->rs, panels, scratch);
 }
 
-static void tile(int64_t m, int64_t n, int64_t k, const mx_matrix *a, const void *panels, void *c, int64_t ldc, bool add, void *scratch) {
+static void tile(int64_t m, int64_t n, int64_t k, int64_t next, const mx_matrix *a, const void *panels, void *c, int64_t ldc, bool add,
+                 void *scratch) {
+  (void)next;
   const bool rows = a->cs == 1;
   const uint16_t *x = a->data;
   uint32_t *to = scratch;
@@ -98,7 +100,7 @@ static void tile(int64_t m, int64_t n, int64_t k, const mx_matrix *a, const void
   } else {
     pack_lines(m, k, MR, x, a->rs, a->cs, to, to + (m + MR) * LD);
   }
-  panels_pairs(m, n, (k + 1) / 2, from, rs, rows, panels, c, ldc, add);
+  panels_pairs(m, n, (k + 1) / 2, from, rs, rows, panels, c, ldc, add, &(ahead_pairs){0});
 }
 
 static const mx_packer kernel = {MR, NR, DEPTH, 2, LD * 4, (NR * KC_pairs + MR * LD) * 4, pack, tile};
