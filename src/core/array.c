@@ -185,6 +185,21 @@ static inline __attribute__((always_inline)) mx_array *header_new(mx_dtype t, in
   return a;
 }
 
+int mx_row_layout(int ndim, const int32_t *shape, int64_t *strides, int64_t *size) {
+  int64_t n = 1;
+  bool overflow = false;
+  for (int i = ndim - 1; i >= 0; i--) {
+    strides[i] = n;
+    overflow |= __builtin_mul_overflow(n, (int64_t)shape[i], &n);
+  }
+  if (overflow)
+    for (int i = 0; i < ndim; i++) /* huge dimensions beside an empty one are fine */
+      if (shape[i] == 0) overflow = false, n = 0;
+  *size = n;
+  if (overflow || n > INT64_MAX / 16) return mx_fail(MX_EVALUE, "[array] The shape %s has too many elements.", mx_shape_str(ndim, shape));
+  return 0;
+}
+
 mx_array *mx_array_alloc(mx_dtype t, int ndim, const int32_t *shape, int nin, int np) {
   if (ndim > MX_MAX_NDIM) {
     mx_fail(MX_EVALUE, "[array] At most %d dimensions are supported, got %d.", MX_MAX_NDIM, ndim);
@@ -192,19 +207,8 @@ mx_array *mx_array_alloc(mx_dtype t, int ndim, const int32_t *shape, int nin, in
   }
   mx_array *a = header_new(t, ndim, nin, np);
   if (!a) return NULL;
-  int64_t size = 1;
-  bool overflow = false;
-  for (int i = ndim - 1; i >= 0; i--) {
-    a->shape[i] = shape[i];
-    a->strides[i] = size;
-    overflow |= __builtin_mul_overflow(size, (int64_t)shape[i], &size);
-  }
-  if (overflow)
-    for (int i = 0; i < ndim; i++) /* huge dimensions beside an empty one are fine */
-      if (shape[i] == 0) overflow = false, size = 0;
-  a->size = size;
-  if (overflow || size > INT64_MAX / 16) {
-    mx_fail(MX_EVALUE, "[array] The shape %s has too many elements.", mx_shape_str(ndim, shape));
+  for (int i = 0; i < ndim; i++) a->shape[i] = shape[i];
+  if (mx_row_layout(ndim, shape, a->strides, &a->size)) {
     block_free(my_blocks(), a, a->block);
     return NULL;
   }
@@ -434,8 +438,8 @@ bool mx_is_col_contiguous(const mx_array *a) {
 }
 
 void mx_row_strides(int ndim, const int32_t *shape, int64_t *strides) {
-  int64_t n = 1;
-  for (int i = ndim - 1; i >= 0; i--) strides[i] = n, n *= shape[i];
+  uint64_t n = 1; /* huge dimensions beside an empty one are fine */
+  for (int i = ndim - 1; i >= 0; i--) strides[i] = (int64_t)n, n *= (uint64_t)shape[i];
 }
 
 double mx_item_f64(const mx_array *a) {

@@ -159,6 +159,8 @@ static inline bool mx_same_shape(const mx_array *a, const mx_array *b) {
 bool mx_is_row_contiguous(const mx_array *a);
 bool mx_is_col_contiguous(const mx_array *a);
 void mx_row_strides(int ndim, const int32_t *shape, int64_t *strides);
+/* The same, and the number of elements. Fails where that is too large. */
+int mx_row_layout(int ndim, const int32_t *shape, int64_t *strides, int64_t *size);
 
 /* Element 0 of an available array as a C number (complex: its real part). */
 double mx_item_f64(const mx_array *a);

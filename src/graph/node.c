@@ -112,10 +112,12 @@ static mx_result *results_new(int nout, const mx_aval *out) {
   int64_t *strides = (int64_t *)(r + nout);
   int32_t *shape = (int32_t *)(strides + dims);
   for (int i = 0; i < nout; i++) {
-    r[i] = (mx_result){.dtype = (uint8_t)out[i].dtype, .ndim = (uint8_t)out[i].ndim, .shape = shape, .strides = strides, .size = 1};
+    r[i] = (mx_result){.dtype = (uint8_t)out[i].dtype, .ndim = (uint8_t)out[i].ndim, .shape = shape, .strides = strides};
     memcpy(shape, out[i].shape, (size_t)out[i].ndim * sizeof *shape);
-    mx_row_strides(out[i].ndim, shape, strides);
-    for (int d = 0; d < out[i].ndim; d++) r[i].size *= shape[d];
+    if (mx_row_layout(out[i].ndim, shape, strides, &r[i].size)) {
+      mx_free(r);
+      return NULL;
+    }
     strides += out[i].ndim;
     shape += out[i].ndim;
   }

@@ -132,6 +132,14 @@ static void impossible_shapes_are_refused(void **state) {
   mx_array *a = mx_array_alloc(MX_F32, 4, big, 0, 0);
   assert_int_equal(a->size, 0);
   mx_release(a);
+  int64_t strides[4], size;
+  assert_int_equal(mx_row_layout(4, big, strides, &size), 0);
+  assert_int_equal(size, 0);
+  big[3] = 4;
+  assert_int_not_equal(mx_row_layout(4, big, strides, &size), 0);
+  assert_int_not_equal(mx_row_layout(2, (int32_t[]){INT32_MAX, INT32_MAX}, strides, &size), 0);
+  assert_int_equal(mx_row_layout(3, (int32_t[]){2, 3, 5}, strides, &size), 0);
+  assert_true(size == 30 && strides[0] == 15 && strides[1] == 5 && strides[2] == 1);
 }
 
 static void numbers_are_converted(void **state) {
