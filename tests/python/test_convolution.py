@@ -137,6 +137,11 @@ def test_to_few_channels_and_from_few(channels, out):
             check({**shape, **way, "channels": 2 * channels, "out": 2 * out, "groups": 2}, dtype, tol)
 
 
+def test_a_huge_dilation_of_one_place_takes_no_time():
+    y = mx.conv_general(mx.array([[[2.0]]]), mx.array([[[1.0], [3.0], [5.0]]]), padding=2, input_dilation=2**31 - 1)
+    assert y.tolist() == [[[10.0], [6.0], [2.0]]]
+
+
 @pytest.mark.parametrize("dtype", ["int32", "complex64", "bool"])
 def test_whole_and_complex_numbers_are_refused_as_in_mlx(dtype):
     t = getattr(mx, dtype.replace("bool", "bool_"))

@@ -25,7 +25,7 @@ int64_t mx_conv_phases(const mx_conv *g) { return period(g, 0) * period(g, 1) * 
 static void axis_init(const mx_conv *g, int d, int64_t phase, mx_conv_axis *a) {
   int64_t dilation = g->input_dilation[d], p = dilation / common(g->stride[d], dilation), kernel = g->kernel[d];
   int64_t start = phase * g->stride[d] - g->low[d], every = dilation / common(g->kernel_dilation[d], dilation), k = 0;
-  while (k < every && (start + k * g->kernel_dilation[d]) % dilation) k++;
+  while (k < every && k < kernel && (start + k * g->kernel_dilation[d]) % dilation) k++;
   *a = (mx_conv_axis){.n = (g->out[d] - phase + p - 1) / p, .out = phase, .out_step = p};
   a->taps = k < every && k < kernel ? (kernel - k + every - 1) / every : 0;
   a->first_tap = g->flip ? kernel - 1 - k : k;
